@@ -1,0 +1,102 @@
+"""A data set: a table of pictures and what is known about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kerafer.errors import UserError
+
+REQUIRED_COLUMNS = ("path", "label")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Pictures with labels, before any of them is decoded.
+
+    Args:
+        name: Registry name, such as `"kdef"`.
+        manifest: One row a picture. `path` (relative to `root`, with `/`) and
+            `label` (a class name) are always there; `subject` (who is seen),
+            `session`, `angle` and `split` (`"train"`, `"validation"` or
+            `"test"`, where the set was published divided) where the set knows
+            them.
+        class_names: The classes in the order of the model's outputs. Every
+            label of the manifest is one of them.
+        root: Folder that the paths are relative to; `None` where no file
+            stands behind the rows (a drawn set).
+        source: Where the pictures came from, one line.
+        licence: The terms they come under, one line.
+        read: Takes a row's `path` and returns uint8 RGB of shape
+            `(height, width, 3)`. The default decodes `root / path`.
+        left_out: Files that were found and not taken, with the reason:
+            columns `path` and `reason`.
+
+    Raises:
+        UserError: Without pictures, with a missing column, or with a label
+            outside `class_names`.
+    """
+
+    name: str
+    manifest: pd.DataFrame
+    class_names: tuple[str, ...]
+    root: Path | None = None
+    source: str = ""
+    licence: str = ""
+    read: Callable[[str], np.ndarray] | None = None
+    left_out: pd.DataFrame = dataclasses.field(
+        default_factory=lambda: pd.DataFrame(columns=["path", "reason"])
+    )
+
+    def __post_init__(self) -> None:
+        missing = [c for c in REQUIRED_COLUMNS if c not in self.manifest]
+        if missing:
+            raise UserError(
+                f"A manifest has the columns {', '.join(REQUIRED_COLUMNS)}. "
+                f"Missing: {', '.join(missing)}."
+            )
+        if self.manifest.empty:
+            raise UserError(f"The data set {self.name} has no picture.")
+        unknown = sorted(set(self.manifest["label"]) - set(self.class_names))
+        if unknown:
+            raise UserError(
+                f"Every label is one of {', '.join(self.class_names)}. "
+                f"Received: {', '.join(map(str, unknown))}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Index into `class_names` of every picture, int32."""
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return self.manifest["label"].map(index).to_numpy(np.int32)
+
+    @property
+    def has_subjects(self) -> bool:
+        """Whether every picture says who is seen on it."""
+        return (
+            "subject" in self.manifest
+            and self.manifest["subject"].notna().all()
+        )
+
+    def read_image(self, path: str) -> np.ndarray:
+        """Decode the picture of one row: uint8 RGB, `(height, width, 3)`."""
+        if self.read is not None:
+            return self.read(path)
+        from kerafer.data.images import read_image
+
+        return read_image(self.root / path)
+
+    def select(self, keep: np.ndarray) -> Dataset:
+        """The data set with only the rows that `keep` (mask or index) names."""
+        rows = np.arange(len(self))[keep]
+        manifest = self.manifest.iloc[rows]
+        return dataclasses.replace(
+            self, manifest=manifest.reset_index(drop=True)
+        )

@@ -1,0 +1,9 @@
+"""The error that a user can act on."""
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave, told in the user's words.
+
+    The message states the rule and then what came. The command line prints it
+    without a traceback and exits with code 2; in Python it is a `ValueError`.
+    """
