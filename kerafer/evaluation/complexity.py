@@ -1,0 +1,186 @@
+"""How large a model is and how much it computes, by a rule with a name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+from keras import layers
+
+from kerafer.errors import UserError
+from kerafer.layers import MultiScaleConv2D
+from kerafer.layers.morlet import Morlet
+from kerafer.layers.wavelet_gate import WaveletGate
+
+CONVENTIONS = ("paper", "macs", "flops")
+
+
+class Complexity(NamedTuple):
+    """Size and cost of a model for one picture.
+
+    Args:
+        parameters: Trainable numbers.
+        macs: Operations by the convention asked for.
+    """
+
+    parameters: int
+    macs: int
+
+
+class _Cost(NamedTuple):
+    """What one layer computes for one picture.
+
+    Args:
+        macs: Multiply-adds of convolutions and dense layers.
+        paper: What the article's counting adds to them.
+        others: Floating-point operations that are no such multiply-adds.
+    """
+
+    macs: int = 0
+    paper: int = 0
+    others: int = 0
+
+
+def complexity(model: keras.Model, convention: str = "paper") -> Complexity:
+    """Count the trainable parameters and the operations of a model.
+
+    Args:
+        model: A functional model with a defined input size.
+        convention: `"paper"` is the counting of the article's Table 8:
+            multiply-adds of convolutions and dense layers without bias, 4 for
+            each output of a BatchNorm with scale and shift, and
+            `height * width + 1` for each channel of a global average pooling;
+            `"macs"` the multiply-adds of convolutions and dense layers alone;
+            `"flops"` all floating-point operations: a multiply-add counts
+            two, additions, comparisons and transcendental functions one.
+            Defaults to `"paper"`.
+
+    Returns:
+        `(parameters, macs)`.
+
+    Raises:
+        UserError: For another convention, an undefined input size, or a layer
+            whose cost is not known here.
+
+    Example:
+        >>> complexity(kerafer.create_model("mcnn"))
+        Complexity(parameters=57640647, macs=1138450176)
+    """
+    if convention not in CONVENTIONS:
+        raise UserError(
+            f"The conventions are {', '.join(CONVENTIONS)}. "
+            f"Received: {convention}."
+        )
+    if None in model.input_shape[1:]:
+        raise UserError(
+            "Operations are counted for a defined input size. "
+            f"Received: {model.input_shape[1:]}."
+        )
+    costs = [_layer_cost(layer) for layer in model.layers]
+    operations = {
+        "macs": sum(cost.macs for cost in costs),
+        "paper": sum(cost.macs + cost.paper for cost in costs),
+        "flops": sum(2 * cost.macs + cost.others for cost in costs),
+    }[convention]
+    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
+    return Complexity(parameters, operations)
+
+
+def _layer_cost(layer: layers.Layer) -> _Cost:
+    if isinstance(layer, keras.Model):
+        costs = [_layer_cost(inner) for inner in layer.layers]
+        return _Cost(*(sum(column) for column in zip(*costs, strict=True)))
+    for kind, rule in _RULES.items():
+        if isinstance(layer, kind):
+            return rule(layer)
+    raise UserError(
+        f"The cost of the layer {layer.name} ({type(layer).__name__}) is not "
+        "known; kerafer.evaluation.complexity has a rule for each kind."
+    )
+
+
+def _outputs(layer: layers.Layer) -> int:
+    return math.prod(layer.output.shape[1:])
+
+
+def _convolution(layer: layers.Conv2D) -> _Cost:
+    kernel = layer.kernel.shape
+    macs = _outputs(layer) * math.prod(kernel[:-1])
+    return _Cost(macs, 0, _outputs(layer) if layer.use_bias else 0)
+
+
+def _multi_scale(layer: MultiScaleConv2D) -> _Cost:
+    each = _outputs(layer) // len(layer.kernels)
+    taps = sum(math.prod(kernel.shape[:-1]) for kernel in layer.kernels)
+    return _Cost(each * taps, 0, _outputs(layer) if layer.use_bias else 0)
+
+
+def _dense(layer: layers.Dense) -> _Cost:
+    macs = math.prod(layer.kernel.shape)
+    return _Cost(macs, 0, _outputs(layer) if layer.use_bias else 0)
+
+
+def _norm(layer: layers.BatchNormalization) -> _Cost:
+    affine = layer.scale and layer.center
+    return _Cost(0, (4 if affine else 2) * _outputs(layer), 2 * _outputs(layer))
+
+
+def _average_pool(layer: layers.Layer) -> _Cost:
+    _, height, width, channels = layer.input.shape
+    pixels = height * width + 1
+    return _Cost(0, pixels * channels, pixels * channels)
+
+
+def _max_pool(layer: layers.MaxPooling2D) -> _Cost:
+    return _Cost(others=(math.prod(layer.pool_size) - 1) * _outputs(layer))
+
+
+_PSI = 8  # subtract, divide, times, cosine, square, times, exponential, times
+_SIGMOID = 4
+
+
+def _gate(layer: WaveletGate) -> _Cost:
+    if layer.data_format == "channels_last":
+        _, height, width, channels = layer.input.shape
+    else:
+        _, channels, height, width = layer.input.shape
+    reduced = channels // layer.ratio
+    branches = len(layer.pools)
+    pixels = height * width
+    average = (pixels + 1) * channels
+    maximum = (pixels - 1) * channels if "max" in layer.pools else 0
+    others = (
+        average
+        + maximum
+        + branches * reduced * _PSI
+        + (branches - 1) * channels
+        + channels * _SIGMOID
+        + pixels * channels
+    )
+    return _Cost(2 * branches * channels * reduced, average, others)
+
+
+def _each_output(operations: int) -> Callable[[layers.Layer], _Cost]:
+    return lambda layer: _Cost(others=operations * _outputs(layer))
+
+
+_RULES: dict[type, Callable[[layers.Layer], _Cost]] = {
+    MultiScaleConv2D: _multi_scale,
+    WaveletGate: _gate,
+    Morlet: _each_output(_PSI),
+    layers.Conv2D: _convolution,
+    layers.Dense: _dense,
+    layers.BatchNormalization: _norm,
+    layers.GlobalAveragePooling2D: _average_pool,
+    layers.MaxPooling2D: _max_pool,
+    layers.ReLU: _each_output(1),
+    layers.Add: _each_output(1),
+    layers.Rescaling: _each_output(2),
+    layers.Softmax: _each_output(3),
+    layers.InputLayer: _each_output(0),
+    layers.Flatten: _each_output(0),
+    layers.Dropout: _each_output(0),
+    layers.ZeroPadding2D: _each_output(0),
+}

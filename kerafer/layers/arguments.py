@@ -1,0 +1,50 @@
+"""Checks of constructor arguments that several layers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Shape = tuple[int | None, ...]
+
+
+def positive_int(name: str, value: int) -> int:
+    """Return `value`, or refuse it where it is no integer of 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"`{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+    return value
+
+
+def per_branch(
+    name: str, values: Sequence[int], length: int | None = None
+) -> tuple[int, ...]:
+    """Return `values` as a tuple of positive integers of the given length."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ValueError(
+            f"`{name}` must be a list of positive integers. "
+            f"Received: {name}={values!r}"
+        )
+    if not values or (length is not None and len(values) != length):
+        rule = "at least one entry" if length is None else f"{length} entries"
+        raise ValueError(
+            f"`{name}` must have {rule}. Received: {name}={values!r}"
+        )
+    for value in values:
+        positive_int(name, value)
+    return tuple(values)
+
+
+def reduced_channels(channels: int | None, ratio: int) -> int:
+    """Channels left after dividing by `ratio`, or the reason why not."""
+    if channels is None:
+        raise ValueError(
+            "The number of channels must be defined before a channel "
+            "attention is built. Received: channels=None"
+        )
+    if channels % ratio:
+        raise ValueError(
+            "`ratio` must divide the number of channels. "
+            f"Received: ratio={ratio}, channels={channels}"
+        )
+    return channels // ratio

@@ -1,0 +1,84 @@
+"""wCA, the article's wavelet channel attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerafer.layers.wavelet_gate import WaveletGate
+
+
+@keras.saving.register_keras_serializable(package="kerafer")
+class WaveletChannelAttention(WaveletGate):
+    """Channel attention whose activation is a trainable wavelet (wCA).
+
+        branch(p) = W2 . psi(W1 . p)
+        output = inputs * sigmoid(branch(max pool) + branch(average pool))
+
+    Both pools are global; W1 reduces the channels by `ratio`, W2 restores
+    them, neither has a bias; psi is `kerafer.layers.Morlet`.
+
+    Args:
+        ratio: Divides the channels. Defaults to 4, which the article names
+            three times (and 8 once).
+        shared: Whether both branches use the same W1, W2 and psi. Defaults to
+            `True`; the article can be read either way.
+        wavelet: As in `Morlet`. Defaults to `"morlet"`.
+        center_frequency: As in `Morlet`. Defaults to 1.75.
+        per_channel: One scale and shift for each reduced channel, or one pair
+            for all. Defaults to `True`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to
+            Keras' setting.
+        kernel_initializer: Of W1 and W2. Defaults to `"glorot_uniform"`.
+        kernel_regularizer, kernel_constraint: Of W1 and W2. Default to none.
+
+    Input shape:
+        `(batch, height, width, channels)` for `"channels_last"`.
+
+    Output shape:
+        The input's.
+
+    Raises:
+        ValueError: For a ratio below 1, channels that it does not divide, or
+            an undefined number of channels.
+
+    Example:
+        >>> features = keras.random.uniform((1, 27, 27, 192))
+        >>> WaveletChannelAttention()(features).shape
+        (1, 27, 27, 192)
+
+    Reference:
+        Liu et al., Scientific Reports 15, 22219 (2025), "Forward propagation
+        of the wCA".
+    """
+
+    def __init__(
+        self,
+        ratio: int = 4,
+        shared: bool = True,
+        wavelet: str = "morlet",
+        center_frequency: float = 1.75,
+        per_channel: bool = True,
+        data_format: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            pools=("max", "average"),
+            ratio=ratio,
+            shared=shared,
+            wavelet=wavelet,
+            center_frequency=center_frequency,
+            per_channel=per_channel,
+            data_format=data_format,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
+            kernel_constraint=kernel_constraint,
+            **kwargs,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "shared": self.shared}

@@ -1,0 +1,52 @@
+"""Saved models back from disk."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+
+# Imported for the names they register with Keras.
+from kerafer import layers as layers
+from kerafer.errors import UserError
+
+
+def load_model(
+    path: str | os.PathLike[str], compile: bool = False
+) -> keras.Model:
+    """Load a `.keras` file, or the best model of a run's folder.
+
+    Nothing in the file is executed: Keras' safe mode refuses pickled code and
+    Lambda layers.
+
+    Args:
+        path: A `.keras` file or a folder with `best.keras` in it.
+        compile: Whether the optimizer and loss are restored too. Defaults to
+            `False`.
+
+    Raises:
+        UserError: Where there is no such file, or it is no model that is safe
+            to load.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "best.keras"
+    if not file.is_file():
+        raise UserError(
+            "A model is a .keras file or a run's folder with best.keras in "
+            f"it. There is no file {file}."
+        )
+    if not zipfile.is_zipfile(file):
+        raise UserError(
+            "A model is a .keras file, whole. This one is damaged or of "
+            f"another kind: {file}."
+        )
+    try:
+        return keras.saving.load_model(file, compile=compile, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"The model {file} can't be loaded: {reason[0]}"
+        ) from error

@@ -1,0 +1,35 @@
+"""AlexNet with a multi-scale stem (MCNN)."""
+
+from __future__ import annotations
+
+import keras
+
+from kerafer.models.cnn_body import build_cnn
+from kerafer.models.registry import register_model
+
+
+@register_model
+def mcnn(
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    stem_strides: int | None = None,
+) -> keras.Model:
+    """AlexNet with a multi-scale stem (MCNN).
+
+    Args:
+        num_classes: Outputs.
+        input_shape: `(height, width, channels)`.
+        stem_strides: Step of the stem. Defaults to 4, or 2 where the picture
+            is too small for it.
+
+    Reference:
+        Liu et al., Scientific Reports 15, 22219 (2025), Fig. 3.
+    """
+    return build_cnn(
+        "mcnn",
+        num_classes,
+        input_shape,
+        multi_scale=True,
+        attention=None,
+        stem_strides=stem_strides,
+    )

@@ -1,0 +1,98 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from kerafer.errors import UserError
+
+Builder = Callable[..., keras.Model]
+
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register_model(builder: Builder) -> Builder:
+    """Make a builder function known under its own name.
+
+    Args:
+        builder: Called with `num_classes`, `input_shape` and its own options;
+            returns a `keras.Model`.
+
+    Raises:
+        ValueError: Where the name is taken.
+    """
+    name = builder.__name__
+    if name in _BUILDERS:
+        raise ValueError(f"A model's name is given once. Received: {name!r}")
+    _BUILDERS[name] = builder
+    return builder
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of all models that match a shell pattern, such as `"*wca*"`."""
+    return sorted(fnmatch.filter(_BUILDERS, pattern))
+
+
+def create_model(
+    name: str,
+    num_classes: int = 7,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    **options: Any,
+) -> keras.Model:
+    """Build an untrained model.
+
+    The model takes RGB (or gray) pictures with values 0 to 255, uint8 or
+    float, of shape `(batch, *input_shape)`, and returns probabilities of shape
+    `(batch, num_classes)`. Scaling is inside, augmentation is not.
+
+    Args:
+        name: One of `list_models()`.
+        num_classes: Outputs, 2 or more. Defaults to 7.
+        input_shape: `(height, width, channels)` with 1 or 3 channels. Defaults
+            to `(224, 224, 3)`.
+        **options: The builder's own, such as `ratio=8` for those with wCA.
+
+    Raises:
+        UserError: For an unknown name or option, fewer than two classes, or a
+            shape that the model can't take.
+
+    Example:
+        >>> create_model("wca_mcnn", num_classes=5).count_params()
+    """
+    if name not in _BUILDERS:
+        near = difflib.get_close_matches(name, _BUILDERS, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(
+            f"The models are {', '.join(list_models())}. "
+            f"Received: {name}.{hint}"
+        )
+    builder = _BUILDERS[name]
+    known = list(inspect.signature(builder).parameters)[2:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise UserError(
+            f"The options of {name} are {', '.join(known) or 'none'}. "
+            f"Received: {', '.join(unknown)}."
+        )
+    if not isinstance(num_classes, int) or num_classes < 2:
+        raise UserError(
+            "A model tells two or more classes apart. "
+            f"Received: num_classes={num_classes}."
+        )
+    shape = tuple(input_shape)
+    if (
+        len(shape) != 3
+        or not all(isinstance(n, int) and n > 0 for n in shape)
+        or shape[-1] not in (1, 3)
+    ):
+        raise UserError(
+            "`input_shape` is (height, width, channels) with 1 or 3 channels. "
+            f"Received: {input_shape}."
+        )
+    return builder(num_classes, shape, **options)
