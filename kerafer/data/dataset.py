@@ -33,6 +33,8 @@ class Dataset:
         licence: The terms they come under, one line.
         read: Takes a row's `path` and returns uint8 RGB of shape
             `(height, width, 3)`. The default decodes `root / path`.
+        fingerprint: What the pictures of a set without files depend on beside
+            their paths, such as a seed; what was decoded is kept under it.
         left_out: Files that were found and not taken, with the reason:
             columns `path` and `reason`.
 
@@ -48,6 +50,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     read: Callable[[str], np.ndarray] | None = None
+    fingerprint: str = ""
     left_out: pd.DataFrame = dataclasses.field(
         default_factory=lambda: pd.DataFrame(columns=["path", "reason"])
     )

@@ -65,21 +65,7 @@ def create_model(
     Example:
         >>> create_model("wca_mcnn", num_classes=5).count_params()
     """
-    if name not in _BUILDERS:
-        near = difflib.get_close_matches(name, _BUILDERS, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(
-            f"The models are {', '.join(list_models())}. "
-            f"Received: {name}.{hint}"
-        )
-    builder = _BUILDERS[name]
-    known = list(inspect.signature(builder).parameters)[2:]
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise UserError(
-            f"The options of {name} are {', '.join(known) or 'none'}. "
-            f"Received: {', '.join(unknown)}."
-        )
+    builder = find_builder(name, options)
     if not isinstance(num_classes, int) or num_classes < 2:
         raise UserError(
             "A model tells two or more classes apart. "
@@ -96,3 +82,27 @@ def create_model(
             f"Received: {input_shape}."
         )
     return builder(num_classes, shape, **options)
+
+
+def find_builder(name: str, options: dict[str, Any]) -> Builder:
+    """The builder of a model, which takes all of these options.
+
+    Raises:
+        UserError: For an unknown name or option.
+    """
+    if name not in _BUILDERS:
+        near = difflib.get_close_matches(name, _BUILDERS, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(
+            f"The models are {', '.join(list_models())}. "
+            f"Received: {name}.{hint}"
+        )
+    builder = _BUILDERS[name]
+    known = list(inspect.signature(builder).parameters)[2:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise UserError(
+            f"The options of {name} are {', '.join(known) or 'none'}. "
+            f"Received: {', '.join(unknown)}."
+        )
+    return builder

@@ -1,0 +1,5 @@
+"""`python -m kerafer`."""
+
+from kerafer.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,64 @@
+"""The `kerafer` command; `scripts/*.py` are its subcommands one by one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import kerafer
+from kerafer.errors import UserError
+
+COMMANDS = {
+    "train": "train a model on a data set and test it",
+    "synthesize": "write the drawn faces out as files, named like KDEF's",
+    "benchmark": "measure images per second on this machine",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after the program's name. Defaults to the process'.
+
+    Returns:
+        The exit code: 0, 2 after a mistake of the user, 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="kerafer",
+        description="Facial expression recognition, from training to phone.",
+        epilog="kerafer COMMAND --help tells the flags of a command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"kerafer {kerafer.__version__}"
+    )
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True
+    )
+    for name, help_line in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=help_line, description=help_line, allow_abbrev=False
+        )
+        # Only the command that was asked for pays for its imports.
+        if name in words[:1]:
+            module = importlib.import_module(f"kerafer.commands.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed = parser.parse_args(words)
+    try:
+        return parsed.run(parsed) or 0
+    except UserError as error:
+        print(f"kerafer {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

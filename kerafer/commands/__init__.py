@@ -1,0 +1,1 @@
+"""The subcommands of `kerafer`: `add_arguments(parser)` and `run(parsed)`."""

@@ -1,0 +1,109 @@
+"""Data set, split and decoded pictures, as the flags of a command say."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import pandas as pd
+
+from kerafer.console import console
+from kerafer.data import Dataset, load, make_split, read_split
+from kerafer.data.config import DataConfig
+from kerafer.data.kdef import parse_angles
+from kerafer.data.splits import PARTS, shared_subjects
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """A data set that is divided.
+
+    Args:
+        dataset: The data set.
+        split: `"train"`, `"validation"` or `"test"` for each row.
+        split_name: How it was divided: `paper`, `subject`, `given` or a file.
+        notes: What one should know of the division, a sentence each.
+        boxes: The face on each picture, or `None` for whole pictures.
+    """
+
+    dataset: Dataset
+    split: pd.Series
+    split_name: str
+    notes: tuple[str, ...]
+    boxes: list | None = None
+
+    def decode(self, config: DataConfig) -> np.ndarray:
+        """All pictures, uint8, of the size that the configuration names."""
+        from kerafer.data.decoded import decode
+
+        return decode(
+            self.dataset, config.image_size, config.channels, self.boxes
+        )
+
+
+def find_pictures(
+    config: DataConfig, split_file: str | None = None
+) -> Pictures:
+    """Load and divide what the configuration names, and say what was found.
+
+    Args:
+        config: The data flags.
+        split_file: A split to read back instead of drawing one.
+    """
+    dataset = load(config.dataset, config.data_dir, **_options(config))
+    dataset, boxes = _crop(dataset, config)
+    if split_file is None and config.split and config.split.endswith(".csv"):
+        split_file = config.split
+    if split_file is not None:
+        split = read_split(split_file, dataset)
+        name = os.fspath(split_file)
+    else:
+        split = make_split(dataset, config.split, config.seed)
+        name = split.attrs["kind"]
+    notes = list(split.attrs["notes"])
+    if dataset.has_subjects:
+        shared = len(shared_subjects(dataset, split, "train", "test"))
+        people = dataset.manifest["subject"].nunique()
+        notes.append(
+            f"{shared} of {people} people stand in both training and test."
+            if shared
+            else f"None of the {people} people stands in two parts."
+        )
+    counts = split.value_counts()
+    sizes = ", ".join(f"{counts.get(part, 0):,} {part}" for part in PARTS)
+    console.print(f"{dataset.name}: {len(dataset):,} pictures, {sizes}")
+    for note in notes:
+        console.print(f"  {note}", markup=False)
+    return Pictures(dataset, split, name, tuple(notes), boxes)
+
+
+def _options(config: DataConfig) -> dict[str, object]:
+    options: dict[str, object] = {
+        "angles": config.angles and parse_angles(config.angles),
+        "people": config.people,
+        "subject_pattern": config.subject_pattern,
+        "download": config.download,
+    }
+    if config.dataset == "synthetic":
+        options["image_size"] = config.image_size
+    return options
+
+
+def _crop(dataset: Dataset, config: DataConfig) -> tuple[Dataset, list | None]:
+    if config.face_crop == "none":
+        return dataset, None
+    from kerafer.data.faces import find_faces
+
+    boxes = find_faces(dataset)
+    found = np.array([box is not None for box in boxes])
+    lost = int((~found).sum())
+    kept = "left out" if config.without_face == "drop" else "kept whole"
+    console.print(
+        f"Faces were found on {found.sum():,} pictures; {lost:,} without one "
+        f"are {kept}."
+    )
+    if lost and config.without_face == "drop":
+        dataset = dataset.select(found)
+        boxes = [box for box in boxes if box is not None]
+    return dataset, boxes

@@ -1,0 +1,301 @@
+"""`kerafer train`: data, model, training, test, report."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from kerafer.console import console
+from kerafer.engine import load_tensorflow
+from kerafer.errors import UserError
+from kerafer.settings import add_flags, from_flags
+from kerafer.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import pandas as pd
+
+    from kerafer.commands.pictures import Pictures
+    from kerafer.evaluation import Classification
+    from kerafer.training.run_folder import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_flags(parser, TrainingConfig)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="YAML file with any of these settings; flags override it",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="the run's folder (default: runs/<arch>-<dataset>-<time>)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with an interrupted run, with its own settings",
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Train, or go on training, and test."""
+    config = _configuration(parsed)
+    # TensorFlow takes seconds to import; mistakes above come without it.
+    load_tensorflow()
+    from kerafer.commands.pictures import find_pictures
+    from kerafer.models.registry import find_builder
+    from kerafer.training.devices import prepare
+    from kerafer.training.precision import resolve_precision
+    from kerafer.training.run_folder import RunFolder
+
+    options = _options(config.options)
+    find_builder(config.arch, options)
+    if parsed.resume:
+        folder, _ = RunFolder.open(parsed.resume)
+        split = folder.split if folder.split.exists() else None
+        pictures = find_pictures(config, split)
+    else:
+        if parsed.out:
+            RunFolder.check_free(parsed.out)
+        pictures = find_pictures(config)
+    precision = resolve_precision(config.precision)
+    prepare(config.seed, config.deterministic, precision)
+    model = _model(config, options, len(pictures.dataset.class_names))
+    if not parsed.resume:
+        folder = RunFolder.create(config, parsed.out)
+    try:
+        return _train(config, precision, model, pictures, folder)
+    except KeyboardInterrupt:
+        print(
+            "kerafer train: interrupted; the epochs that were over are kept. "
+            f"Go on with\n    kerafer train --resume {folder.path}",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
+    if not parsed.resume:
+        return from_flags(TrainingConfig, parsed, parsed.config)
+    from kerafer.training.run_folder import RunFolder
+
+    others = set(vars(parsed)) - {"command", "run", "resume"}
+    others = [name for name in others if getattr(parsed, name) is not None]
+    if others:
+        flags = ", ".join(f"--{n.replace('_', '-')}" for n in sorted(others))
+        raise UserError(
+            "A run goes on with its own settings; --resume stands alone. "
+            f"Received: {flags}."
+        )
+    folder, config = RunFolder.open(parsed.resume)
+    if folder.metrics.exists():
+        raise UserError(
+            f"Only an interrupted run can go on. {parsed.resume} is over; "
+            f"see {folder.report}."
+        )
+    return config
+
+
+def _options(text: str | None) -> dict[str, object]:
+    import yaml
+
+    options = {}
+    for item in (text or "").split(","):
+        name, equals, value = item.partition("=")
+        if item and not equals:
+            raise UserError(
+                "--options is a list such as ratio=8,shared=false. "
+                f"Received: {text}."
+            )
+        if item:
+            options[name.strip()] = yaml.safe_load(value)
+    return options
+
+
+def _model(
+    config: TrainingConfig, options: dict[str, object], num_classes: int
+) -> keras.Model:
+    from kerafer.models import create_model
+
+    shape = (config.image_size, config.image_size, config.channels)
+    try:
+        return create_model(config.arch, num_classes, shape, **options)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UserError) or not options:
+            raise
+        raise UserError(f"--options {config.options}: {error}") from error
+
+
+def _train(
+    config: TrainingConfig,
+    precision: str,
+    model: keras.Model,
+    pictures: Pictures,
+    folder: RunFolder,
+) -> int:
+    from kerafer.data import write_split
+    from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+    from kerafer.evaluation import classify
+    from kerafer.models import load_model
+    from kerafer.training.fit import fit
+
+    dataset = pictures.dataset
+    write_split(folder.split, dataset, pictures.split)
+    images = pictures.decode(config)
+    rows = {part: _rows(pictures, part) for part in set(pictures.split)}
+    labels, num_classes = dataset.labels, len(dataset.class_names)
+    console.print(
+        f"{config.arch}: {model.count_params():,} parameters, {precision}, "
+        f"in {folder.path}"
+    )
+    history = fit(
+        model,
+        TrainingBatches(
+            images,
+            labels,
+            num_classes,
+            config.batch_size,
+            config.seed,
+            config.augment,
+            rows["train"],
+        ),
+        evaluation_batches(
+            images, labels, num_classes, config.batch_size, rows["validation"]
+        ),
+        labels[rows["train"]],
+        config,
+        folder.path,
+    )
+    best = load_model(folder.best)
+    test = rows["test"]
+    batches = evaluation_batches(
+        images, labels, num_classes, config.batch_size, test
+    )
+    probabilities = best.predict(batches, verbose=0)
+    scores = classify(labels[test], probabilities, dataset.class_names)
+    _write(config, precision, best, pictures, folder, history, scores)
+    _show(config, folder, history, scores)
+    return 0
+
+
+def _rows(pictures: Pictures, part: str) -> np.ndarray:
+    import numpy as np
+
+    return np.flatnonzero(pictures.split.to_numpy() == part)
+
+
+def _write(
+    config: TrainingConfig,
+    precision: str,
+    model: keras.Model,
+    pictures: Pictures,
+    folder: RunFolder,
+    history: pd.DataFrame,
+    scores: Classification,
+) -> None:
+    from kerafer.evaluation import complexity
+    from kerafer.evaluation.plots import plot_confusion, plot_history
+    from kerafer.evaluation.report import report
+    from kerafer.files import write_text
+    from kerafer.versions import versions
+
+    dataset, machine = pictures.dataset, versions()
+    plot_history(history, folder.curves)
+    plot_confusion(scores.confusion, dataset.class_names, folder.confusion)
+    parameters, macs = complexity(model)
+    counts = pictures.split.value_counts()
+    speed = history["images_per_second"].median()
+    seconds = history["seconds"].sum()
+    facts = {
+        "model": f"`{config.arch}`, {parameters / 1e6:.4f} M parameters, "
+        f"{macs / 1e9:.4f} G multiply-adds (the article's counting)",
+        "pictures": f"{config.image_size} x {config.image_size}, "
+        f"{'colour' if config.channels == 3 else 'gray'}; "
+        + ", ".join(f"{n:,} {part}" for part, n in counts.items()),
+        "split": f"{pictures.split_name}, seed {config.seed}",
+        "data": dataset.source,
+        "terms of the data": dataset.licence,
+        "training": f"{len(history)} epochs in {seconds / 60:.1f} minutes, "
+        f"{speed:.1f} images/s (median of epochs), {precision}",
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "versions": f"kerafer {machine['kerafer']}, tensorflow "
+        f"{machine['tensorflow']}, keras {machine['keras']}",
+    }
+    title = f"{config.arch} on {config.dataset}"
+    write_text(
+        folder.report,
+        report(title, facts, scores, history, pictures.notes, _command(config)),
+    )
+    metrics = {
+        "test": scores.as_dict(),
+        "best_epoch": int(history["val_loss"].argmin()) + 1,
+        "epochs": len(history),
+        "val_loss": float(history["val_loss"].min()),
+        "split": pictures.split_name,
+        "notes": pictures.notes,
+        "parameters": parameters,
+        "macs": macs,
+        "precision": precision,
+        "seconds": seconds,
+        "images_per_second": speed,
+    }
+    write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
+    shutil.rmtree(folder.path / "backup", ignore_errors=True)
+
+
+def _command(config: TrainingConfig) -> str:
+    words = ["python", "scripts/train.py"]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value != field.default or field.name in ("arch", "dataset"):
+            words.append(f"--{field.name.replace('_', '-')}")
+            words += [] if value is True else [str(value)]
+    return shlex.join(words)
+
+
+def _show(
+    config: TrainingConfig,
+    folder: RunFolder,
+    history: pd.DataFrame,
+    scores: Classification,
+) -> None:
+    count = int(scores.confusion.sum())
+    table = Table(
+        title=f"{config.arch} on {count} test pictures of {config.dataset}"
+    )
+    table.add_column("class")
+    for name in ("precision", "recall", "F1", "pictures"):
+        table.add_column(name, justify="right")
+    for name, row in scores.per_class.iterrows():
+        table.add_row(
+            name,
+            f"{row.precision:.3f}",
+            f"{row.recall:.3f}",
+            f"{row.f1:.3f}",
+            f"{row.support:.0f}",
+        )
+    table.add_section()
+    macro = [f"{scores.macro[n]:.3f}" for n in ("precision", "recall", "f1")]
+    table.add_row("mean of classes", *macro, str(count))
+    console.print(table)
+    console.print(
+        f"Accuracy {scores.accuracy:.3f} with the weights of epoch "
+        f"{int(history['val_loss'].argmin()) + 1} of {len(history)}."
+    )
+    console.print(
+        f"Written to {folder.path}: report.md, best.keras, metrics.json, "
+        "curves.png, confusion.png, history.csv, split.csv, config.yaml, "
+        "versions.yaml, tensorboard/",
+        soft_wrap=True,
+    )

@@ -1,0 +1,48 @@
+"""Which pictures, how divided and how made ready."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kerafer.settings import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What a command has to know to find, divide and decode a data set."""
+
+    dataset: str = setting(
+        "synthetic", "kdef, fesr, fer2013, folder or synthetic (drawn here)"
+    )
+    data_dir: str | None = setting(
+        None, "folder or .zip of the data set; else KERAFER_DATA, data/<name>"
+    )
+    download: bool = setting(False, "fetch FESR from Kaggle")
+    angles: str | None = setting(
+        None,
+        "views taken from kdef and synthetic, such as HL,S,HR (which is the "
+        "default), or all",
+    )
+    people: int | None = setting(
+        None, "people drawn for synthetic, at most 70, which is the default"
+    )
+    subject_pattern: str | None = setting(
+        None,
+        "regular expression whose group is the person in a file's name "
+        "(folder)",
+    )
+    split: str | None = setting(
+        None,
+        "paper (stratified 8:1:1 over pictures), subject (nobody in two "
+        "parts), given (as published), or a split.csv of a run; by default "
+        "paper for kdef, subject where people are known, else given or paper",
+    )
+    face_crop: str = setting(
+        "none", "cut the face out before resizing", ("none", "mtcnn")
+    )
+    without_face: str = setting(
+        "keep", "pictures on which no face is found", ("keep", "drop")
+    )
+    image_size: int = setting(224, "height and width in pixels")
+    channels: int = setting(3, "3 for colour, 1 for gray")
+    seed: int = setting(0, "of splits, weights, shuffling and augmentation")

@@ -1,0 +1,119 @@
+"""Pictures decoded once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kerafer.console import track
+from kerafer.data.cache import cache_folder, make_room
+from kerafer.data.dataset import Dataset
+from kerafer.data.faces import Box, crop
+from kerafer.data.images import resize
+
+# Counts up when decoding, cropping or resizing changes what it returns.
+_VERSION = 1
+
+
+def decode(
+    dataset: Dataset,
+    image_size: int,
+    channels: int = 3,
+    boxes: list[Box | None] | None = None,
+) -> np.ndarray:
+    """Decode, crop and resize all pictures of a data set.
+
+    The result is kept in the user's cache folder and mapped into memory, not
+    read into it; a second call with the same files returns at once. A data set
+    that has neither files nor a fingerprint is decoded into memory.
+
+    Args:
+        dataset: The pictures.
+        image_size: Height and width of the result, pixels.
+        channels: 3 for RGB, 1 for gray. Defaults to 3.
+        boxes: The face of each picture, or `None` to keep it whole. Defaults
+            to whole pictures.
+
+    Returns:
+        uint8 array of shape `(pictures, image_size, image_size, channels)`,
+        not writeable.
+
+    Raises:
+        UnreadableImageError: For a file that is no picture.
+    """
+    shape = (len(dataset), image_size, image_size, channels)
+    key = _key(dataset, shape, boxes)
+    if key is None:
+        images = np.empty(shape, np.uint8)
+        _fill(images, dataset, boxes)
+        images.flags.writeable = False
+        return images
+    file = cache_folder("decoded") / f"{dataset.name}-{image_size}-{key}.npy"
+    if file.exists():
+        os.utime(file)
+    else:
+        _write(file, shape, dataset, boxes)
+    return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+def _write(
+    file: Path,
+    shape: tuple[int, ...],
+    dataset: Dataset,
+    boxes: list[Box | None] | None,
+) -> None:
+    make_room(file.parent, int(np.prod(shape)))
+    beside = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        images = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
+        _fill(images, dataset, boxes)
+        images.flush()
+        del images
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _fill(
+    images: np.ndarray, dataset: Dataset, boxes: list[Box | None] | None
+) -> None:
+    _, size, _, channels = images.shape
+    paths = dataset.manifest["path"].tolist()
+
+    def one(row: int) -> None:
+        image = dataset.read_image(paths[row])
+        if boxes is not None and boxes[row] is not None:
+            image = crop(image, boxes[row])
+        image = resize(image, (size, size))
+        if channels == 1:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+        images[row] = image
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(one, range(len(paths)))
+        for _ in track(done, "Decoding pictures", len(paths)):
+            pass
+
+
+def _key(
+    dataset: Dataset,
+    shape: tuple[int, ...],
+    boxes: list[Box | None] | None,
+) -> str | None:
+    paths = dataset.manifest["path"].tolist()
+    if dataset.read is not None and not dataset.fingerprint:
+        return None
+    facts = [_VERSION, dataset.fingerprint, shape, boxes, paths]
+    if dataset.read is None:
+        for path in paths:
+            status = (dataset.root / path).stat()
+            facts.append((status.st_size, status.st_mtime_ns))
+        facts.append(str(dataset.root.resolve()))
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return digest[:16]

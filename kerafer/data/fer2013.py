@@ -1,0 +1,174 @@
+"""FER2013, as a CSV file of pixels or as folders of pictures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kerafer.console import track
+from kerafer.data import scan
+from kerafer.data.dataset import Dataset
+from kerafer.data.images import is_blank
+from kerafer.data.labels import folder_labels
+from kerafer.data.missing import missing
+from kerafer.errors import UserError
+
+CLASSES = {
+    "angry": "anger",
+    "disgust": "disgusted",
+    "fear": "fearful afraid",
+    "happy": "happiness joy",
+    "neutral": "neutrality",
+    "sad": "sadness",
+    "surprise": "surprised",
+}
+CSV_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+
+_CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+_USAGES = {
+    "training": "train",
+    "publictest": "validation",
+    "privatetest": "test",
+}
+_LEVELS = {str(level): level for level in range(256)}
+_SIZE = 48
+
+
+def read_fer2013(root: Path, verify: bool = True) -> Dataset:
+    """Read FER2013.
+
+    Args:
+        root: The CSV file, a folder with `fer2013.csv`, `icml_face_data.csv`
+            or `train.csv`, or a folder with `train/<class>/*` and, if there
+            is one, `test/<class>/*`. Of the CSV file's usages `PublicTest`
+            is the validation part and `PrivateTest` the test part.
+        verify: Whether every picture is decoded once; that of a CSV file
+            always is. Defaults to `True`.
+
+    Raises:
+        UserError: If there is no picture, or a folder of another name.
+    """
+    table = _find_csv(root)
+    if table is not None:
+        return _read_csv(table)
+    if root.is_file():
+        raise missing("fer2013", f"{root} is no CSV file")
+    folders = scan.class_folders(root)
+    manifest, strange = scan.tree_manifest(
+        root, folders, folder_labels(folders, CLASSES)
+    )
+    if manifest.empty:
+        raise missing("fer2013", f"{root} has no CSV file and no pictures")
+    dataset = Dataset(
+        manifest=manifest, root=root, left_out=strange, **_about()
+    )
+    return scan.verify(dataset) if verify else dataset
+
+
+def _about() -> dict[str, object]:
+    return {
+        "name": "fer2013",
+        "class_names": tuple(CLASSES),
+        "source": "FER2013 (Goodfellow et al. 2013), "
+        "https://www.kaggle.com/datasets/msambare/fer2013",
+        "licence": "Research use; the rights in the single pictures were "
+        "never cleared",
+    }
+
+
+def _find_csv(root: Path) -> Path | None:
+    if root.is_file():
+        return root if root.suffix.lower() == ".csv" else None
+    for folder in (root, *scan.subfolders(root)):
+        for name in CSV_FILES:
+            path = folder / name
+            if path.is_file() and {"emotion", "pixels"} <= set(_header(path)):
+                return path
+    return None
+
+
+def _read_csv(path: Path) -> Dataset:
+    rows, faces, strange = [], [], []
+    for line, row in _rows(path):
+        name = f"{path.name}#{line}"
+        try:
+            label, face, split = _parse(row)
+        except ValueError as error:
+            strange.append((name, f"the row is malformed: {error}"))
+            continue
+        rows.append((name, label, split))
+        faces.append(face)
+    if not rows:
+        raise missing("fer2013", f"{path} has no row with a picture")
+    manifest = pd.DataFrame(rows, columns=["path", "label", "split"])
+    if manifest["split"].isna().any():
+        manifest = manifest.drop(columns="split")
+    pixels = np.stack(faces)
+    index = {name: i for i, name in enumerate(manifest["path"])}
+
+    def read(name: str) -> np.ndarray:
+        return np.repeat(pixels[index[name]][..., None], 3, axis=-1)
+
+    status = path.stat()
+    return Dataset(
+        manifest=manifest,
+        read=read,
+        fingerprint=f"{path.resolve()} {status.st_size} {status.st_mtime_ns}",
+        left_out=scan.left_out(strange),
+        **_about(),
+    )
+
+
+def _fields(line: str) -> list[str]:
+    return [field.strip(' "\r\n') for field in line.split(",")]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        yield from file
+
+
+def _header(path: Path) -> list[str]:
+    return _fields(next(_lines(path), "").lower())
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The number of every line and its fields by the names of the columns."""
+    header = _header(path)
+    if not {"emotion", "pixels"} <= set(header):
+        raise UserError(
+            "FER2013's CSV file has the columns emotion, pixels and Usage. "
+            f"Received: {', '.join(header)[:200] or 'none'} in {path}."
+        )
+    total = sum(1 for _ in _lines(path)) - 1
+    lines = itertools.islice(_lines(path), 1, None)
+    for number, line in enumerate(track(lines, "Reading rows", total), 2):
+        empty = dict.fromkeys(header, "")
+        yield number, empty | dict(zip(header, _fields(line), strict=False))
+
+
+def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
+    code = row["emotion"]
+    if code not in [str(i) for i in range(len(_CODES))]:
+        raise ValueError(f"the emotion is 0 to 6, not {code[:20]!r}")
+    try:
+        levels = bytes(map(_LEVELS.__getitem__, row["pixels"].split()))
+    except KeyError as error:
+        raise ValueError(
+            f"a pixel is 0 to 255, not {error.args[0][:20]!r}"
+        ) from None
+    if len(levels) != _SIZE**2:
+        raise ValueError(f"a face has {_SIZE**2} pixels, not {len(levels)}")
+    face = np.frombuffer(levels, np.uint8).reshape(_SIZE, _SIZE)
+    if is_blank(face):
+        raise ValueError("the picture is blank")
+    usage = row.get("usage")
+    if usage is not None and usage.lower() not in _USAGES:
+        raise ValueError(
+            f"the usage is Training, PublicTest or PrivateTest, not {usage!r}"
+        )
+    return _CODES[int(code)], face, usage and _USAGES[usage.lower()]

@@ -1,0 +1,73 @@
+"""Facial expressions of students in real class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kerafer.data import scan
+from kerafer.data.dataset import Dataset
+from kerafer.data.labels import folder_labels
+from kerafer.data.missing import missing
+from kerafer.errors import UserError
+
+KAGGLE = "daniellam2000/facial-expression-of-students-in-real-class-fesr"
+CLASSES = {
+    "surprise": "surprised surprising",
+    "joy": "joyful enjoy enjoyment happy happiness",
+    "neutral": "neutrality",
+    "bored": "boring boredom",
+    "upset": "upsetting",
+}
+
+
+def read_fesr(root: Path, verify: bool = True) -> Dataset:
+    """Read FESR: `<split>/<class>/*`, or `<class>/*`.
+
+    The classes are surprise, joy, neutral, bored and upset; capitals, the
+    plural and words like "surprised" or "happy" are understood.
+
+    Args:
+        root: Folder with the folders of the splits or of the classes.
+        verify: Whether every picture is decoded once. Defaults to `True`.
+
+    Raises:
+        UserError: If there is no picture, or a folder of another name.
+    """
+    folders = scan.class_folders(root)
+    manifest, strange = scan.tree_manifest(
+        root, folders, folder_labels(folders, CLASSES)
+    )
+    if manifest.empty:
+        raise missing("fesr", f"{root} has no folder of a class with pictures")
+    dataset = Dataset(
+        name="fesr",
+        manifest=manifest,
+        class_names=tuple(CLASSES),
+        root=root,
+        source=f"FESR, https://www.kaggle.com/datasets/{KAGGLE}",
+        licence="See the terms on its Kaggle page; the pictures show students",
+        left_out=strange,
+    )
+    return scan.verify(dataset) if verify else dataset
+
+
+def download_fesr() -> Path:
+    """Fetch FESR from Kaggle into the folder that `kagglehub` keeps.
+
+    Raises:
+        UserError: Without `kagglehub`, or if Kaggle does not hand it out.
+    """
+    try:
+        import kagglehub
+    except ImportError:
+        raise UserError(
+            "FESR is downloaded with kagglehub, which is not installed. "
+            'Run: pip install "kerafer[fesr]"'
+        ) from None
+    try:
+        return Path(kagglehub.dataset_download(KAGGLE))
+    # No network, no account, no such set: requests', Kaggle's and own errors.
+    except Exception as error:
+        raise UserError(
+            f"FESR could not be downloaded from Kaggle ({KAGGLE}): {error}"
+        ) from error

@@ -1,0 +1,182 @@
+"""Pictures of your own: folders of classes, or a list of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import pandas as pd
+
+from kerafer.data import scan
+from kerafer.data.dataset import Dataset
+from kerafer.data.missing import missing
+from kerafer.errors import UserError
+
+MANIFEST = "manifest.csv"
+
+
+def read_folder(
+    root: Path, subject_pattern: str | None = None, verify: bool = True
+) -> Dataset:
+    r"""Read `<class>/*`, `<split>/<class>/*` or the list `manifest.csv`.
+
+    The list has the columns `path` and `label` and, where they are known,
+    `subject`, `session`, `angle` and `split`. Its paths are relative to the
+    folder and stay in it. The classes are in alphabetic order.
+
+    Args:
+        root: The folder.
+        subject_pattern: Regular expression that finds the person in the name
+            of a file, as the group `subject` or the first one: `^(.+)_\d+`
+            finds `Al_Gore` in `Al_Gore_0002.jpg`. Pictures without a match
+            are left out. Defaults to none: the persons are not known.
+        verify: Whether every picture is decoded once. Defaults to `True`.
+
+    Raises:
+        UserError: Without pictures, with fewer than two classes, for a class
+            without a picture, a pattern that is wrong or matches nothing, or
+            a wrong list.
+    """
+    pattern = subject_pattern and _compile(subject_pattern)
+    inner = scan.entries(root)
+    if len(inner) == 1 and (inner[0] / MANIFEST).is_file():
+        root = inner[0]
+    if (root / MANIFEST).is_file():
+        manifest, strange = _read_manifest(root / MANIFEST), scan.left_out([])
+        class_names = sorted(set(manifest["label"]))
+    else:
+        folders = scan.class_folders(root)
+        labels = {folder: folder.name for _, folder in folders}
+        manifest, strange = scan.tree_manifest(root, folders, labels)
+        class_names = sorted(set(labels.values()))
+    if manifest.empty:
+        raise missing("folder", f"{root} has no folder of a class with any")
+    dataset = Dataset(
+        name="folder",
+        manifest=manifest,
+        class_names=tuple(class_names),
+        root=root,
+        source=str(root),
+        licence="That of your own pictures",
+        left_out=strange,
+    )
+    _check_classes(dataset)
+    if pattern:
+        dataset = _find_subjects(dataset, pattern)
+    if verify:
+        dataset = scan.verify(dataset)
+    _check_classes(dataset)
+    return dataset
+
+
+def _check_classes(dataset: Dataset) -> None:
+    names, manifest = dataset.class_names, dataset.manifest
+    if len(names) < 2:
+        raise UserError(
+            "A data set has pictures of at least two classes. "
+            f"Received: {names[0]} only."
+        )
+    folded: dict[str, str] = {}
+    for name in names:
+        twin = folded.setdefault(name.casefold().strip(), name)
+        if twin != name:
+            raise UserError(
+                "Two classes differ in more than capitals and spaces. "
+                f"Received: {twin} and {name}."
+            )
+    where = ""
+    if "split" in manifest and "train" in set(manifest["split"]):
+        manifest = manifest[manifest["split"] == "train"]
+        where = " in train"
+    empty = [name for name in names if name not in set(manifest["label"])]
+    if empty:
+        raise UserError(
+            f"Every class has a picture that can be read{where}, or nothing "
+            "could be learnt of it; take its folder away otherwise. "
+            f"Received none of: {', '.join(empty)}."
+        )
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    rule = (
+        "--subject-pattern is a regular expression with a group around the "
+        r"person, such as ^(.+)_\d+. "
+    )
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{rule}Received: {pattern} ({error}).") from None
+    if not compiled.groups:
+        raise UserError(f"{rule}Received: {pattern}, without a group.")
+    return compiled
+
+
+def _find_subjects(dataset: Dataset, pattern: re.Pattern[str]) -> Dataset:
+    group = "subject" if "subject" in pattern.groupindex else 1
+    names = [PurePosixPath(path).name for path in dataset.manifest["path"]]
+    matches = [pattern.search(name) for name in names]
+    subjects = [match and match[group] for match in matches]
+    if not any(subjects):
+        raise UserError(
+            "--subject-pattern finds the person in the names of the files. "
+            f"Received: {pattern.pattern}, which matches none, such as "
+            f"{names[0]}."
+        )
+    dataset.manifest["subject"] = subjects
+    reason = "--subject-pattern finds no person in its name"
+    return scan.leave_out(dataset, [None if s else reason for s in subjects])
+
+
+def _read_manifest(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+        )
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{MANIFEST} is a CSV file in UTF-8. Received: {error}."
+        ) from None
+    table.columns = [name.strip().lower() for name in table.columns]
+    lacking = [name for name in ("path", "label") if name not in table]
+    if lacking:
+        raise UserError(
+            f"{MANIFEST} has the columns path and label. "
+            f"Missing: {', '.join(lacking)}."
+        )
+    table["label"] = table["label"].str.strip()
+    _refuse(
+        table,
+        (table["label"] == "").to_numpy(),
+        "names the class of every picture",
+    )
+    outside = np.array([not _stays_inside(path) for path in table["path"]])
+    _refuse(table, outside, "has paths that stay inside its folder")
+    _refuse(
+        table, table["path"].duplicated().to_numpy(), "names every picture once"
+    )
+    if "split" in table:
+        names = table["split"].str.strip().str.lower()
+        table["split"] = names.map(scan.SPLIT_NAMES)
+        unknown = table["split"].isna().to_numpy()
+        _refuse(table, unknown, "has the splits train, validation and test")
+    return table.replace("", pd.NA)
+
+
+def _stays_inside(path: str) -> bool:
+    # Windows' rules take / and \ for separators and know drives as well.
+    windows = PureWindowsPath(path)
+    return bool(path.strip()) and not (windows.anchor or ".." in windows.parts)
+
+
+def _refuse(table: pd.DataFrame, bad: np.ndarray, rule: str) -> None:
+    if bad.any():
+        line = int(bad.argmax()) + 2
+        raise UserError(
+            f"{MANIFEST} {rule}. Received {bad.sum()} that do not, the first "
+            f"in line {line}: {', '.join(map(str, table[bad].iloc[0]))}."
+        )

@@ -1,0 +1,47 @@
+"""What to tell somebody who does not have a data set yet."""
+
+from __future__ import annotations
+
+from kerafer.errors import UserError
+
+_ABOUT = {
+    "kdef": (
+        "KDEF is 4,900 photographs of 70 people with seven expressions",
+        "It is free for non-commercial research: ask for it at "
+        "https://kdef.se (or https://emotionlab.se)",
+    ),
+    "fesr": (
+        "FESR is 6,809 pictures of students in class with five expressions",
+        "Get it from https://www.kaggle.com/datasets/daniellam2000/"
+        "facial-expression-of-students-in-real-class-fesr, or let\n"
+        'kerafer fetch it: pip install "kerafer[fesr]", then --download',
+    ),
+    "fer2013": (
+        "FER2013 is 35,887 gray 48 x 48 faces with seven expressions",
+        "Get it from https://www.kaggle.com/datasets/msambare/fer2013 "
+        "(folders)\nor https://www.kaggle.com/c/challenges-in-representation-"
+        "learning-facial-expression-recognition-challenge (CSV)",
+    ),
+    "folder": (
+        "The data set `folder` is pictures of your own",
+        "Sort them as <class>/* or <split>/<class>/*, or list them in a "
+        "manifest.csv with the columns path and label",
+    ),
+}
+
+
+def missing(name: str, looked: str) -> UserError:
+    """The error for a data set of which no picture was found.
+
+    Args:
+        name: Registry name, such as `"kdef"`.
+        looked: What was looked at and found wanting, one clause.
+    """
+    what, where = _ABOUT[name]
+    return UserError(
+        f"{what}; {looked}.\n{where}.\n"
+        f"Unpack it to data/{name}, or say where it is with --data-dir or "
+        "KERAFER_DATA.\n"
+        "To run now, on the set that is built in:\n"
+        "  kerafer train --arch wca_mcnn --dataset synthetic"
+    )

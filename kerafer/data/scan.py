@@ -1,0 +1,217 @@
+"""Finding the pictures under a folder and looking whether they are whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kerafer.console import track
+from kerafer.data.dataset import Dataset
+from kerafer.data.images import find_flaw
+from kerafer.errors import UserError
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+_SMALL_FILE = 16_384
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def entries(folder: Path) -> list[Path]:
+    """What stands in a folder, sorted, less hidden files and `__MACOSX`."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(
+            "The folders of a data set must be readable. "
+            f"Received: {folder} ({error.strerror})."
+        ) from None
+    return [p for p in found if not p.name.startswith((".", "__MACOSX"))]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders directly in a folder, sorted."""
+    return [p for p in entries(folder) if os.path.isdir(p)]
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The files directly in a folder whose names end like a picture's."""
+    return [
+        p
+        for p in entries(folder)
+        if p.suffix.lower() in SUFFIXES and not os.path.isdir(p)
+    ]
+
+
+def find_pictures(
+    folder: Path, seen: frozenset[tuple[int, int]] = frozenset()
+) -> list[Path]:
+    """All pictures in a folder and in those below it.
+
+    Symbolic links are followed, but not back into a folder that is being
+    listed already.
+    """
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in seen:
+        return []
+    found: list[Path] = []
+    for path in entries(folder):
+        if os.path.isdir(path):
+            found += find_pictures(path, seen | {here})
+        elif path.suffix.lower() in SUFFIXES:
+            found.append(path)
+    return found
+
+
+def unwrap(root: Path) -> Path:
+    """Go down where a folder holds nothing but one folder of folders.
+
+    Archives are often packed with such a folder around everything.
+    """
+    while True:
+        inner = entries(root)
+        if (
+            len(inner) != 1
+            or not os.path.isdir(inner[0])
+            or inner[0].name.casefold() in SPLIT_NAMES
+            or not subfolders(inner[0])
+            or pictures(inner[0])
+        ):
+            return root
+        root = inner[0]
+
+
+def class_folders(root: Path) -> list[tuple[str | None, Path]]:
+    """The folders `<class>` or `<split>/<class>` with the split of each.
+
+    Raises:
+        UserError: If folders of pictures stand beside those of the splits.
+    """
+    root = unwrap(root)
+    splits = {p: SPLIT_NAMES.get(p.name.casefold()) for p in subfolders(root)}
+    if not any(splits.values()):
+        return [(None, path) for path in splits]
+    strange = [p.name for p, s in splits.items() if not s and find_pictures(p)]
+    if strange:
+        raise UserError(
+            "Beside train, validation and test stands no other folder with "
+            f"pictures. Received: {', '.join(strange)}."
+        )
+    return [(s, path) for p, s in splits.items() if s for path in subfolders(p)]
+
+
+def tree_manifest(
+    root: Path,
+    folders: Iterable[tuple[str | None, Path]],
+    labels: Mapping[Path, str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The pictures in folders of classes, and those outside of them.
+
+    Args:
+        root: Folder that the paths become relative to.
+        folders: What `class_folders(root)` returned.
+        labels: The class that each of the folders stands for.
+
+    Returns:
+        A manifest with `path`, `label` and, where the set is divided,
+        `split`; and a table for `Dataset.left_out`.
+    """
+    rows = []
+    for split, folder in folders:
+        rows += [
+            (relative(path, root), labels[folder], split)
+            for path in find_pictures(folder)
+        ]
+    manifest = pd.DataFrame(rows, columns=["path", "label", "split"])
+    taken = set(manifest["path"])
+    if not manifest["split"].any():
+        manifest = manifest.drop(columns="split")
+    loose = [relative(path, root) for path in find_pictures(root)]
+    return manifest, left_out(
+        (path, "it stands in no folder of a class")
+        for path in loose
+        if path not in taken
+    )
+
+
+def relative(path: Path, root: Path) -> str:
+    """The path below `root`, with `/` on every system."""
+    return path.relative_to(root).as_posix()
+
+
+def left_out(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """A table for `Dataset.left_out` from pairs of path and reason."""
+    return pd.DataFrame(list(rows), columns=["path", "reason"], dtype=object)
+
+
+def leave_out(dataset: Dataset, reasons: list[str | None]) -> Dataset:
+    """Move the rows with a reason from the manifest to `left_out`.
+
+    Raises:
+        UserError: If no row is left.
+    """
+    bad = np.array([reason is not None for reason in reasons])
+    if not bad.any():
+        return dataset
+    paths = dataset.manifest["path"]
+    if bad.all():
+        raise UserError(
+            f"None of the {len(dataset)} pictures of the data set "
+            f"{dataset.name} can be taken. The first: {paths.iloc[0]}: "
+            f"{reasons[0]}."
+        )
+    new = [(p, r) for p, r in zip(paths, reasons, strict=True) if r]
+    old = dataset.left_out[["path", "reason"]].to_numpy().tolist()
+    return dataclasses.replace(
+        dataset.select(~bad), left_out=left_out([*old, *new])
+    )
+
+
+def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
+    """Decode every picture once and leave out what is no good.
+
+    Args:
+        dataset: A data set of files; any other comes back as it is.
+        threads: Defaults to one for each core, at most 8, and to one alone
+            for small files, where threads only wait for each other.
+
+    Returns:
+        The data set without unreadable and blank pictures, which `left_out`
+        names.
+
+    Raises:
+        UserError: If no picture is left.
+    """
+    if dataset.read is not None or dataset.root is None:
+        return dataset
+    root = os.fspath(dataset.root)
+    paths = [os.path.join(root, path) for path in dataset.manifest["path"]]
+    threads = threads or _threads_for(paths)
+    with ThreadPoolExecutor(threads) as pool:
+        flaws = (pool.map if threads > 1 else map)(find_flaw, paths)
+        reasons = list(track(flaws, "Checking pictures", len(paths)))
+    return leave_out(dataset, reasons)
+
+
+def _threads_for(paths: list[str]) -> int:
+    sample = paths[:: max(1, len(paths) // 100)]
+    sizes = [os.path.getsize(path) for path in sample if os.path.isfile(path)]
+    if sum(sizes) < _SMALL_FILE * len(sizes):
+        return 1
+    return min(8, os.cpu_count() or 1)

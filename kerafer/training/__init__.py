@@ -1,0 +1,1 @@
+"""From pictures and a model to a trained model."""

@@ -1,0 +1,36 @@
+"""The checkpoint of the best epoch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerafer.models.save import save_model
+
+
+class BestModel(keras.callbacks.ModelCheckpoint):
+    """Keeps the model of the lowest validation loss as one whole file.
+
+    Args:
+        file: A `.keras` file.
+        lowest: Validation loss that counts as reached already, of the epochs
+            before a resumption. NaN, the lowest of none, counts as none.
+    """
+
+    def __init__(self, file: Path, lowest: float) -> None:
+        super().__init__(
+            str(file),
+            monitor="val_loss",
+            save_best_only=True,
+            # Without a bound, a first loss of NaN would never be beaten.
+            initial_value_threshold=math.inf if math.isnan(lowest) else lowest,
+        )
+
+    def _save_model(
+        self, epoch: int, batch: int | None, logs: dict[str, Any]
+    ) -> None:
+        if self._should_save_model(epoch, batch, logs, self.filepath):
+            save_model(self.model, self.filepath)

@@ -1,0 +1,126 @@
+"""`model.fit` with everything a training needs around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from sklearn.utils.class_weight import compute_class_weight
+
+from kerafer.data.pipeline import TrainingBatches
+from kerafer.errors import UserError
+from kerafer.files import write_text
+from kerafer.training.best_model import BestModel
+from kerafer.training.config import TrainingConfig
+from kerafer.training.early_stopping import EarlyStopping
+from kerafer.training.epoch_order import EpochOrder
+from kerafer.training.progress import EpochProgress
+from kerafer.training.run_backup import RunBackup
+
+
+def fit(
+    model: keras.Model,
+    batches: TrainingBatches,
+    validation: tf.data.Dataset,
+    labels: np.ndarray,
+    config: TrainingConfig,
+    folder: Path,
+) -> pd.DataFrame:
+    """Train a model, from the start or from where an earlier call ended.
+
+    The folder gets `best.keras` (lowest validation loss), `history.csv`,
+    TensorBoard's logs in `tensorboard/` and, until the run is over, the state
+    to resume from in `backup/`.
+
+    Args:
+        model: Built, not compiled.
+        batches: Training batches.
+        validation: Validation batches.
+        labels: Class index of every training picture, of shape `(pictures,)`.
+        config: Learning rate, epochs, patience and class weights are taken.
+        folder: The run's folder.
+
+    Returns:
+        One row an epoch: losses, metrics, seconds, images a second.
+
+    Raises:
+        UserError: If the loss is no number in the first epoch.
+    """
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss=keras.losses.CategoricalCrossentropy(),
+        metrics=["accuracy", keras.metrics.F1Score("macro", name="f1")],
+    )
+    backup = RunBackup(folder / "backup")
+    history_file = folder / "history.csv"
+    past = _past(history_file, backup.epochs_done)
+    best = folder / "best.keras"
+    stopping = EarlyStopping(
+        config.patience, config.min_delta, tuple(past["val_loss"]), best
+    )
+    stopping.set_model(model)
+    stopping.on_train_begin()
+    over = (
+        len(past) >= config.epochs
+        or stopping.stopped_epoch > 0
+        or past["loss"].isna().any()
+    )
+    if not over:
+        model.fit(
+            batches.batches,
+            validation_data=validation,
+            epochs=config.epochs,
+            class_weight=class_weights(labels, config.class_weights),
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                EpochOrder(batches),
+                EpochProgress(
+                    config.epochs, batches.steps, len(labels), len(past)
+                ),
+                keras.callbacks.TerminateOnNaN(),
+                BestModel(best, past["val_loss"].min()),
+                stopping,
+                keras.callbacks.CSVLogger(history_file, append=bool(len(past))),
+                keras.callbacks.TensorBoard(folder / "tensorboard"),
+                backup,
+            ],
+        )
+    if not best.exists():
+        raise UserError(
+            "The loss was no number (NaN) before the first epoch was over.\n"
+            "A lower --learning-rate or --precision float32 may help. "
+            f"Received: --learning-rate {config.learning_rate}."
+        )
+    return pd.read_csv(history_file)
+
+
+def class_weights(labels: np.ndarray, kind: str) -> dict[int, float] | None:
+    """What each class weighs in the loss.
+
+    Args:
+        labels: Class index of every training picture.
+        kind: `"balanced"`, inversely proportional to how often a class is
+            seen, or `"none"`.
+    """
+    if kind == "none":
+        return None
+    seen = np.unique(labels)
+    weights = compute_class_weight("balanced", classes=seen, y=labels)
+    return dict(zip(seen.tolist(), weights.tolist(), strict=True))
+
+
+def _past(file: Path, done: int) -> pd.DataFrame:
+    """The rows of the epochs that the state has behind it.
+
+    A kill can leave one row more than that, or half of one.
+    """
+    if done == 0:
+        file.unlink(missing_ok=True)
+        return pd.DataFrame({"loss": [], "val_loss": []})
+    head, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_text(file, "".join([head, *rows[:done]]))
+    return pd.read_csv(file)

@@ -1,0 +1,97 @@
+"""What a person sees of a training."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+import keras
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kerafer.console import console
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """One line an epoch, and on a terminal a bar within it.
+
+    Adds `seconds` (of training and validation) and `images_per_second` (of
+    training alone) to the epoch's logs, so it stands before those that write
+    them down.
+
+    Args:
+        epochs: At most this many.
+        steps: Batches an epoch.
+        pictures: Training pictures an epoch.
+        done: Epochs before a resumption. Defaults to 0.
+    """
+
+    def __init__(
+        self, epochs: int, steps: int, pictures: int, done: int = 0
+    ) -> None:
+        super().__init__()
+        self.epochs = epochs
+        self.steps = steps
+        self.pictures = pictures
+        self.first = done
+        self.lowest = float("inf")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock and the bar."""
+        self.began = time.perf_counter()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(
+            *columns,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("", total=self.steps, loss="")
+
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Empty the bar."""
+        self.epoch_began = time.perf_counter()
+        self.bar.reset(
+            self.task, description=f"epoch {epoch + 1}", loss="first step ..."
+        )
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Move the bar."""
+        if not self.bar.disable:
+            loss = f"loss {float(logs['loss']):.4f}"
+            self.bar.update(self.task, completed=batch + 1, loss=loss)
+        self.trained = time.perf_counter() - self.epoch_began
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Print the epoch's line."""
+        now = time.perf_counter()
+        logs["seconds"] = now - self.epoch_began
+        logs["images_per_second"] = self.pictures / self.trained
+        better = logs["val_loss"] < self.lowest
+        self.lowest = min(self.lowest, logs["val_loss"])
+        done = epoch + 1 - self.first
+        left = (now - self.began) / done * (self.epochs - epoch - 1)
+        console.print(
+            f"epoch {epoch + 1:3d}/{self.epochs}"
+            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.3f}"
+            f"  | validation {logs['val_loss']:.4f}"
+            f"  {logs['val_accuracy']:.3f} {'*' if better else ' '}"
+            f" | {logs['images_per_second']:.0f} images/s"
+            f" | at most {datetime.timedelta(seconds=round(left))} left"
+        )
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Take the bar away."""
+        self.bar.stop()

@@ -1,0 +1,99 @@
+"""The folder that a training leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from pathlib import Path
+
+import yaml
+
+from kerafer.errors import UserError
+from kerafer.files import write_text
+from kerafer.settings import checked, read_yaml
+from kerafer.training.config import TrainingConfig
+from kerafer.versions import versions
+
+
+class RunFolder:
+    """Where a run's files are.
+
+    Args:
+        path: The folder.
+
+    Attributes:
+        best: `best.keras`, the model of the lowest validation loss.
+        split: `split.csv`, which picture was in which part.
+        history: `history.csv`, one row an epoch.
+        metrics: `metrics.json`, the scores on the test part; it is written
+            when everything else is, so a run that has it is over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.versions = path / "versions.yaml"
+        self.split = path / "split.csv"
+        self.history = path / "history.csv"
+        self.best = path / "best.keras"
+        self.metrics = path / "metrics.json"
+        self.curves = path / "curves.png"
+        self.confusion = path / "confusion.png"
+        self.report = path / "report.md"
+
+    @classmethod
+    def create(cls, config: TrainingConfig, out: str | None) -> RunFolder:
+        """Make a folder and write the configuration and versions into it.
+
+        Args:
+            config: Of the run.
+            out: The folder, which is new or empty. `None` makes
+                `runs/<arch>-<dataset>-<time>`.
+
+        Raises:
+            UserError: Where `out` has something in it.
+        """
+        if out is None:
+            now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            stem = Path("runs") / f"{config.arch}-{config.dataset}-{now}"
+            path, count = stem, 1
+            while path.exists():
+                count += 1
+                path = stem.with_name(f"{stem.name}-{count}")
+        else:
+            path = Path(out)
+        cls.check_free(path)
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+        write_text(run.config, text)
+        write_text(run.versions, yaml.safe_dump(versions(), sort_keys=False))
+        return run
+
+    @staticmethod
+    def check_free(path: str | os.PathLike[str]) -> None:
+        """Refuse a folder that has something in it, or a file."""
+        path = Path(path)
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise UserError(
+                f"A run's folder is new or empty. There is something in {path}."
+                "\nAn interrupted run goes on with --resume."
+            )
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str]
+    ) -> tuple[RunFolder, TrainingConfig]:
+        """The folder of an earlier run, and its configuration.
+
+        Raises:
+            UserError: Where it is no run's folder.
+        """
+        run = cls(Path(path))
+        if not run.config.is_file():
+            raise UserError(
+                f"A run's folder has a config.yaml. There is none in {path}."
+            )
+        values = read_yaml(TrainingConfig, run.config)
+        return run, checked(TrainingConfig, values)

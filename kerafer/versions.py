@@ -1,0 +1,33 @@
+"""What a number was measured with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import kerafer
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "scikit-learn")
+
+
+def versions() -> dict[str, str | int]:
+    """Versions of the software, and the processor with its cores."""
+    found = {"kerafer": kerafer.__version__}
+    found["python"] = platform.python_version()
+    for package in _PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    found["system"] = f"{platform.system()} {platform.machine()}"
+    found["processor"] = processor()
+    found["cores"] = os.cpu_count() or 0
+    return found
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name as the system gives it."""
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

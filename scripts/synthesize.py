@@ -1,0 +1,10 @@
+"""Write the drawn faces out as files, named like KDEF's.
+
+python scripts/synthesize.py --out data/kdef-drawn
+"""
+
+import sys
+
+from kerafer.cli import main
+
+raise SystemExit(main(["synthesize", *sys.argv[1:]]))
