@@ -19,6 +19,6 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
         model: A functional model.
         path: Ends in `.keras`.
     """
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    bare = keras.Model(model.input, model.output, name=model.name)
     with written_beside(path) as beside:
         bare.save(beside)

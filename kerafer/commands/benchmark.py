@@ -1,0 +1,136 @@
+"""`kerafer benchmark`: medians of interleaved runs, as a table and CSV."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import pandas as pd
+from rich.table import Table
+
+from kerafer.console import console
+from kerafer.engine import load_tensorflow
+from kerafer.settings import add_flags, checked, setting
+
+KINDS = {
+    "training": "training steps, float32 and what --precision auto chooses",
+    "pipeline": "input batches alone, for each augmentation",
+    "stem": "the multi-scale layer as one convolution and as branches",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """What is measured."""
+
+    arch: str = setting("wca_mcnn", "model of the training steps")
+    image_size: int = setting(224, "pixels")
+    batch_size: int = setting(32, "pictures a step")
+    repeats: int = setting(20, "timed runs of each")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "kind",
+        choices=KINDS,
+        metavar="KIND",
+        help="; ".join(f"{name}: {text}" for name, text in KINDS.items()),
+    )
+    add_flags(parser, BenchmarkConfig)
+    parser.add_argument(
+        "--out", metavar="FILE", help="also write the table as CSV"
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Measure and print."""
+    names = {field.name for field in dataclasses.fields(BenchmarkConfig)}
+    given = {k: v for k, v in vars(parsed).items() if k in names}
+    config = checked(BenchmarkConfig, given)
+    load_tensorflow()
+    rows = {"training": _training, "pipeline": _pipeline, "stem": _stem}[
+        parsed.kind
+    ](config)
+    _show(parsed.kind, config, rows)
+    if parsed.out:
+        _write(parsed.out, config, rows)
+    return 0
+
+
+def _training(config: BenchmarkConfig) -> list[dict[str, object]]:
+    from kerafer.training.precision import resolve_precision
+    from kerafer.training.speed import median_seconds, training_step
+
+    auto = resolve_precision("auto")
+    steps = {
+        f"{config.arch} {precision}": training_step(
+            config.arch, config.image_size, config.batch_size, precision
+        )
+        for precision in dict.fromkeys(("float32", auto))
+    }
+    taken = median_seconds(steps, config.repeats)
+    return [_row(n, s, config.batch_size) for n, s in taken.items()]
+
+
+def _pipeline(config: BenchmarkConfig) -> list[dict[str, object]]:
+    from kerafer.data.augmentation import POLICIES
+    from kerafer.training.speed import median_seconds, pipeline_epoch
+
+    pictures = 8 * config.batch_size
+    epochs = {
+        f"augment {policy}": pipeline_epoch(
+            config.image_size, config.batch_size, policy, pictures
+        )
+        for policy in POLICIES
+    }
+    taken = median_seconds(epochs, config.repeats, warm_up=1)
+    return [_row(n, s, pictures) for n, s in taken.items()]
+
+
+def _stem(config: BenchmarkConfig) -> list[dict[str, object]]:
+    from kerafer.training.speed import median_seconds, stem_steps
+
+    rows = []
+    for strides in (4, 2, 1):
+        steps = stem_steps(strides, config.image_size, config.batch_size)
+        taken = median_seconds(steps, config.repeats)
+        rows += [
+            _row(f"stride {strides} {name}", s, config.batch_size)
+            for name, s in taken.items()
+        ]
+    return rows
+
+
+def _row(name: str, seconds: float, pictures: int) -> dict[str, object]:
+    return {
+        "what": name,
+        "images_per_second": round(pictures / seconds, 1),
+        "milliseconds_per_image": round(1000 * seconds / pictures, 3),
+    }
+
+
+def _show(
+    kind: str, config: BenchmarkConfig, rows: list[dict[str, object]]
+) -> None:
+    table = Table(
+        title=f"{kind}, {config.image_size} x {config.image_size}, batch "
+        f"{config.batch_size}, median of {config.repeats}"
+    )
+    table.add_column("what")
+    table.add_column("images/s", justify="right")
+    table.add_column("ms an image", justify="right")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def _write(
+    file: str, config: BenchmarkConfig, rows: list[dict[str, object]]
+) -> None:
+    from kerafer.files import write_text
+    from kerafer.versions import versions
+
+    constant = dataclasses.asdict(config) | versions()
+    table = pd.DataFrame([row | constant for row in rows])
+    write_text(file, table.to_csv(index=False, lineterminator="\n"))

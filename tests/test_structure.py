@@ -1,0 +1,131 @@
+"""What the package's shape promises."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import run_python
+
+from kerafer import cli
+
+PACKAGE = Path(cli.__file__).parent
+ROOT = PACKAGE.parent
+# Data flows one way: a room imports from those before it alone.
+ROOMS = (
+    "data",
+    "layers",
+    "models",
+    "training",
+    "evaluation",
+    "explain",
+    "export",
+    "runtime",
+    "commands",
+)
+
+
+def imports(file):
+    """Every module of kerafer that a file names, wherever it does."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{a.name}" for a in node.names)
+
+
+def room(module):
+    """The room of a dotted name; `None` for what stands before all."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
+
+
+def test_data_flows_one_way():
+    checked = 0
+    for file in PACKAGE.rglob("*.py"):
+        parts = file.relative_to(PACKAGE).parts
+        here = parts[0] if len(parts) > 1 else None
+        assert here is None or here in ROOMS, f"{here} is a room without place"
+        for module in imports(file):
+            there = room(module) if module.startswith("kerafer.") else None
+            if there is None or parts == ("__init__.py",):
+                continue
+            checked += 1
+            assert here is not None, f"{file} imports from {there}"
+            assert ROOMS.index(there) <= ROOMS.index(here), (
+                f"{file} imports backwards from {there}"
+            )
+    assert checked > 50
+
+
+def test_importing_does_nothing(tmp_path):
+    """No TensorFlow, no folder, no variable, no warning filter."""
+    program = """
+        import os, sys, warnings
+        before = dict(os.environ), list(warnings.filters)
+        import kerafer, kerafer.cli
+        assert (dict(os.environ), list(warnings.filters)) == before
+        assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
+        assert os.listdir(".") == [], os.listdir(".")
+        assert {"create_model", "load_model"} <= set(dir(kerafer))
+        try:
+            kerafer.nothing
+        except AttributeError as error:
+            assert "nothing" in str(error)
+    """
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        run_python(program)
+    finally:
+        os.chdir(here)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_script_and_subcommand_have_the_same_flags(command):
+    words = [[sys.executable, "-m", "kerafer", command]]
+    scripts = [
+        s
+        for s in (ROOT / "scripts").glob("*.py")
+        if f'main(["{command}"' in s.read_text(encoding="utf-8")
+    ]
+    assert len(scripts) == 1
+    words.append([sys.executable, str(scripts[0])])
+    pages = [
+        subprocess.run([*w, "--help"], capture_output=True, text=True).stdout
+        for w in words
+    ]
+    assert "--help" in pages[0]
+    assert re.sub(r"usage: \S+", "", pages[0]) == re.sub(
+        r"usage: \S+", "", pages[1]
+    )
+
+
+def test_files_name_nothing_of_the_workplace():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert listed
+    home = str(Path("/", "work", ""))
+    for name in listed:
+        file = ROOT / name
+        if file.suffix in (".py", ".md", ".cfg", ".toml", ".yaml", ".csv"):
+            text = file.read_text(encoding="utf-8")
+            assert home not in text, name
+            assert "\t" not in text or file.suffix == ".csv", name
+
+
+def test_no_picture_of_a_person_is_in_the_repository():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    photographs = [
+        name
+        for name in listed
+        if Path(name).suffix.lower() in (".jpg", ".jpeg", ".bmp", ".tiff")
+    ]
+    assert photographs == []
