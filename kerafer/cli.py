@@ -14,6 +14,8 @@ from kerafer.errors import UserError
 COMMANDS = {
     "train": "train a model on a data set and test it",
     "synthesize": "write the drawn faces out as files, named like KDEF's",
+    "export": "write a trained model as files for other machines",
+    "predict": "tell the expressions on pictures, videos or a camera",
     "benchmark": "measure images per second on this machine",
 }
 

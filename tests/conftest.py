@@ -1,5 +1,49 @@
-"""TensorFlow the way the commands load it, before any test does."""
+"""TensorFlow the way the commands load it, and one trained model for all."""
+
+import os
+import time
+
+import keras
+import pytest
 
 from kerafer.engine import load_tensorflow
 
 load_tensorflow()
+
+from kerafer.cli import main  # noqa: E402
+
+TRAINED = [
+    *("--arch", "wca_mcnn", "--dataset", "synthetic", "--people", "30"),
+    *("--image-size", "64", "--epochs", "10", "--augment", "none"),
+    *("--learning-rate", "2e-4", "--seed", "1"),
+]
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """The folder of a run, trained once for all processes of the session."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, lock = shared / "trained", shared / "trained.lock"
+    try:
+        lock.mkdir()
+    except FileExistsError:
+        deadline = time.monotonic() + 400
+        while not (folder / "metrics.json").exists():
+            if time.monotonic() > deadline:
+                pytest.fail("The shared run was not trained by its process.")
+            time.sleep(0.5)
+        return folder
+    code = main(["train", *TRAINED, "--out", str(folder)])
+    if code != 0:
+        pytest.fail("The shared run failed.")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_settings():
+    """A command sets the number format for its process; take it back."""
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)

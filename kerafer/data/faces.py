@@ -8,13 +8,16 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from kerafer.console import track
 from kerafer.data.cache import cache_folder
-from kerafer.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from kerafer.data.dataset import Dataset
 
 # x, y, width and height in pixels of the whole picture.
 Box = tuple[int, int, int, int]

@@ -49,7 +49,6 @@ def build_cnn(
         x = MultiScaleConv2D(
             64,
             strides=stem_strides,
-            kernel_initializer=_initializer(),
             name="stem",
         )(x)
     else:
@@ -58,7 +57,6 @@ def build_cnn(
             64,
             kernel_size,
             strides=stem_strides,
-            kernel_initializer=_initializer(),
             name="stem",
         )(x)
     x = layers.ReLU(name="stem_relu")(x)
@@ -73,21 +71,10 @@ def build_cnn(
     x = layers.MaxPooling2D(3, 2, name="pool_3")(x)
     x = layers.Flatten(name="flatten")(x)
     for index, rate in ((1, 0.5), (2, 0.3)):
-        x = layers.Dense(
-            4096, kernel_initializer=_initializer(), name=f"dense_{index}"
-        )(x)
+        x = layers.Dense(4096, name=f"dense_{index}")(x)
         x = layers.ReLU(name=f"dense_{index}_relu")(x)
         x = layers.Dropout(rate, name=f"dropout_{index}")(x)
     return keras.Model(inputs, apply_classifier(x, num_classes), name=name)
-
-
-def _initializer() -> keras.initializers.Initializer:
-    """A third of LeCun's variance: the start that AlexNet has in PyTorch.
-
-    He's start makes the inputs of the 4096-wide layers so large that a step of
-    Adam at 1e-4 throws the outputs about, and training stays at chance.
-    """
-    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
 def _apply_convolution(
@@ -97,7 +84,6 @@ def _apply_convolution(
         filters,
         size,
         padding="same",
-        kernel_initializer=_initializer(),
         name=name,
     )(x)
     if normalise:

@@ -1,0 +1,481 @@
+"""Exported files answer as the Keras model does, or do not appear."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from keras import layers
+
+from kerafer.cli import main
+from kerafer.data import load, make_split, write_split
+from kerafer.errors import UserError
+from kerafer.export.graph import Graph
+from kerafer.export.latency import measure
+from kerafer.export.module import Module
+from kerafer.export.psi_table import PsiTable
+from kerafer.export.stem import FORMS
+from kerafer.layers import (
+    MultiScaleConv2D,
+    WaveletChannelAttention,
+    WaveletSqueezeExcitation,
+)
+from kerafer.models import create_model
+from kerafer.models.save import save_model
+
+SIZE = 32
+CLASSES = ("across", "down", "slanting")
+VERIFY = Path(__file__).parents[1] / "scripts" / "verify_export.py"
+FILES = {
+    "saved_model",
+    "float32.tflite",
+    "float16.tflite",
+    "dynamic.tflite",
+    "int8.tflite",
+    "integer.tflite",
+    "model.onnx",
+}
+
+
+def striped(kind, generator):
+    """A coloured picture with stripes of one of three directions."""
+    y, x = np.mgrid[:SIZE, :SIZE] / SIZE
+    along = {"across": y, "down": x, "slanting": (x + y) / 1.5}[kind]
+    waves = np.sin(2 * np.pi * (3 * along + generator.uniform()))
+    tint = generator.uniform(40, 110, 3)
+    noise = generator.normal(0, 12, (SIZE, SIZE, 3))
+    return np.clip(120 + waves[..., None] * tint + noise, 0, 255)
+
+
+def small_model(classes=3, attention=WaveletChannelAttention, **options):
+    """Every kind of layer of the package's models, but few of each."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    x = MultiScaleConv2D(8, strides=2, name="stem")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.ReLU()(x)
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.MaxPooling2D(3, 2)(x)
+    x = attention(name="attention", **options)(x)
+    y = layers.ZeroPadding2D(1)(x)
+    y = layers.Conv2D(24, 3, strides=2, use_bias=False)(y)
+    y = layers.BatchNormalization()(y)
+    x = layers.Conv2D(24, 1, strides=2)(x)
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.Dropout(0.2)(layers.Flatten()(x))
+    x = layers.Dense(classes)(x)
+    return keras.Model(inputs, layers.Softmax()(x))
+
+
+def shake(model, seed=0):
+    """Weights as a training might leave them: nothing at its first value."""
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        last = weight.path.split("/")[-1]
+        if last in ("gamma", "moving_variance"):
+            weight.assign(generator.uniform(0.5, 1.5, weight.shape))
+        elif last in ("beta", "moving_mean", "bias", "shift"):
+            weight.assign(generator.normal(0, 0.2, weight.shape))
+        elif last == "scale":
+            sign = generator.choice((-1.0, 1.0), weight.shape)
+            weight.assign(sign * generator.uniform(0.3, 1.5, weight.shape))
+            if len(weight.shape):
+                weight.assign(np.r_[1e-4, weight.numpy()[1:]])
+    return model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run, with a small model that has learnt something."""
+    root = tmp_path_factory.mktemp("export")
+    generator = np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
+    for label, kind in enumerate(CLASSES):
+        folder = root / "data" / kind
+        folder.mkdir(parents=True)
+        for number in range(60):
+            picture = striped(kind, generator).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{label}{number:03}.png"), picture)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        dataset = load("folder", str(root / "data"))
+        split = make_split(dataset, "paper", 0)
+        paths = dataset.manifest["path"]
+        images = np.stack([dataset.read_image(path) for path in paths])
+        train = np.flatnonzero(split == "train")
+        model = small_model()
+        model.compile(
+            keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy"
+        )
+        model.fit(images[train], dataset.labels[train], epochs=12, verbose=0)
+        folder = root / "run"
+        write_split(folder / "split.csv", dataset, split)
+        save_model(model, folder / "best.keras")
+        facts = {"dataset": "folder", "data_dir": str(root / "data")}
+        text = yaml.safe_dump({**facts, "split": "paper", "image_size": SIZE})
+        (folder / "config.yaml").write_text(text)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    """All formats of it."""
+    out = run.parent / "exported"
+    words = ["--model", str(run), "--out", str(out), "--formats", "all"]
+    assert main(["export", *words]) == 0
+    return out
+
+
+def manifest_of(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+# === The rewritten graph ===
+
+
+@pytest.mark.parametrize("name", ["wca_mcnn", "msc_wca_resnet18"])
+def test_graph_computes_what_the_model_does(name):
+    model = shake(create_model(name, 5, (64, 64, 3)))
+    images = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    expected = model.predict(images, verbose=0)
+    graph = Graph(model)
+    assert not {"norm", "scaling", "relu"} & {node.kind for node in graph.nodes}
+    found = Module(graph, "fused", batch=2).function(images)["probabilities"]
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("attention", [{}, {"shared": False, "ratio": 2}])
+def test_forms_of_the_stem_give_the_same(form, attention):
+    model = shake(small_model(**attention))
+    generator = np.random.default_rng(0)
+    images = np.stack([striped(kind, generator) for kind in CLASSES])
+    images = images.astype(np.uint8)
+    function = Module(Graph(model), form, batch=3).function
+    kinds = {
+        op.type
+        for op in function.get_concrete_function().graph.get_operations()
+    }
+    assert ("SpaceToDepth" in kinds) == (form == "blocks")
+    np.testing.assert_allclose(
+        function(images)["probabilities"],
+        model.predict(images, verbose=0),
+        atol=1e-5,
+    )
+
+
+def test_other_options_of_the_layers():
+    inputs = keras.Input((21, 21, 1))
+    x = layers.Rescaling(1 / 255)(inputs)
+    x = MultiScaleConv2D(
+        4, (1, 3, 5), dilation_rates=(1, 2, 1), activation="relu"
+    )(x)
+    x = MultiScaleConv2D(4, padding="valid", use_bias=False)(x)
+    x = WaveletChannelAttention(shared=False, per_channel=False)(x)
+    x = WaveletSqueezeExcitation(wavelet="gaus2")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Dense(3, activation="softmax")(layers.Flatten()(x))
+    model = shake(keras.Model(inputs, x))
+    images = np.random.default_rng(1).integers(0, 256, (2, 21, 21, 1), np.uint8)
+    expected = model.predict(images, verbose=0)
+    for form in FORMS:
+        function = Module(Graph(model), form, batch=2).function
+        found = function(images)["probabilities"]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_layer_without_rule_is_named():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.DepthwiseConv2D(3, name="odd_one")(inputs)
+    with pytest.raises(UserError, match=r"odd_one, a DepthwiseConv2D"):
+        Graph(keras.Model(inputs, x))
+
+
+@pytest.mark.parametrize(
+    ("wavelet", "formula"),
+    [
+        ("morlet", lambda t: np.cos(1.75 * t) * np.exp(-(t**2) / 2)),
+        (
+            "mexh",
+            lambda t: (
+                2 / (3**0.5 * np.pi**0.25) * (1 - t**2) * np.exp(-(t**2) / 2)
+            ),
+        ),
+        (
+            "gaus1",
+            lambda t: -2 * t * np.exp(-(t**2)) / (np.pi / 2) ** 0.25,
+        ),
+    ],
+)
+def test_largest_error_of_the_table(wavelet, formula):
+    table = PsiTable(wavelet, 1.75)
+    levels, scale, zero = table.quantized()
+    assert levels.dtype == np.int8
+    t = np.random.default_rng(0).uniform(-6, 6, 50_000)
+    index = np.rint(np.clip(0.75 * t + 3, 0, 6) * 255 / 6).astype(int)
+    found = (levels[index].astype(float) - zero) * scale
+    largest = np.abs(found - formula(t)).max()
+    assert largest <= table.largest_error() + 1e-6
+    assert largest == pytest.approx(table.largest_error(), abs=1e-3)
+    assert largest < 0.035
+
+
+# === The files ===
+
+
+def test_all_formats_are_written(exported, run):
+    manifest = manifest_of(exported)
+    assert set(manifest["files"]) == FILES
+    beside = {"labels.txt", "golden.npz", "manifest.json", "MODEL_CARD.md"}
+    assert {file.name for file in exported.iterdir()} == FILES | beside
+    assert manifest["labels"] == list(CLASSES)
+    assert (exported / "labels.txt").read_text().split() == list(CLASSES)
+    assert manifest["test"]["keras_accuracy"] > 0.8
+    for name, facts in manifest["files"].items():
+        assert facts["missed_gate"] is None
+        if (exported / name).is_file():
+            content = (exported / name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == facts["sha256"]
+            assert len(content) == facts["bytes"]
+    best = hashlib.sha256((run / "best.keras").read_bytes()).hexdigest()
+    assert manifest["source"]["sha256"] == best
+    card = (exported / "MODEL_CARD.md").read_text()
+    assert all(name in card for name in FILES)
+    assert str(run.parent) not in json.dumps(manifest["files"])
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "int8", "integer"])
+def test_what_a_tflite_file_holds(exported, kind):
+    file = exported / f"{kind}.tflite"
+    interpreter = Interpreter(
+        str(file),
+        experimental_op_resolver_type=(
+            OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        ),
+    )
+    interpreter.allocate_tensors()
+    (source,) = interpreter.get_input_details()
+    (target,) = interpreter.get_output_details()
+    assert source["dtype"] == np.uint8
+    assert source["shape"].tolist() == [1, SIZE, SIZE, 3]
+    names = [op["op_name"] for op in interpreter._get_ops_details()]
+    forbidden = {"SHAPE", "PACK", "STRIDED_SLICE", "CUSTOM", "SQRT", "RSQRT"}
+    assert not forbidden & set(names)
+    # One product is the attention's; a BatchNorm left over brings more.
+    floats = [
+        tensor["name"]
+        for tensor in interpreter.get_tensor_details()
+        if np.issubdtype(tensor["dtype"], np.floating)
+    ]
+    facts = manifest_of(exported)["files"][file.name]
+    assert sum(facts["operators"].values()) == len(names)
+    if kind in ("int8", "integer"):
+        assert names.count("MUL") == 1
+        assert target["dtype"] == np.uint8
+        assert source["quantization"] == (pytest.approx(1 / 127.5), 128)
+        assert facts["psi"]["largest_error"] < 0.03
+    if kind == "integer":
+        assert floats == []
+        assert facts["float_tensors"] == 0
+    with zipfile.ZipFile(file) as archive:
+        assert archive.read("labels.txt").decode().split() == list(CLASSES)
+
+
+def test_scores_are_those_of_the_test_pictures(exported, run):
+    """Recomputed from the split and the file, past the exporter."""
+    rows = [
+        line.split(",") for line in (run / "split.csv").read_text().splitlines()
+    ]
+    place, part = rows[0].index("path"), rows[0].index("split")
+    tested = [row[place] for row in rows[1:] if row[part] == "test"]
+    interpreter = Interpreter(str(exported / "int8.tflite"))
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    target = interpreter.get_output_details()[0]["index"]
+    right = 0
+    for path in tested:
+        picture = cv2.imread(str(run.parent / "data" / path))[..., ::-1]
+        interpreter.set_tensor(source, np.ascontiguousarray(picture)[None])
+        interpreter.invoke()
+        answer = CLASSES[interpreter.get_tensor(target)[0].argmax()]
+        right += answer == Path(path).parent.name
+    manifest = manifest_of(exported)
+    assert manifest["test"]["pictures"] == len(tested)
+    accuracy = manifest["files"]["int8.tflite"]["accuracy"]
+    assert accuracy == pytest.approx(right / len(tested))
+
+
+def test_probabilities_are_near_those_of_keras(exported, run):
+    model = keras.saving.load_model(run / "best.keras")
+    with np.load(exported / "golden.npz") as golden:
+        expected = model.predict(golden["images"], verbose=0)
+        assert len(golden["images"]) == 16
+        assert len(set(expected.argmax(1))) == len(CLASSES)
+        np.testing.assert_allclose(golden["keras"], expected, atol=1e-6)
+        for name in FILES:
+            exact = "float32" in name or "." not in name or "onnx" in name
+            tolerance = 1e-4 if exact else 0.1
+            np.testing.assert_allclose(
+                golden[name], expected, atol=tolerance, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("wavelet", ["mexh", "gaus1", "gaus2"])
+def test_other_wavelets_without_floats(wavelet):
+    from kerafer.export.tflite import tflite
+
+    model = shake(small_model(wavelet=wavelet), seed=2)
+    generator = np.random.default_rng(0)
+    images = np.stack([striped(CLASSES[i % 3], generator) for i in range(12)])
+    images = images.astype(np.uint8)
+    file = tflite(Graph(model), "integer", "separate", images)
+    assert file.float_tensors == []
+    interpreter = Interpreter(model_content=file.content())
+    interpreter.allocate_tensors()
+    answers = []
+    for image in images:
+        interpreter.set_tensor(0, image[None])
+        interpreter.invoke()
+        index = interpreter.get_output_details()[0]["index"]
+        answers.append(interpreter.get_tensor(index)[0] / 256)
+    expected = model.predict(images, verbose=0)
+    assert np.ptp(expected, axis=0).max() > 0.05
+    np.testing.assert_allclose(answers, expected, atol=0.03)
+
+
+# === The check on the device ===
+
+
+def verify_alone(folder, tmp_path):
+    """Run a copy of the script where nothing but NumPy and LiteRT loads."""
+    script = tmp_path / "verify_export.py"
+    shutil.copy(VERIFY, script)
+    for name in ("tensorflow", "keras", "kerafer", "cv2", "pandas"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError({name!r})\n")
+    return subprocess.run(
+        [sys.executable, str(script), str(folder)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_verify_export_on_its_own(exported, tmp_path):
+    done = verify_alone(exported, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" ok") == 5
+
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    with np.load(copy / "golden.npz") as golden:
+        arrays = dict(golden)
+    arrays["int8.tflite"] = 1 - arrays["int8.tflite"]
+    np.savez(copy / "golden.npz", **arrays)
+    done = verify_alone(copy, tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count("FAILED") == 1
+    assert verify_alone(tmp_path, tmp_path).returncode == 2
+
+
+# === Gates and atomicity ===
+
+
+def export(run, out, formats, *others):
+    words = ["--model", str(run), "--out", str(out), "--formats", formats]
+    return main(["export", *words, "--stem", "separate", *others])
+
+
+def test_a_missed_gate_leaves_the_file_out(run, tmp_path, capfd):
+    out = tmp_path / "out"
+    assert export(run, out, "int8", "--max-drop-int8", "-101") == 3
+    assert list(tmp_path.iterdir()) == []
+    assert "--max-drop-int8" in capfd.readouterr().err
+
+    gate = ("--max-drop-int8", "-101")
+    assert export(run, out, "float32,int8", *gate) == 3
+    assert set(manifest_of(out)["files"]) == {"float32.tflite"}
+    assert not (out / "int8.tflite").exists()
+
+    # A later export adds to what is there.
+    assert export(run, out, "int8", *gate, "--allow-drop") == 0
+    files = manifest_of(out)["files"]
+    assert set(files) == {"float32.tflite", "int8.tflite"}
+    assert "--max-drop-int8" in files["int8.tflite"]["missed_gate"]
+    assert "was kept" in (out / "MODEL_CARD.md").read_text()
+    with np.load(out / "golden.npz") as golden:
+        assert set(files) <= set(golden)
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_an_interrupted_export_changes_nothing(run, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert export(run, out, "float32") == 0
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kerafer.export.export.model_card", interrupt)
+    assert export(run, out, "float32,dynamic") == 130
+    assert {f.name: f.read_bytes() for f in out.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_mistakes_of_the_user(run, tmp_path, capfd):
+    other = tmp_path / "mine"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    assert export(run, other, "float32") == 2
+    assert "something else" in capfd.readouterr().err
+    assert [file.name for file in other.iterdir()] == ["notes.txt"]
+
+    assert export(run, tmp_path / "new", "float33") == 2
+    assert "float33" in capfd.readouterr().err
+
+    bare = tmp_path / "bare" / "model.keras"
+    bare.parent.mkdir()
+    shutil.copy(run / "best.keras", bare)
+    assert export(bare, tmp_path / "new", "float32") == 2
+    assert "split.csv" in capfd.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_operation_outside_the_builtin_ones_is_named(monkeypatch):
+    from kerafer.export.tflite import tflite
+
+    class Foreign(tf.Module):
+        def __init__(self, graph, form, quantized):
+            spec = tf.TensorSpec((1, 8), tf.float32)
+            self.function = tf.function(tf.math.erfinv, input_signature=[spec])
+
+    monkeypatch.setattr("kerafer.export.tflite.Module", Foreign)
+    with pytest.raises(UserError, match="Erfinv"):
+        tflite(None, "float32", "separate")
+
+
+# === Latency ===
+
+
+def test_latency_table(exported, tmp_path):
+    for name in ("golden.npz", "float32.tflite"):
+        shutil.copy(exported / name, tmp_path)
+    table = measure(tmp_path, threads=(1,), runs=5)
+    (row,) = table.to_dict("records")
+    assert row["file"] == "float32.tflite"
+    assert 0 < row["median_ms"] <= row["p95_ms"]
+    facts = manifest_of(exported)["files"]["float32.tflite"]
+    assert row["operators"] == sum(facts["operators"].values())
+    assert 0 < row["delegated"] <= row["operators"]
+    assert row["partitions"] >= 1
+    with pytest.raises(UserError, match="There is none"):
+        measure(tmp_path / "nothing")
