@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
+
+from kerafer.quiet import stderr_held_back
 
 
 def load_tensorflow() -> None:
@@ -19,25 +18,7 @@ def load_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _held_back():
+    with stderr_held_back():
         import tensorflow as tf
 
         tf.config.list_physical_devices("GPU")
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Keep what is written to file descriptor 2, and show it after an error."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

@@ -14,7 +14,7 @@ from kerafer.data import Dataset, load
 from kerafer.data import archive as archives
 from kerafer.data.archive import unpack, unpacked
 from kerafer.data.kdef import parse_angles
-from kerafer.data.load import find_root
+from kerafer.data.loading import find_root
 from kerafer.data.scan import verify
 from kerafer.errors import UserError
 

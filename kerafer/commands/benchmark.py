@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 import pandas as pd
 from rich.table import Table
 
 from kerafer.console import console
 from kerafer.engine import load_tensorflow
+from kerafer.errors import UserError
+from kerafer.files import write_text
 from kerafer.settings import add_flags, checked, setting
 
 KINDS = {
     "training": "training steps, float32 and what --precision auto chooses",
     "pipeline": "input batches alone, for each augmentation",
     "stem": "the multi-scale layer as one convolution and as branches",
+    "latency": "every file of an export, one picture at a time",
 }
 
 
@@ -39,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, BenchmarkConfig)
     parser.add_argument(
+        "--export", metavar="DIR", help="folder of an export (latency)"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="RUN",
+        help="run whose Keras model is timed beside its export (latency)",
+    )
+    parser.add_argument(
         "--out", metavar="FILE", help="also write the table as CSV"
     )
 
@@ -48,6 +60,13 @@ def run(parsed: argparse.Namespace) -> int:
     names = {field.name for field in dataclasses.fields(BenchmarkConfig)}
     given = {k: v for k, v in vars(parsed).items() if k in names}
     config = checked(BenchmarkConfig, given)
+    if parsed.kind == "latency":
+        return _latency(parsed, config)
+    if parsed.export or parsed.model:
+        raise UserError(
+            "--export and --model are for the benchmark latency. "
+            f"Received: {parsed.kind}."
+        )
     load_tensorflow()
     rows = {"training": _training, "pipeline": _pipeline, "stem": _stem}[
         parsed.kind
@@ -55,6 +74,22 @@ def run(parsed: argparse.Namespace) -> int:
     _show(parsed.kind, config, rows)
     if parsed.out:
         _write(parsed.out, config, rows)
+    return 0
+
+
+def _latency(parsed: argparse.Namespace, config: BenchmarkConfig) -> int:
+    from kerafer.export.latency import measure
+
+    if not parsed.export:
+        raise UserError("The benchmark latency takes --export DIR.")
+    best = Path(parsed.model) / "best.keras" if parsed.model else None
+    if best and not best.is_file():
+        raise UserError(f"--model is a run's folder. There is no {best}.")
+    table = measure(Path(parsed.export), best, runs=config.repeats)
+    shown = table.drop(columns=["date", "processor"]).round(2)
+    console.print(shown.to_string(index=False, na_rep=""), soft_wrap=True)
+    if parsed.out:
+        write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))
     return 0
 
 
@@ -128,7 +163,6 @@ def _show(
 def _write(
     file: str, config: BenchmarkConfig, rows: list[dict[str, object]]
 ) -> None:
-    from kerafer.files import write_text
     from kerafer.versions import versions
 
     constant = dataclasses.asdict(config) | versions()

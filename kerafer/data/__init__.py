@@ -7,31 +7,18 @@ first used, so that the runtime has `kerafer.data.images` without it.
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import Any
 
 _HOMES = {
-    "DATASETS": "kerafer.data.load",
+    "DATASETS": "kerafer.data.loading",
     "Dataset": "kerafer.data.dataset",
-    "load": "kerafer.data.load",
+    "load": "kerafer.data.loading",
     "make_split": "kerafer.data.splits",
     "read_split": "kerafer.data.splits",
     "write_split": "kerafer.data.splits",
 }
 
 __all__ = sorted(_HOMES)
-
-
-class _Data(types.ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Python sets each submodule that is imported as an attribute here, but
-        # `load` is the function in the submodule of that name.
-        if name not in _HOMES:
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Data
 
 
 def __getattr__(name: str) -> Any:

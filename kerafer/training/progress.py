@@ -89,7 +89,8 @@ class EpochProgress(keras.callbacks.Callback):
             f"  | validation {logs['val_loss']:.4f}"
             f"  {logs['val_accuracy']:.3f} {'*' if better else ' '}"
             f" | {logs['images_per_second']:.0f} images/s"
-            f" | at most {datetime.timedelta(seconds=round(left))} left"
+            f" | at most {datetime.timedelta(seconds=round(left))} left",
+            soft_wrap=True,
         )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

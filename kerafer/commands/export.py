@@ -1,0 +1,137 @@
+"""`kerafer export`: a run's model as files for other machines."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerafer.console import console
+from kerafer.engine import load_tensorflow
+from kerafer.errors import UserError
+from kerafer.export.config import ExportConfig
+from kerafer.settings import add_flags, from_flags
+
+if TYPE_CHECKING:
+    from kerafer.export.export import Source
+    from kerafer.training.config import TrainingConfig
+    from kerafer.training.run_folder import RunFolder
+
+GATE_MISSED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "--model",
+        metavar="RUN",
+        required=True,
+        help="folder of a run, whose pictures calibrate and test the files",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder of the files (default: exported/<run>)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where the run's data set is now, if it has moved",
+    )
+    add_flags(parser, ExportConfig)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Export, verify, and say what was written."""
+    config = from_flags(ExportConfig, parsed)
+    folder, training = _open(Path(parsed.model))
+    if parsed.data_dir:
+        training = dataclasses.replace(training, data_dir=parsed.data_dir)
+    out = Path(parsed.out or Path("exported") / folder.path.resolve().name)
+    # TensorFlow takes seconds to import; mistakes above come without it.
+    load_tensorflow()
+    from kerafer.export.export import digest, earlier_export, export
+
+    sha256 = digest(folder.best)
+    earlier_export(out, sha256)
+    source = _source(folder, training, config, sha256)
+    manifest, left_out = export(source, out, config)
+    if manifest["files"]:
+        names = ", ".join(manifest["files"])
+        console.print(f"Written to {out}: {names}", soft_wrap=True)
+    for name, missed in left_out.items():
+        console.print(
+            f"Left out: {name} {missed}. --allow-drop keeps it.",
+            soft_wrap=True,
+        )
+    return GATE_MISSED if left_out else 0
+
+
+def _open(path: Path) -> tuple[RunFolder, TrainingConfig]:
+    from kerafer.training.run_folder import RunFolder
+
+    if path.is_file():
+        path = path.parent
+    folder = RunFolder(path)
+    needed = (folder.best, folder.config, folder.split)
+    missing = [file.name for file in needed if not file.is_file()]
+    if missing:
+        raise UserError(
+            "An export takes the folder of a run: the pictures of its split "
+            "calibrate the files and test them. "
+            f"{path} lacks {', '.join(missing)}."
+        )
+    return RunFolder.open(path)
+
+
+def _source(
+    folder: RunFolder,
+    training: TrainingConfig,
+    config: ExportConfig,
+    sha256: str,
+) -> Source:
+    import numpy as np
+
+    from kerafer.commands.pictures import find_pictures
+    from kerafer.export.export import Source, spread_rows
+    from kerafer.export.verify import Reference
+    from kerafer.models import load_model
+
+    model = load_model(folder.best)
+    pictures = find_pictures(training, folder.split)
+    images, parts = pictures.decode(training), pictures.split.to_numpy()
+    dataset = pictures.dataset
+    if model.output_shape[-1] != len(dataset.class_names):
+        raise UserError(
+            "A run's model has one output for each class of its data set. "
+            f"This one has {model.output_shape[-1]}, the data set "
+            f"{', '.join(dataset.class_names)}."
+        )
+    train = np.flatnonzero(parts == "train")
+    test = np.flatnonzero(parts == "test")
+    if not len(train) or not len(test):
+        raise UserError(
+            "An export needs pictures for training and for test. The split "
+            f"has {len(train)} and {len(test)}."
+        )
+    count = min(config.calibration, len(train))
+    chosen = train[spread_rows(dataset.labels[train], count, config.seed)]
+    tested = np.ascontiguousarray(images[test])
+    reference = Reference(
+        tested,
+        dataset.labels[test],
+        tuple(dataset.class_names),
+        model.predict(tested, batch_size=32, verbose=0),
+    )
+    facts = {
+        "architecture": training.arch,
+        "run": folder.path.name,
+        "sha256": sha256,
+        "data": dataset.source,
+        "licence": dataset.licence,
+        "split": f"that of the run, seed {training.seed}",
+        "notes": list(pictures.notes),
+    }
+    calibration = np.ascontiguousarray(images[chosen])
+    return Source(model, facts, calibration, reference)

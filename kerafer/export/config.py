@@ -1,0 +1,88 @@
+"""Everything that decides an export."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kerafer.errors import UserError
+from kerafer.settings import setting
+
+# The name in --formats, and the file.
+FILES = {
+    "savedmodel": "saved_model",
+    "float32": "float32.tflite",
+    "float16": "float16.tflite",
+    "dynamic": "dynamic.tflite",
+    "int8": "int8.tflite",
+    "integer": "integer.tflite",
+    "onnx": "model.onnx",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """An export's settings.
+
+    Raises:
+        UserError: For an unknown format or a gate out of its range.
+    """
+
+    formats: str = setting(
+        "savedmodel,float16,dynamic,int8",
+        f"any of {', '.join(FILES)}, with commas between, or all",
+    )
+    stem: str = setting(
+        "auto",
+        "the first convolution in .tflite files: a convolution for each scale, "
+        "one for all, one on blocks of pixels, or whichever is fastest here",
+        ("auto", "separate", "fused", "blocks"),
+    )
+    calibration: int = setting(
+        200, "training pictures that give int8 and integer their ranges"
+    )
+    seed: int = setting(0, "of the choice of these pictures")
+    threads: int = setting(2, "that the files are verified with")
+    min_agreement: float = setting(
+        99.0,
+        "gate: percent of test pictures with the Keras model's answer, for "
+        "savedmodel, float32, float16 and onnx",
+    )
+    max_drop_dynamic: float = setting(
+        0.5, "gate: points of accuracy that dynamic may lose"
+    )
+    max_drop_int8: float = setting(
+        0.5, "gate: points of accuracy that int8 may lose"
+    )
+    max_drop_integer: float = setting(
+        1.0, "gate: points of accuracy that integer may lose"
+    )
+    allow_drop: bool = setting(
+        False, "keep files that miss their gate; the manifest says so"
+    )
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.chosen if name not in FILES]
+        if unknown or not self.chosen:
+            raise UserError(
+                f"--formats takes {', '.join(FILES)}, or all. "
+                f"Received: {self.formats}."
+            )
+        for name in ("calibration", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"--{name} is at least 1. Received: {getattr(self, name)}."
+                )
+        if not 0 <= self.min_agreement <= 100:
+            raise UserError(
+                "--min-agreement is a percentage from 0 to 100. "
+                f"Received: {self.min_agreement}."
+            )
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The formats, in the order of `FILES`."""
+        words = [word.strip() for word in self.formats.split(",")]
+        if words == ["all"]:
+            return tuple(FILES)
+        unknown = [word for word in words if word and word not in FILES]
+        return (*(name for name in FILES if name in words), *unknown)

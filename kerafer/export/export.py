@@ -1,0 +1,330 @@
+"""A trained model as files for other machines."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerafer.console import console
+from kerafer.errors import UserError
+from kerafer.export.config import FILES, ExportConfig
+from kerafer.export.gates import missed_gate
+from kerafer.export.graph import Graph
+from kerafer.export.metadata import LABELS, NAME, metadata, with_labels
+from kerafer.export.model_card import model_card
+from kerafer.export.onnx import OPSET, onnx_bytes
+from kerafer.export.predictors import predictor
+from kerafer.export.psi_table import PsiTable
+from kerafer.export.saved_model import saved_model
+from kerafer.export.stem import choose_stem
+from kerafer.export.tflite import QUANTIZED, psi_table, tflite
+from kerafer.export.verify import Reference, Verified, verify
+from kerafer.versions import versions
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+GOLDEN_PICTURES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    Args:
+        model: The trained model.
+        facts: `architecture`, `run`, `sha256` of the model's file, `data`,
+            `licence`, `split` and `notes`, for the manifest.
+        calibration: uint8 training pictures.
+        reference: The test pictures with the model's answers.
+    """
+
+    model: keras.Model
+    facts: dict[str, Any]
+    calibration: np.ndarray
+    reference: Reference
+
+
+def export(
+    source: Source, out: Path, config: ExportConfig
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write, verify and hand out the formats of a configuration.
+
+    Everything is made in a folder beside `out`, which takes its place when all
+    is well. Formats that `out` holds from an earlier export of the same model
+    stay.
+
+    Args:
+        source: The model and its pictures.
+        out: The folder.
+        config: What to write and the gates.
+
+    Returns:
+        The manifest, and for every file that was left out because it missed
+        its gate the sentence that says so.
+
+    Raises:
+        UserError: Where `out` holds something else, a layer has no rule for
+            export, or a package for a format is missing.
+    """
+    earlier = earlier_export(out, source.facts["sha256"])
+    graph = Graph(source.model)
+    golden = _golden_pictures(source)
+    files, left_out, answers = {}, {}, {}
+    with _folder_beside(out) as folder:
+        for kind in config.chosen:
+            path = folder / FILES[kind]
+            console.print(f"{path.name} ...")
+            facts = _write(kind, path, graph, source, config)
+            verified = verify(path, source.reference, config.threads)
+            missed = missed_gate(kind, verified, config)
+            _tell(path.name, verified, missed)
+            if missed and not config.allow_drop:
+                left_out[path.name] = missed
+                _remove(path)
+                continue
+            predict = predictor(path, config.threads)
+            answers[path.name] = np.stack([predict(one) for one in golden])
+            files[path.name] = {
+                "format": kind,
+                "sha256": digest(path),
+                **facts,
+                **dataclasses.asdict(verified),
+                "missed_gate": missed,
+            }
+        manifest = _manifest(source, graph, config, files)
+        if not files:
+            return manifest, left_out
+        _keep(earlier, out, folder, left_out, manifest["files"], answers)
+        _write_beside(folder, source, golden, answers, manifest)
+        _take_place(folder, out)
+    return manifest, left_out
+
+
+def earlier_export(out: Path, sha256: str) -> dict[str, Any]:
+    """The manifest of an export of the same model, or nothing.
+
+    Raises:
+        UserError: Where the folder holds anything else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return {}
+    manifest = {}
+    with contextlib.suppress(OSError, ValueError):
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    if manifest.get("source", {}).get("sha256") != sha256:
+        raise UserError(
+            "An export goes to a new or empty folder, or to an earlier export "
+            f"of the same model. There is something else in {out}."
+        )
+    return manifest
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of a folder's files with their names."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    lines = [
+        f"{digest(file)} {file.relative_to(path).as_posix()}\n"
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _write(
+    kind: str, path: Path, graph: Graph, source: Source, config: ExportConfig
+) -> dict[str, Any]:
+    """Write one format; returns what the manifest should say of it."""
+    if kind == "savedmodel":
+        saved_model(graph, path)
+        return {}
+    if kind == "onnx":
+        path.write_bytes(onnx_bytes(graph))
+        return {"opset": OPSET}
+    pictures, reference = source.calibration, source.reference
+    stem = choose_stem(graph, kind, config.stem, pictures[0], config.threads)
+    file = tflite(graph, kind, stem.form, pictures)
+    quantized = kind in QUANTIZED
+    block = metadata(
+        source.facts["architecture"],
+        f"Facial expressions: {', '.join(reference.class_names)}.",
+        reference.class_names,
+        reference.pictures.shape[-1],
+        quantized,
+    )
+    file.add_metadata(NAME, block)
+    path.write_bytes(with_labels(file.content(), reference.class_names))
+    facts: dict[str, Any] = {
+        "stem": stem.form,
+        "stem_milliseconds": stem.milliseconds,
+    }
+    table = psi_table(graph) if quantized else None
+    if table:
+        facts["psi"] = {
+            "form": f"table of 256, t from -4 to 4 in steps of {_step():.5f}",
+            "largest_error": table.largest_error(),
+        }
+    return facts
+
+
+def _step() -> float:
+    return PsiTable.STEP / PsiTable.GAIN
+
+
+def _golden_pictures(source: Source) -> np.ndarray:
+    """Test pictures of all classes."""
+    labels = source.reference.labels
+    count = min(GOLDEN_PICTURES, len(labels))
+    rows = spread_rows(labels, count, seed=0)
+    return np.ascontiguousarray(source.reference.pictures[rows])
+
+
+def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Row numbers of a stratified sample, in ascending order."""
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    places = (np.arange(count) + 0.5) * len(rows) / count
+    return np.sort(rows[places.astype(int)])
+
+
+def _manifest(
+    source: Source,
+    graph: Graph,
+    config: ExportConfig,
+    files: dict[str, Any],
+) -> dict[str, Any]:
+    accuracy, macro_f1 = source.reference.scores
+    found = versions()
+    for package in ("ai-edge-litert", "onnx", "onnxruntime"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return {
+        "source": source.facts,
+        "labels": list(source.reference.class_names),
+        "input": {
+            "shape": [1, *graph.nodes[0].shape],
+            "note": "scaling is inside; model.onnx takes these values in "
+            "float32, saved_model any number of pictures",
+            "scale": graph.scale,
+            "offset": graph.offset,
+        },
+        "output": "probabilities; uint8 in int8.tflite and integer.tflite, "
+        "where 256 would be 1",
+        "calibration": {
+            "pictures": len(source.calibration),
+            "seed": config.seed,
+        },
+        "test": {
+            "pictures": len(source.reference.labels),
+            "keras_accuracy": accuracy,
+            "keras_macro_f1": macro_f1,
+        },
+        "threads": config.threads,
+        "versions": found,
+        "files": files,
+    }
+
+
+def _tell(name: str, verified: Verified, missed: str | None) -> None:
+    console.print(
+        f"  {verified.bytes / 1e6:.1f} MB, accuracy {verified.accuracy:.3f}, "
+        f"same class as Keras {verified.agreement:.1%}, largest difference "
+        f"{verified.largest_difference:.2g}, {verified.milliseconds:.2f} ms"
+    )
+    if missed:
+        console.print(f"  {name} {missed}", style="bold red")
+
+
+# === The folder ===
+
+
+@contextlib.contextmanager
+def _folder_beside(out: Path) -> Iterator[Path]:
+    """A new folder next to `out` that is gone afterwards."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep(
+    earlier: dict[str, Any],
+    out: Path,
+    folder: Path,
+    left_out: dict[str, str],
+    files: dict[str, Any],
+    answers: dict[str, np.ndarray],
+) -> None:
+    """Take over what an earlier export made and this one does not replace."""
+    names = [
+        name
+        for name in earlier.get("files", {})
+        if name not in files and name not in left_out
+    ]
+    if not names:
+        return
+    with np.load(out / GOLDEN) as golden:
+        for name in names:
+            files[name] = earlier["files"][name]
+            answers[name] = golden[name]
+            if (out / name).is_dir():
+                shutil.copytree(out / name, folder / name)
+            else:
+                shutil.copy2(out / name, folder / name)
+
+
+def _write_beside(
+    folder: Path,
+    source: Source,
+    golden: np.ndarray,
+    answers: dict[str, np.ndarray],
+    manifest: dict[str, Any],
+) -> None:
+    names = source.reference.class_names
+    keras_answers = source.model.predict(golden, verbose=0)
+    np.savez_compressed(
+        folder / GOLDEN, images=golden, keras=keras_answers, **answers
+    )
+    (folder / LABELS).write_text("\n".join(names) + "\n", encoding="utf-8")
+    manifest["files"] = {
+        name: manifest["files"][name]
+        for name in FILES.values()
+        if name in manifest["files"]
+    }
+    text = json.dumps(manifest, indent=2) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    card = model_card(manifest)
+    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+
+
+def _take_place(folder: Path, out: Path) -> None:
+    """Put `folder` where `out` is; `out` comes back if that fails."""
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    if out.exists():
+        out.rename(old)
+    try:
+        folder.rename(out)
+    except BaseException:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()

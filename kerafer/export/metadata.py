@@ -1,0 +1,128 @@
+"""Labels and input format inside a .tflite file.
+
+The tables of TensorFlow Lite's `metadata_schema.fbs`, as far as they are
+needed, with the numbers that their fields have there.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+LABELS = "labels.txt"
+NAME = "TFLITE_METADATA"
+
+_AXIS_LABELS, _IMAGE, _NORMALIZATION = 2, 2, 1
+_COLOUR_SPACES = {3: 1, 1: 2}
+
+
+def metadata(
+    name: str,
+    description: str,
+    class_names: tuple[str, ...],
+    channels: int,
+    quantized: bool,
+) -> bytes:
+    """The block that a .tflite file carries under `NAME`.
+
+    Args:
+        name, description: Of the model.
+        class_names: In the order of the probabilities.
+        channels: 3 for RGB, 1 for gray.
+        quantized: Whether the input tensor has a scale. The normalisation
+            `(pixel - mean) / std` that is told is what that scale stands for;
+            a file without one takes pixels as they are, mean 0 and std 1.
+    """
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    middle = 127.5 if quantized else 0.0
+    spread = 127.5 if quantized else 1.0
+    normalization = _table(
+        builder,
+        {0: _floats(builder, [middle]), 1: _floats(builder, [spread])},
+    )
+    unit = _table(builder, {1: normalization}, {0: _NORMALIZATION})
+    image = _table(builder, {}, {0: _COLOUR_SPACES[channels]})
+    picture = _table(
+        builder,
+        {
+            0: builder.CreateString("image"),
+            1: builder.CreateString("The picture, uint8 from 0 to 255."),
+            3: _table(builder, {1: image}, {0: _IMAGE}),
+            4: _tables(builder, [unit]),
+        },
+    )
+    labels = _table(
+        builder,
+        {
+            0: builder.CreateString(LABELS),
+            1: builder.CreateString(", ".join(class_names)),
+        },
+        {2: _AXIS_LABELS},
+    )
+    probabilities = _table(
+        builder,
+        {
+            0: builder.CreateString("probabilities"),
+            1: builder.CreateString("Of each class, in the labels' order."),
+            6: _tables(builder, [labels]),
+        },
+    )
+    subgraph = _table(
+        builder,
+        {2: _tables(builder, [picture]), 3: _tables(builder, [probabilities])},
+    )
+    model = _table(
+        builder,
+        {
+            0: builder.CreateString(name),
+            1: builder.CreateString(description),
+            3: _tables(builder, [subgraph]),
+            7: builder.CreateString("1.0.0"),
+        },
+    )
+    builder.Finish(model, b"M001")
+    return bytes(builder.Output())
+
+
+def with_labels(content: bytes, class_names: tuple[str, ...]) -> bytes:
+    """A .tflite file with the label file behind it, as a .zip.
+
+    Readers of the format look for it there: whoever opens the file as a .zip
+    finds `labels.txt`.
+    """
+    archive = io.BytesIO(content)
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as labels:
+        # A fixed date, so that the same model gives the same file.
+        entry = zipfile.ZipInfo(LABELS, (1980, 1, 1, 0, 0, 0))
+        labels.writestr(entry, "\n".join(class_names))
+    return archive.getvalue()
+
+
+def _table(
+    builder: Any, offsets: dict[int, int], numbers: dict[int, int] | None = None
+) -> int:
+    """A table with strings, vectors and tables, and with bytes."""
+    numbers = numbers or {}
+    builder.StartObject(max((*offsets, *numbers), default=0) + 1)
+    for slot, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+    for slot, number in numbers.items():
+        builder.PrependUint8Slot(slot, number, 0)
+    return builder.EndObject()
+
+
+def _tables(builder: Any, offsets: list[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _floats(builder: Any, values: list[float]) -> int:
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        builder.PrependFloat32(value)
+    return builder.EndVector()

@@ -1,0 +1,207 @@
+"""What a .tflite file is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kerafer.errors import UserError
+from kerafer.export.psi_table import PsiTable
+
+_OPERATORS = {
+    code: name
+    for name, code in vars(schema.BuiltinOperator).items()
+    if not name.startswith("_")
+}
+_FLOATS = (
+    schema.TensorType.FLOAT16,
+    schema.TensorType.FLOAT32,
+    schema.TensorType.FLOAT64,
+    schema.TensorType.BFLOAT16,
+)
+# What a batch of undefined size leaves in a graph.
+_DYNAMIC = ("SHAPE", "PACK", "STRIDED_SLICE")
+
+
+class TfliteFile:
+    """A model in LiteRT's format, opened for reading and changing.
+
+    Args:
+        content: The file's bytes.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._model = schema.ModelT.InitFromObj(
+            schema.Model.GetRootAs(content, 0)
+        )
+        (self._graph,) = self._model.subgraphs
+
+    def content(self) -> bytes:
+        """The bytes to write."""
+        import flatbuffers
+
+        size = sum(
+            0 if buffer.data is None else len(buffer.data)
+            for buffer in self._model.buffers
+        )
+        builder = flatbuffers.Builder(size + 2**20)
+        builder.Finish(self._model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    @property
+    def operators(self) -> dict[str, int]:
+        """How often each operation occurs, by LiteRT's name."""
+        return dict(Counter(self._name(op) for op in self._graph.operators))
+
+    @property
+    def float_tensors(self) -> list[str]:
+        """Names of the tensors that hold floating-point numbers."""
+        return [
+            tensor.name.decode()
+            for tensor in self._graph.tensors
+            if tensor.type in _FLOATS
+        ]
+
+    def check_operators(self) -> None:
+        """Refuse operations that not every LiteRT can run.
+
+        Raises:
+            UserError: Names them.
+        """
+        outside = [
+            name
+            for name in self.operators
+            if name.startswith("CUSTOM") or name in _DYNAMIC
+        ]
+        if outside:
+            raise UserError(
+                "An exported file has builtin operations and one batch size "
+                f"only. The converter put in: {', '.join(outside)}."
+            )
+
+    def _name(self, operator: Any) -> str:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        if code.customCode:
+            return f"CUSTOM {code.customCode.decode()}"
+        # Files from before 2020 have the small field alone.
+        return _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+    # === Changes ===
+
+    def look_up(self, table: PsiTable) -> None:
+        """Make every wavelet a look-up in whole numbers.
+
+        The converter leaves a GATHER behind several steps in floating point
+        that lead from the 8-bit number to the index. They become
+        `CAST(t) + 128`. The tensors on both sides get the table's scales; the
+        dense layers there have none that depends on them.
+        """
+        made = {
+            index: operator
+            for operator in self._graph.operators
+            for index in operator.outputs
+        }
+        gathers = [
+            op for op in self._graph.operators if self._name(op) == "GATHER"
+        ]
+        for gather in gathers:
+            index, steps = gather.inputs[1], []
+            while self._graph.tensors[index].type != schema.TensorType.INT8:
+                steps.append(made[index])
+                index = steps[-1].inputs[0]
+            for step in steps:
+                self._graph.operators.remove(step)
+            self._gather(table, gather, index)
+        self._prune()
+
+    def _gather(self, table: PsiTable, gather: Any, source: int) -> None:
+        tensors, kind = self._graph.tensors, schema.TensorType
+        levels, scale, zero = table.quantized()
+        shape = tensors[source].shape
+        values = self._tensor("psi", levels.shape, kind.INT8, levels)
+        _set_scale(tensors[source], table.STEP, -128)
+        _set_scale(tensors[values], scale, zero)
+        _set_scale(tensors[gather.outputs[0]], scale, zero)
+        number = self._tensor("psi_number", shape, kind.INT32)
+        index = self._tensor("psi_index", shape, kind.INT32)
+        offset = np.array(128, np.int32)
+        offset = self._tensor("psi_offset", (), kind.INT32, offset)
+        cast = self._operator("CAST", [source], number)
+        cast.builtinOptionsType = schema.BuiltinOptions.CastOptions
+        cast.builtinOptions = schema.CastOptionsT()
+        cast.builtinOptions.inDataType = kind.INT8
+        cast.builtinOptions.outDataType = kind.INT32
+        add = self._operator("ADD", [number, offset], index)
+        add.builtinOptionsType = schema.BuiltinOptions.AddOptions
+        add.builtinOptions = schema.AddOptionsT()
+        place = self._graph.operators.index(gather)
+        self._graph.operators[place:place] = [cast, add]
+        gather.inputs = [values, index]
+
+    def _tensor(
+        self, name: str, shape: Any, kind: int, value: np.ndarray | None = None
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = name, list(shape), kind
+        if value is not None:
+            tensor.buffer = self._buffer(value.tobytes())
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _buffer(self, data: bytes) -> int:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(data, np.uint8)
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
+
+    def _operator(self, name: str, inputs: list[int], output: int) -> Any:
+        number = getattr(schema.BuiltinOperator, name)
+        codes = self._model.operatorCodes
+        found = [i for i, c in enumerate(codes) if c.builtinCode == number]
+        if not found:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = number
+            code.version = 1
+            codes.append(code)
+            found = [len(codes) - 1]
+        operator = schema.OperatorT()
+        operator.opcodeIndex = found[0]
+        operator.inputs, operator.outputs = inputs, [output]
+        return operator
+
+    def _prune(self) -> None:
+        """Drop tensors and operator codes that nothing uses any more."""
+        graph, model = self._graph, self._model
+        used = {*graph.inputs, *graph.outputs}
+        for operator in graph.operators:
+            used |= {*operator.inputs, *operator.outputs}
+        kept = sorted(int(index) for index in used if index >= 0)
+        place = {old: new for new, old in enumerate(kept)} | {-1: -1}
+        graph.tensors = [graph.tensors[index] for index in kept]
+        graph.inputs = [place[i] for i in graph.inputs]
+        graph.outputs = [place[i] for i in graph.outputs]
+        for operator in graph.operators:
+            operator.inputs = [place[i] for i in operator.inputs]
+            operator.outputs = [place[i] for i in operator.outputs]
+        for signature in model.signatureDefs or []:
+            for entry in (*signature.inputs, *signature.outputs):
+                entry.tensorIndex = place[entry.tensorIndex]
+        codes = sorted({op.opcodeIndex for op in graph.operators})
+        for operator in graph.operators:
+            operator.opcodeIndex = codes.index(operator.opcodeIndex)
+        model.operatorCodes = [model.operatorCodes[i] for i in codes]
+
+    def add_metadata(self, name: str, data: bytes) -> None:
+        """Attach a named block of bytes that the interpreter ignores."""
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, self._buffer(data)
+        self._model.metadata = [*(self._model.metadata or []), entry]
+
+
+def _set_scale(tensor: Any, scale: float, zero: int) -> None:
+    tensor.quantization = schema.QuantizationParametersT()
+    tensor.quantization.scale = [scale]
+    tensor.quantization.zeroPoint = [zero]

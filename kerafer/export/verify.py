@@ -1,0 +1,113 @@
+"""Whether an exported file answers as the Keras model does."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kerafer.evaluation import classify
+from kerafer.export.predictors import predictor
+from kerafer.export.tflite_file import TfliteFile
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """The pictures to answer, the truth and the Keras model's answers.
+
+    Args:
+        pictures: uint8, `(pictures, height, width, channels)`.
+        labels: Class index of each.
+        class_names: In the order of the probabilities.
+        probabilities: The Keras model's, `(pictures, classes)`.
+    """
+
+    pictures: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    probabilities: np.ndarray
+
+    @property
+    def scores(self) -> tuple[float, float]:
+        """Accuracy and macro F1 of the Keras model."""
+        return _scores(self, self.probabilities)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """How a file compares with the Keras model on the test pictures.
+
+    Args:
+        accuracy, macro_f1: Of the file.
+        accuracy_lost: Points, hundredths of 1, below the Keras model.
+        agreement: Part of the pictures with the same likeliest class.
+        mean_difference, largest_difference: Of the probabilities.
+        milliseconds: Median for one picture on this machine.
+        bytes: Size.
+        operators: How often each LiteRT operation occurs.
+        float_tensors: How many tensors are of floats.
+    """
+
+    accuracy: float
+    macro_f1: float
+    accuracy_lost: float
+    agreement: float
+    mean_difference: float
+    largest_difference: float
+    milliseconds: float
+    bytes: int
+    operators: dict[str, int] = dataclasses.field(default_factory=dict)
+    float_tensors: int | None = None
+
+
+def verify(path: Path, reference: Reference, threads: int = 2) -> Verified:
+    """Run a file on all test pictures.
+
+    Args:
+        path: A .tflite or .onnx file, or the folder of a SavedModel.
+        reference: What to compare with.
+        threads: That compute. Defaults to 2.
+    """
+    predict = predictor(path, threads)
+    answers, times = [], []
+    for picture in reference.pictures:
+        start = time.perf_counter()
+        answers.append(predict(picture))
+        times.append(time.perf_counter() - start)
+    probabilities = np.stack(answers)
+    accuracy, macro_f1 = _scores(reference, probabilities)
+    difference = np.abs(probabilities - reference.probabilities)
+    same = probabilities.argmax(1) == reference.probabilities.argmax(1)
+    verified = Verified(
+        accuracy=accuracy,
+        macro_f1=macro_f1,
+        accuracy_lost=100.0 * (reference.scores[0] - accuracy),
+        agreement=float(same.mean()),
+        mean_difference=float(difference.mean()),
+        largest_difference=float(difference.max()),
+        milliseconds=1e3 * float(np.median(times)),
+        bytes=size(path),
+    )
+    if path.suffix != ".tflite":
+        return verified
+    file = TfliteFile(path.read_bytes())
+    return dataclasses.replace(
+        verified,
+        operators=file.operators,
+        float_tensors=len(file.float_tensors),
+    )
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _scores(
+    reference: Reference, probabilities: np.ndarray
+) -> tuple[float, float]:
+    scores = classify(reference.labels, probabilities, reference.class_names)
+    return scores.accuracy, float(scores.macro["f1"])

@@ -1,0 +1,41 @@
+"""Expressions from pictures and videos, without TensorFlow.
+
+    from kerafer.data.images import read_image
+    from kerafer.runtime import EmotionRecognizer
+
+    recognizer = EmotionRecognizer("model.tflite", threads=2)
+    for box, label, probabilities in recognizer.predict_faces(
+        read_image("people.jpg")
+    ):
+        print(box, label, probabilities[label])
+
+TensorFlow is loaded for a `.keras` file, a SavedModel and `MtcnnDetector`.
+"""
+
+from kerafer.runtime.annotate import annotate
+from kerafer.runtime.detectors import DETECTORS, make_detector
+from kerafer.runtime.emotion_recognizer import EmotionRecognizer
+from kerafer.runtime.face_detector import Face, FaceDetector
+from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
+from kerafer.runtime.mtcnn_detector import MtcnnDetector
+from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
+from kerafer.runtime.prediction import FacePrediction, Prediction
+from kerafer.runtime.whole_picture_detector import WholePictureDetector
+from kerafer.runtime.yunet_detector import YunetDetector
+
+__all__ = [
+    "DETECTORS",
+    "EmotionRecognizer",
+    "Face",
+    "FaceDetector",
+    "FacePrediction",
+    "FaceTracker",
+    "MtcnnDetector",
+    "MtcnnOpencvDetector",
+    "Prediction",
+    "TrackedFace",
+    "WholePictureDetector",
+    "YunetDetector",
+    "annotate",
+    "make_detector",
+]

@@ -1,0 +1,96 @@
+"""Pictures with what was recognized drawn on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kerafer.runtime.face_tracker import TrackedFace
+from kerafer.runtime.prediction import FacePrediction
+
+# Smaller pictures are enlarged, or their captions could not be read.
+_SHORT_SIDE = 320
+_FRAME = (255, 214, 10)
+_INK = (20, 20, 20)
+_RUNNERS_UP = 2
+
+
+def annotate(
+    image: np.ndarray,
+    faces: Sequence[FacePrediction | TrackedFace],
+    note: str = "no face was found",
+) -> np.ndarray:
+    """Draw a frame around every face, with its expression above.
+
+    The caption says the label with its probability and, smaller, the two that
+    come next.
+
+    Args:
+        image: uint8 RGB of shape `(height, width, 3)`.
+        faces: What `predict_faces` or `FaceTracker.update` returned.
+        note: Stands in the corner where `faces` is empty.
+
+    Returns:
+        uint8 RGB. A picture with a side below 320 pixels is enlarged.
+    """
+    scale = max(1.0, _SHORT_SIDE / min(image.shape[:2]))
+    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    picture = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    if picture is image:
+        picture = image.copy()
+    if not faces:
+        _place(picture, _caption(note, "", 18), 0, 0)
+    for face in faces:
+        _draw(picture, face, scale)
+    return picture
+
+
+def _draw(
+    picture: np.ndarray, face: FacePrediction | TrackedFace, scale: float
+) -> None:
+    height, width = picture.shape[:2]
+    x, y, across, down = (round(v * scale) for v in face.box)
+    whole = (x, y, across, down) == (0, 0, width, height)
+    if not whole:
+        line = max(2, round(across / 100))
+        corner = x + across, y + down
+        cv2.rectangle(picture, (x, y), corner, _INK, line + 2)
+        cv2.rectangle(picture, (x, y), corner, _FRAME, line)
+    order = sorted(face.probabilities.items(), key=lambda p: -p[1])
+    others = [f"{n} {share:.0%}" for n, share in order if n != face.label]
+    title = f"{face.label} {face.probabilities[face.label]:.0%}"
+    points = int(np.clip(across / 9, 13, max(13, height / 14)))
+    caption = _caption(title, "  ".join(others[:_RUNNERS_UP]), points)
+    above = y - caption.shape[0]
+    _place(picture, caption, x, above if above >= 0 else y)
+
+
+def _caption(title: str, below: str, points: int) -> np.ndarray:
+    """Text on a plate, as a picture."""
+    large = ImageFont.load_default(points)
+    small = ImageFont.load_default(max(11, round(points * 0.65)))
+    pad = max(3, points // 4)
+    width = large.getlength(title)
+    line = points + pad
+    if below:
+        width = max(width, small.getlength(below))
+        height = line + round(small.size * 1.2) + pad
+    else:
+        height = line + pad
+    plate = Image.new("RGB", (round(width) + 2 * pad, height), _FRAME)
+    pen = ImageDraw.Draw(plate)
+    pen.text((pad, pad // 2), title, _INK, large)
+    pen.text((pad, line), below, _INK, small)
+    return np.asarray(plate)
+
+
+def _place(picture: np.ndarray, plate: np.ndarray, x: int, y: int) -> None:
+    """Lay a plate on a picture, moved so that it is all seen."""
+    height, width = picture.shape[:2]
+    plate = plate[:height, :width]
+    x = int(np.clip(x, 0, width - plate.shape[1]))
+    y = int(np.clip(y, 0, height - plate.shape[0]))
+    picture[y : y + plate.shape[0], x : x + plate.shape[1]] = plate

@@ -1,0 +1,165 @@
+"""Expressions of faces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from kerafer.data.images import resize
+from kerafer.errors import UserError
+from kerafer.runtime.face_detector import Box, FaceDetector
+from kerafer.runtime.labels import find_labels
+from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
+from kerafer.runtime.prediction import FacePrediction, Prediction
+from kerafer.runtime.predictors import find_model, open_predictor
+
+
+class EmotionRecognizer:
+    """Tell the expression of faces with a trained model.
+
+    Pictures are cropped and resized as in training. An instance keeps its
+    buffers from call to call and is for one thread at a time; threads that
+    work at once have one each.
+
+    Args:
+        model: A `.tflite` file. A `.keras` file, a SavedModel's folder and the
+            folder of a run or an export are taken too, and all but .tflite
+            load TensorFlow.
+        threads: How many LiteRT may use. Defaults to 2.
+        labels: The class names in the order of the outputs. Defaults to those
+            in the file's metadata, in `labels.txt` beside it, or in the
+            `metrics.json` of a run.
+        detector: Finds the faces for `predict_faces`. Defaults to
+            `MtcnnOpencvDetector`, made when it is first needed.
+
+    Attributes:
+        model: The file or folder that was loaded.
+        labels: The class names.
+        input_shape: Height, width and channels of what the model sees.
+
+    Raises:
+        UserError: If there is no such model, it can't be loaded, or its
+            classes have no names.
+
+    Example:
+
+        recognizer = EmotionRecognizer("model.tflite", threads=2)
+        label, probabilities = recognizer.predict(read_image("face.jpg"))
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        threads: int = 2,
+        labels: Sequence[str] | None = None,
+        detector: FaceDetector | None = None,
+    ) -> None:
+        self.model = find_model(model)
+        self._predictor = open_predictor(self.model, threads)
+        self.input_shape = self._predictor.input_shape
+        self.labels = find_labels(self.model, self._predictor.classes, labels)
+        self._detector = detector
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """The expression on a picture of one face.
+
+        Args:
+            image: uint8 RGB of shape `(height, width, 3)`, any size.
+
+        Returns:
+            The label, and a dictionary of the probability of each.
+
+        Raises:
+            UserError: For another kind of array.
+        """
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+        """The expressions on pictures of one face each.
+
+        Args:
+            images: uint8 RGB of shape `(height, width, 3)`; their sizes may
+                differ.
+
+        Raises:
+            UserError: For another kind of array.
+        """
+        rows = self.probabilities(images)
+        return [Prediction.of(self.labels, row) for row in rows]
+
+    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Like `predict_batch`, as an array.
+
+        Returns:
+            float32 of shape `(pictures, classes)`, columns as in `labels`.
+        """
+        batch = np.empty((len(images), *self.input_shape), np.uint8)
+        for row, image in zip(batch, images, strict=True):
+            row[:] = self._fitted(image)
+        return self._predictor.run(batch)
+
+    def predict_faces(self, image: np.ndarray) -> list[FacePrediction]:
+        """Find the faces on a picture and tell the expression of each.
+
+        Args:
+            image: uint8 RGB of shape `(height, width, 3)`.
+
+        Returns:
+            Box, label and probabilities of each face, the largest first; an
+            empty list where none is found.
+
+        Raises:
+            UserError: For another kind of array, or where the detector's
+                package is not installed.
+        """
+        _check(image)
+        if self._detector is None:
+            self._detector = MtcnnOpencvDetector()
+        boxes = [face.box for face in self._detector.detect(image)]
+        rows = self.crop_probabilities(image, boxes)
+        return [
+            FacePrediction(box, *Prediction.of(self.labels, row))
+            for box, row in zip(boxes, rows, strict=True)
+        ]
+
+    def crop_probabilities(
+        self, image: np.ndarray, boxes: Sequence[Box]
+    ) -> np.ndarray:
+        """The probabilities of faces whose boxes are known.
+
+        Args:
+            image: uint8 RGB of shape `(height, width, 3)`.
+            boxes: x, y, width and height of each face, pixels. A box that is
+                the picture itself takes it whole, without a margin.
+
+        Returns:
+            float32 of shape `(faces, classes)`, columns as in `labels`.
+        """
+        # Its module imports pandas, which a whole picture does without.
+        from kerafer.data.faces import crop
+
+        whole = (0, 0, image.shape[1], image.shape[0])
+        return self.probabilities(
+            [image if box == whole else crop(image, box) for box in boxes]
+        )
+
+    def _fitted(self, image: np.ndarray) -> np.ndarray:
+        _check(image)
+        height, width, channels = self.input_shape
+        image = resize(image, (height, width))
+        if channels == 1:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+        return image
+
+
+def _check(image: np.ndarray) -> None:
+    shape, kind = getattr(image, "shape", ()), getattr(image, "dtype", None)
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
+        what = f"{kind} {shape}" if shape else type(image).__name__
+        raise UserError(
+            "A picture is a uint8 array, RGB, of shape (height, width, 3), as "
+            f"kerafer.data.images.read_image returns it. Received: {what}."
+        )

@@ -1,0 +1,65 @@
+"""What every face detector here can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+# x, y, width and height in pixels of the whole picture.
+Box = tuple[int, int, int, int]
+
+
+class Face(NamedTuple):
+    """A face that was found.
+
+    Args:
+        box: x, y, width and height, pixels; it may reach over the edge.
+        score: How sure the detector is, 0 to 1.
+    """
+
+    box: Box
+    score: float
+
+
+class FaceDetector(Protocol):
+    """Anything with this method finds faces for a recognizer or a tracker."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find the faces on a picture.
+
+        Args:
+            image: uint8 RGB of shape `(height, width, 3)`.
+
+        Returns:
+            The faces, the largest first; an empty list where there is none.
+        """
+
+
+def detect_shrunk(
+    image: np.ndarray,
+    longest_side: int,
+    find: Callable[[np.ndarray], list[Face]],
+) -> list[Face]:
+    """Find faces on a smaller copy, and tell where they are on the picture.
+
+    Args:
+        image: uint8 RGB of shape `(height, width, 3)`.
+        longest_side: The copy's, pixels. A smaller picture stays as it is.
+        find: Finds the faces on the copy.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_side / max(height, width))
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    # A side of a few pixels shows no face, and networks stumble over it.
+    if min(image.shape[:2]) < 24:
+        return []
+    faces = [
+        Face(tuple(round(v / scale) for v in box), float(score))
+        for box, score in find(image)
+    ]
+    return sorted(faces, key=lambda f: f.box[2] * f.box[3], reverse=True)

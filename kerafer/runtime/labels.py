@@ -1,0 +1,78 @@
+"""Which class each output of a model is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kerafer.errors import UserError
+from kerafer.runtime.metadata import read_labels, split_labels
+
+
+def find_labels(
+    model: Path, classes: int, labels: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Find the class names of a model.
+
+    They are the first of: those given; the metadata in a .tflite file; a
+    `labels.txt` in the model's folder or beside it; the `metrics.json` that a
+    training writes beside `best.keras`.
+
+    Args:
+        model: The model's file or folder.
+        classes: How many outputs it has.
+        labels: The names in the order of the outputs. Defaults to `None`.
+
+    Raises:
+        UserError: Where there are none, two are the same, or their number is
+            not that of the outputs.
+    """
+    found, origin = _look(model, labels)
+    if found is None:
+        raise UserError(
+            "The names of the classes stand in the metadata of a .tflite "
+            "file, in labels.txt beside the model, one a line in the order "
+            "of its outputs, or in metrics.json of a training's folder. There "
+            f"are none of {model}.\nName them with --labels, divided by "
+            "commas, or labels= in Python."
+        )
+    if len(found) != classes or len(set(found)) != classes:
+        raise UserError(
+            f"The model {model} has {classes} outputs, each with a name of "
+            f"its own. Received {len(found)} names from {origin}: "
+            f"{', '.join(found)}."
+        )
+    return found
+
+
+def _look(
+    model: Path, labels: Sequence[str] | None
+) -> tuple[tuple[str, ...] | None, str]:
+    if labels is not None:
+        return tuple(labels), "the labels given"
+    if model.is_file() and (found := read_labels(model)):
+        return found, "its metadata"
+    for folder in (model, model.parent):
+        file = folder / "labels.txt"
+        if file.is_file():
+            return split_labels(_text(file)), str(file)
+    file = model.parent / "metrics.json"
+    if file.is_file():
+        try:
+            return tuple(json.loads(_text(file))["test"]["per_class"]), str(
+                file
+            )
+        except (ValueError, KeyError, TypeError):
+            return None, ""
+    return None, ""
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"The class names in {file} must be UTF-8 text that can be read "
+            f"({error})."
+        ) from None

