@@ -163,8 +163,11 @@ def _show(
 def _write(
     file: str, config: BenchmarkConfig, rows: list[dict[str, object]]
 ) -> None:
+    import keras
+
     from kerafer.versions import versions
 
     constant = dataclasses.asdict(config) | versions()
+    constant["backend"] = keras.backend.backend()
     table = pd.DataFrame([row | constant for row in rows])
     write_text(file, table.to_csv(index=False, lineterminator="\n"))

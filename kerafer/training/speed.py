@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ import tensorflow as tf
 from kerafer.data.pipeline import TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
+
+Functions = tuple[Callable[[], object], Callable[[], object]]
 
 
 def median_seconds(
@@ -85,29 +88,67 @@ def stem_steps(
     """Forward and gradient of the article's stem, fused and in branches.
 
     Args:
-        strides: Of the stem.
+        strides: Of the stem, computed by Keras' backend of this process.
         image_size: Pixels.
         batch_size: Pictures.
     """
     images, _ = random_pictures(batch_size, image_size)
-    inputs = tf.constant(images, tf.float32)
+    inputs = keras.ops.convert_to_tensor(images, "float32")
     steps: dict[str, Callable[[], object]] = {}
     for name, fused in (("fused", True), ("branches", False)):
         layer = MultiScaleConv2D(64, strides=strides, fused=fused)
         layer.build(inputs.shape)
-
-        def forward(layer: MultiScaleConv2D = layer) -> tf.Tensor:
-            return tf.reduce_sum(layer(inputs))
-
-        def gradient(layer: MultiScaleConv2D = layer) -> list[tf.Tensor]:
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_sum(tf.square(layer(inputs)))
-            weights = [v.value for v in layer.trainable_variables]
-            return tape.gradient(loss, weights)
-
-        steps[f"{name} forward"] = tf.function(forward)
-        steps[f"{name} forward and gradient"] = tf.function(gradient)
+        forward, gradient = _FUNCTIONS[keras.backend.backend()](layer, inputs)
+        steps[f"{name} forward"] = forward
+        steps[f"{name} forward and gradient"] = gradient
     return steps
+
+
+def _in_tensorflow(layer: keras.layers.Layer, inputs: Any) -> Functions:
+    def gradient() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(layer(inputs)))
+        weights = [v.value for v in layer.trainable_variables]
+        return tape.gradient(loss, weights)
+
+    return tf.function(lambda: tf.reduce_sum(layer(inputs))), tf.function(
+        gradient
+    )
+
+
+def _in_jax(layer: keras.layers.Layer, inputs: Any) -> Functions:
+    import jax
+
+    def outputs(weights: list) -> Any:
+        return layer.stateless_call(weights, [], inputs)[0]
+
+    weights = [v.value for v in layer.trainable_variables]
+    forward = jax.jit(lambda w: outputs(w).sum())
+    gradient = jax.jit(jax.grad(lambda w: (outputs(w) ** 2).sum()))
+    return lambda: forward(weights), lambda: gradient(weights)
+
+
+def _in_torch(layer: keras.layers.Layer, inputs: Any) -> Functions:
+    import torch
+
+    weights = [v.value for v in layer.trainable_variables]
+
+    def forward() -> Any:
+        with torch.no_grad():
+            return layer(inputs).sum()
+
+    def gradient() -> Any:
+        loss = (layer(inputs) ** 2).sum()
+        return torch.autograd.grad(loss, weights)
+
+    return forward, gradient
+
+
+_FUNCTIONS = {
+    "tensorflow": _in_tensorflow,
+    "jax": _in_jax,
+    "torch": _in_torch,
+}
 
 
 def random_pictures(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -131,7 +131,12 @@ def draw_picture(
     units = draw_action_units(CLASSES[code], rng.uniform(0.7, 1.0), rng)
     yaw = YAWS[angle] + rng.uniform(-5, 5)
     scene = draw_scene(rng)
-    scene = dataclasses.replace(scene, scale=scene.scale * close_up)
+    # Nearer to the face, the same movements of the head are larger ones.
+    scene = dataclasses.replace(
+        scene,
+        scale=scene.scale * close_up,
+        shift=tuple(close_up * way for way in scene.shift),
+    )
     return render_face(_identity(subject, seed), units, yaw, scene, size)
 
 
