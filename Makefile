@@ -11,7 +11,7 @@ WORKERS ?= 2
 demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/kerafer train --arch wca_mcnn --dataset synthetic --image-size 64 \
-	  --epochs 8 --learning-rate 2e-4 --augment none --out demo
+	  --epochs 6 --learning-rate 2e-4 --augment none --out demo
 
 test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
