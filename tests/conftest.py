@@ -19,6 +19,16 @@ TRAINED = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """Long tests first, so that no process is left with one at the end."""
+    items.sort(
+        key=lambda item: (
+            "slow" not in item.keywords
+            and "trained_run" not in getattr(item, "fixturenames", ())
+        )
+    )
+
+
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory):
     """The folder of a run, trained once for all processes of the session."""
