@@ -11,7 +11,7 @@ WORKERS ?= 2
 demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/kerafer train --arch wca_mcnn --dataset synthetic --image-size 64 \
-	  --epochs 6 --learning-rate 2e-4 --augment none --out demo
+	  --epochs 4 --learning-rate 2e-4 --augment none --out demo
 
 test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -25,7 +25,7 @@ bench: $(VENV)/.installed
 	mkdir -p docs/results
 	$(BIN)/kerafer benchmark training --out docs/results/training.csv
 	$(BIN)/kerafer benchmark pipeline --out docs/results/pipeline.csv
-	$(BIN)/kerafer benchmark stem --batch-size 16 --out docs/results/stem.csv
+	$(BIN)/kerafer benchmark stem --batch-size 8 --out docs/results/stem.csv
 
 # Loads exported files in MediaPipe, which needs an environment of its own.
 test-clients: $(VENV)/.installed-test

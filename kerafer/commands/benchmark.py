@@ -30,7 +30,7 @@ class BenchmarkConfig:
     arch: str = setting("wca_mcnn", "model of the training steps")
     image_size: int = setting(224, "pixels")
     batch_size: int = setting(32, "pictures a step")
-    repeats: int = setting(20, "timed runs of each")
+    repeats: int = setting(10, "timed runs of each")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
