@@ -25,6 +25,7 @@ from kerafer.export.latency import measure
 from kerafer.export.module import Module
 from kerafer.export.psi_table import PsiTable
 from kerafer.export.stem import FORMS
+from kerafer.export.tflite_file import TfliteFile
 from kerafer.layers import (
     MultiScaleConv2D,
     WaveletChannelAttention,
@@ -461,6 +462,19 @@ def test_an_operation_outside_the_builtin_ones_is_named(monkeypatch):
     monkeypatch.setattr("kerafer.export.tflite.Module", Foreign)
     with pytest.raises(UserError, match="Erfinv"):
         tflite(None, "float32", "separate")
+
+
+def test_what_an_open_batch_leaves_is_refused():
+    spec = tf.TensorSpec((None, 4), tf.float32)
+    function = tf.function(
+        lambda x: tf.reshape(x, (tf.shape(x)[0], 2, 2)), input_signature=[spec]
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()]
+    )
+    file = TfliteFile(converter.convert())
+    with pytest.raises(UserError, match=r"SHAPE.*STRIDED_SLICE.*PACK"):
+        file.check_operators()
 
 
 # === Latency ===

@@ -13,7 +13,7 @@ from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import write_text
-from kerafer.settings import add_flags, checked, setting
+from kerafer.settings import add_flags, from_flags, setting
 
 KINDS = {
     "training": "training steps, float32 and what --precision auto chooses",
@@ -57,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Measure and print."""
-    names = {field.name for field in dataclasses.fields(BenchmarkConfig)}
-    given = {k: v for k, v in vars(parsed).items() if k in names}
-    config = checked(BenchmarkConfig, given)
+    config = from_flags(BenchmarkConfig, parsed)
     if parsed.kind == "latency":
         return _latency(parsed, config)
     if parsed.export or parsed.model:

@@ -130,6 +130,9 @@ def _source(
         "sha256": sha256,
         "data": dataset.source,
         "licence": dataset.licence,
+        "faces": "cut out by MTCNN"
+        if training.face_crop == "mtcnn"
+        else "as the data set has them, not cut out",
         "split": f"that of the run, seed {training.seed}",
         "notes": list(pictures.notes),
     }

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 
 from kerafer.console import console
-from kerafer.settings import add_flags, checked, setting
+from kerafer.settings import add_flags, from_flags, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,7 @@ def run(parsed: argparse.Namespace) -> int:
     from kerafer.data.kdef import parse_angles
     from kerafer.data.synthetic import write_kdef_tree
 
-    names = {field.name for field in dataclasses.fields(SynthesizeConfig)}
-    given = {k: v for k, v in vars(parsed).items() if k in names}
-    config = checked(SynthesizeConfig, given)
+    config = from_flags(SynthesizeConfig, parsed)
     count = write_kdef_tree(
         parsed.out,
         people=config.people,

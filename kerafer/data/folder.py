@@ -57,7 +57,7 @@ def read_folder(
         manifest=manifest,
         class_names=tuple(class_names),
         root=root,
-        source=str(root),
+        source=f"a folder of pictures, {root.resolve().name}",
         licence="That of your own pictures",
         left_out=strange,
     )

@@ -44,7 +44,7 @@ class Source:
     Args:
         model: The trained model.
         facts: `architecture`, `run`, `sha256` of the model's file, `data`,
-            `licence`, `split` and `notes`, for the manifest.
+            `licence`, `faces`, `split` and `notes`, for the manifest.
         calibration: uint8 training pictures.
         reference: The test pictures with the model's answers.
     """

@@ -30,6 +30,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"| labels, in this order | {', '.join(manifest['labels'])} |",
         f"| trained on | {source['data']} |",
         f"| terms of the data | {source['licence']} |",
+        f"| faces | {source['faces']} |",
         f"| split | {source['split']} |",
         "",
         f"On {test['pictures']} test pictures the Keras model recognises "
