@@ -24,14 +24,23 @@ def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
     )
 
 
-def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser, kind: type, without: tuple[str, ...] = ()
+) -> None:
     """Give a parser one flag for each field of a dataclass.
 
     A flag that the user leaves out is missing from the parsed namespace, so
     that a file may set it.
+
+    Args:
+        parser: Gets the flags.
+        kind: The dataclass.
+        without: Fields that get none.
     """
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
+        if field.name in without:
+            continue
         flag = f"--{field.name.replace('_', '-')}"
         choices = field.metadata["choices"]
         arguments: dict[str, Any] = {"default": argparse.SUPPRESS}
@@ -61,6 +70,22 @@ def from_flags(
     values = read_yaml(kind, file) if file else {}
     values |= {k: v for k, v in vars(flags).items() if k in names}
     return checked(kind, values)
+
+
+def as_flags(settings: Any, always: tuple[str, ...] = ()) -> list[str]:
+    """The words of a command line that stand for settings.
+
+    Args:
+        settings: An instance of a dataclass.
+        always: Fields that are told even where they are as by default.
+    """
+    words = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default or field.name in always:
+            words.append(f"--{field.name.replace('_', '-')}")
+            words += [] if value is True else [str(value)]
+    return words
 
 
 def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:

@@ -10,8 +10,13 @@ import tensorflow as tf
 from harness import check_layer, run_python
 
 from kerafer.layers import (
+    ChannelAttention,
+    ConvolutionalBlockAttention,
+    CoordinateAttention,
+    EfficientChannelAttention,
     Morlet,
     MultiScaleConv2D,
+    SqueezeExcitation,
     WaveletChannelAttention,
     WaveletSqueezeExcitation,
 )
@@ -131,6 +136,10 @@ def test_regularizers_constraints_and_activation_reach_the_branches():
         (MultiScaleConv2D, {"filters": 3, "strides": 2}),
         (WaveletChannelAttention, {}),
         (WaveletSqueezeExcitation, {}),
+        (ChannelAttention, {}),
+        (EfficientChannelAttention, {}),
+        (ConvolutionalBlockAttention, {"kernel_size": 3}),
+        (CoordinateAttention, {"momentum": 1.0}),
     ],
 )
 def test_channels_first(kind, arguments):
@@ -258,12 +267,24 @@ def test_a_scale_that_crosses_zero_goes_on_learning():
         assert abs(float(layer.scale.value)) == pytest.approx(0.8, abs=0.02)
 
 
-def numpy_gate(inputs, reduce, expand, a, b, branches):
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def maximum(features):
+    return features.max((1, 2))
+
+
+def average(features):
+    return features.mean((1, 2))
+
+
+def numpy_gate(inputs, reduce, expand, a, b, branches, psi=psi):
     logits = 0
     for index, pool in branches:
         hidden = psi(pool(inputs) @ reduce[index], a[index], b[index])
         logits = logits + hidden @ expand[index]
-    return 1 / (1 + np.exp(-logits))
+    return sigmoid(logits)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -280,10 +301,7 @@ def test_wca_is_the_articles_formula(shared, per_channel):
         [np.array(layer.expand_kernels[i]) for i in sets],
         [np.array(layer.wavelets[i].scale) for i in sets],
         [np.array(layer.wavelets[i].shift) for i in sets],
-        [
-            (0, lambda o: o.max((1, 2))),
-            (0 if shared else 1, lambda o: o.mean((1, 2))),
-        ],
+        [(0, maximum), (0 if shared else 1, average)],
     )
     np.testing.assert_allclose(layer.gate(FEATURES), gate, atol=1e-4)
     np.testing.assert_allclose(
@@ -299,11 +317,239 @@ def test_wse_uses_the_average_alone():
         [np.array(layer.expand_kernels[0])],
         [np.ones(2)],
         [np.zeros(2)],
-        [(0, lambda o: o.mean((1, 2)))],
+        [(0, average)],
     )
     np.testing.assert_allclose(
         outputs, FEATURES * gate[:, None, None, :], atol=1e-5
     )
+
+
+def draw_weights(layer):
+    """Random weights, and positive ones where they are variances."""
+    rng = np.random.default_rng(8)
+    layer.set_weights(
+        [
+            rng.uniform(0.5, 2, w.shape)
+            if w.name == "moving_variance"
+            else rng.normal(size=w.shape)
+            for w in layer.weights
+        ]
+    )
+
+
+def relu_for_psi(x, a, b):
+    return np.maximum(x, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "twin", "arguments", "branches"),
+    [
+        (SqueezeExcitation, WaveletSqueezeExcitation, {}, [(0, average)]),
+        (
+            ChannelAttention,
+            WaveletChannelAttention,
+            {},
+            [(0, maximum), (0, average)],
+        ),
+        (
+            ChannelAttention,
+            WaveletChannelAttention,
+            {"shared": False},
+            [(0, maximum), (1, average)],
+        ),
+    ],
+)
+def test_with_relu_for_psi_the_wavelet_attentions_are_se_and_cbams(
+    kind, twin, arguments, branches
+):
+    layer, _ = check_layer(kind, arguments, FEATURES)
+    wavelet = twin(**arguments)
+    wavelet.build(FEATURES.shape)
+    draw_weights(layer)
+    kernels = wavelet.get_weights()[: len(layer.weights)]
+    assert [k.shape for k in kernels] == [w.shape for w in layer.weights]
+    sets = range(len(layer.reduce_kernels))
+    gate = numpy_gate(
+        FEATURES.astype("f8"),
+        [np.array(layer.reduce_kernels[i]) for i in sets],
+        [np.array(layer.expand_kernels[i]) for i in sets],
+        [None] * len(sets),
+        [None] * len(sets),
+        branches,
+        psi=relu_for_psi,
+    )
+    np.testing.assert_allclose(layer.gate(FEATURES), gate, atol=1e-5)
+    np.testing.assert_allclose(
+        layer(FEATURES), FEATURES * gate[:, None, None, :], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "pools"),
+    [(SqueezeExcitation, [average]), (ChannelAttention, [maximum, average])],
+)
+def test_biases_stand_behind_both_kernels(kind, pools):
+    arguments = {"use_bias": True, "activation": "tanh", "ratio": 2}
+    layer, _ = check_layer(kind, arguments, FEATURES)
+    draw_weights(layer)
+    reduce, expand, first, second = map(np.array, layer.get_weights())
+    assert first.shape == (4,) and second.shape == (8,)
+    logits = sum(
+        np.tanh(pool(FEATURES) @ reduce + first) @ expand + second
+        for pool in pools
+    )
+    np.testing.assert_allclose(layer.gate(FEATURES), sigmoid(logits), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [None, 1, 5])
+def test_eca_is_a_correlation_along_the_channels(size):
+    layer, _ = check_layer(
+        EfficientChannelAttention, {"kernel_size": size}, FEATURES
+    )
+    draw_weights(layer)
+    (kernel,) = layer.get_weights()
+    taps = kernel[:, 0, 0]
+    assert len(taps) == (size or 3)
+    margin = len(taps) // 2
+    pooled = np.pad(average(FEATURES), ((0, 0), (margin, margin)))
+    logits = [np.correlate(row, taps, mode="valid") for row in pooled]
+    gate = sigmoid(np.array(logits))
+    np.testing.assert_allclose(layer.gate(FEATURES), gate, atol=1e-5)
+    np.testing.assert_allclose(
+        layer(FEATURES), FEATURES * gate[:, None, None, :], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "size"),
+    [(1, 1), (2, 1), (16, 3), (64, 3), (128, 5), (192, 5), (512, 5), (8192, 7)],
+)
+def test_ecas_kernel_grows_with_the_channels(channels, size):
+    layer = EfficientChannelAttention()
+    layer.build((None, 5, 5, channels))
+    assert layer.count_params() == size
+
+
+@pytest.mark.parametrize("use_norm", [False, True])
+def test_cbam_weighs_channels_and_then_places(use_norm):
+    arguments = {"kernel_size": 5, "use_norm": use_norm, "momentum": 1.0}
+    layer, _ = check_layer(ConvolutionalBlockAttention, arguments, FEATURES)
+    draw_weights(layer)
+    channel = ChannelAttention()
+    channel.build(FEATURES.shape)
+    channel.set_weights(layer.channel.get_weights())
+    x = np.array(channel(FEATURES)).astype("f8")
+    planes = np.stack([x.max(-1), x.mean(-1)], axis=-1)
+    logits = numpy_convolution(planes, np.array(layer.kernel), 1, 2)
+    if use_norm:
+        gamma, beta, mean, variance = layer.norm.get_weights()
+        logits = gamma * (logits - mean) / np.sqrt(variance + 1e-5) + beta
+    np.testing.assert_allclose(layer(FEATURES), x * sigmoid(logits), atol=1e-5)
+
+
+def numpy_coordinate(features, layer, mean=None, variance=None):
+    """Row by row and column by column, as Hou et al. write it."""
+    both = np.concatenate([features.mean(2), features.mean(1)], axis=1)
+    hidden = both @ np.array(layer.reduce_kernel) + np.array(layer.reduce_bias)
+    if mean is None:
+        mean, variance = hidden.mean((0, 1)), hidden.var((0, 1))
+    hidden = (hidden - mean) / np.sqrt(variance + 1e-5)
+    hidden = hidden * np.array(layer.norm.gamma) + np.array(layer.norm.beta)
+    hidden = hidden * np.clip(hidden + 3, 0, 6) / 6
+    rows = hidden[:, : features.shape[1]] @ np.array(layer.row_kernel)
+    columns = hidden[:, features.shape[1] :] @ np.array(layer.column_kernel)
+    return np.einsum(
+        "bijc,bic,bjc->bijc",
+        features,
+        sigmoid(rows + np.array(layer.row_bias)),
+        sigmoid(columns + np.array(layer.column_bias)),
+    )
+
+
+def test_coordinate_attention_weighs_rows_and_columns():
+    # Momentum 1: the statistics stay as they are while gradients are checked.
+    layer, _ = check_layer(CoordinateAttention, {"momentum": 1.0}, FEATURES)
+    draw_weights(layer)
+    moving = layer.norm.get_weights()[2:]
+    np.testing.assert_allclose(
+        layer(FEATURES), numpy_coordinate(FEATURES, layer, *moving), atol=1e-5
+    )
+
+
+def test_coordinate_attention_learns_from_the_batchs_statistics():
+    layer = CoordinateAttention()
+    layer.build(FEATURES.shape)
+    draw_weights(layer)
+    mean = layer.norm.get_weights()[2]
+    outputs = layer(FEATURES, training=True)
+    np.testing.assert_allclose(
+        outputs, numpy_coordinate(FEATURES, layer), atol=1e-5
+    )
+    both = np.concatenate([FEATURES.mean(2), FEATURES.mean(1)], axis=1)
+    hidden = both @ np.array(layer.reduce_kernel) + np.array(layer.reduce_bias)
+    np.testing.assert_allclose(
+        layer.norm.moving_mean,
+        0.9 * mean + 0.1 * hidden.mean((0, 1)),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "reduced"), [(3, 8), (256, 8), (512, 16), (1024, 32)]
+)
+def test_coordinate_attention_keeps_eight_channels_at_least(channels, reduced):
+    layer = CoordinateAttention()
+    layer.build((None, 7, 7, channels))
+    trained = sum(w.numpy().size for w in layer.trainable_weights)
+    biases = reduced + 2 * channels
+    assert trained == 3 * channels * reduced + biases + 2 * reduced
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ChannelAttention,
+        ConvolutionalBlockAttention,
+        CoordinateAttention,
+        EfficientChannelAttention,
+    ],
+)
+def test_attentions_take_pictures_of_any_size(kind):
+    inputs = keras.Input((None, None, 8))
+    model = keras.Model(inputs, kind()(inputs))
+    for size in (FEATURES, FEATURES[:, :9, :7]):
+        np.testing.assert_allclose(
+            model.predict(size, verbose=0), model.layers[-1](size), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    "kind", [WaveletChannelAttention, WaveletSqueezeExcitation]
+)
+def test_a_fixed_wavelet_stays_as_it_is(kind):
+    layer, _ = check_layer(kind, {"trainable_wavelet": False}, FEATURES)
+    free = kind()
+    free.build(FEATURES.shape)
+    assert [w.name for w in layer.weights] == [w.name for w in free.weights]
+    names = {w.name for w in layer.non_trainable_weights}
+    assert names == {"scale", "shift"}
+    assert not free.non_trainable_weights
+    # Who thaws a frozen model does not thaw the wavelet.
+    layer.trainable = False
+    layer.trainable = True
+    assert {w.name for w in layer.non_trainable_weights} == names
+    # Weights pass between the two.
+    layer.set_weights(free.get_weights())
+    np.testing.assert_array_equal(layer(FEATURES), free(FEATURES))
+
+
+def test_configurations_from_before_fixed_wavelets_are_read():
+    config = WaveletChannelAttention(ratio=2).get_config()
+    del config["trainable_wavelet"]
+    assert WaveletChannelAttention.from_config(config).trainable_wavelet
+    config = Morlet().get_config()
+    del config["trainable_wavelet"]
+    assert Morlet.from_config(config).trainable_wavelet
 
 
 def test_averages_of_large_maps_survive_half_precision():
@@ -342,14 +588,60 @@ def test_attention_states_the_rule(kind):
         kind()(np.zeros((2, 8), "f"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        (SqueezeExcitation, {"ratio": 0}, "`ratio` must be a positive"),
+        (SqueezeExcitation, {"use_bias": 1}, "`use_bias` must be true or"),
+        (SqueezeExcitation, {"data_format": "nchw"}, '"channels_last" or'),
+        (ChannelAttention, {"ratio": 2.0}, "`ratio` must be a positive"),
+        (ChannelAttention, {"shared": "no"}, "`shared` must be true or false"),
+        (WaveletChannelAttention, {"shared": "fasle"}, "Received: .*'fasle'"),
+        (
+            WaveletSqueezeExcitation,
+            {"trainable_wavelet": "no"},
+            "`trainable_wavelet` must be true or false",
+        ),
+        (EfficientChannelAttention, {"kernel_size": 4}, "must be odd"),
+        (EfficientChannelAttention, {"kernel_size": 0}, "a positive integer"),
+        (ConvolutionalBlockAttention, {"kernel_size": 6}, "must be odd"),
+        (ConvolutionalBlockAttention, {"ratio": -1}, "`ratio` must be"),
+        (ConvolutionalBlockAttention, {"use_norm": 0}, "`use_norm` must be"),
+        (CoordinateAttention, {"ratio": 0}, "`ratio` must be a positive"),
+        (CoordinateAttention, {"data_format": "nchw"}, '"channels_last" or'),
+    ],
+)
+def test_other_attentions_state_the_rule(kind, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**arguments)
+
+
+@pytest.mark.parametrize(
+    "kind", [SqueezeExcitation, ChannelAttention, ConvolutionalBlockAttention]
+)
+def test_ratio_divides_the_channels(kind):
+    with pytest.raises(ValueError, match=r"must divide.*ratio=4, channels=10"):
+        kind().build((None, 5, 5, 10))
+
+
 def test_undefined_channels_are_refused():
-    for layer in (MultiScaleConv2D(2), Morlet()):
+    for layer in (
+        MultiScaleConv2D(2),
+        Morlet(),
+        SqueezeExcitation(),
+        ChannelAttention(),
+        EfficientChannelAttention(),
+        EfficientChannelAttention(kernel_size=3),
+        ConvolutionalBlockAttention(),
+        CoordinateAttention(),
+    ):
         with pytest.raises(ValueError, match="must be defined"):
             layer.build((None, 5, 5, None))
 
 
 BACKEND_PROGRAM = """
     import sys
+    import keras
     import numpy as np
     import kerafer
     folder = sys.argv[1]
@@ -357,11 +649,14 @@ BACKEND_PROGRAM = """
     features = np.load(folder + "/features.npy")
     np.save(folder + "/outputs.npy", model.predict(features, verbose=0))
     before = model.get_weights()
-    model.compile("sgd", "mse")
+    model.compile(keras.optimizers.SGD(1.0), "mse")
     targets = np.zeros((2, *model.output_shape[1:]), "f")
     model.fit(features, targets, verbose=0)
-    for old, new in zip(before, model.get_weights()):
-        assert np.isfinite(new).all() and not np.array_equal(old, new)
+    for weight, old, new in zip(model.weights, before, model.get_weights()):
+        assert np.isfinite(new).all()
+        # BatchNorm takes out what a bias in front of it would change.
+        if weight.name != "reduce_bias":
+            assert not np.array_equal(old, new), weight.path
 """
 
 
@@ -371,8 +666,15 @@ def test_other_backends_compute_and_train_the_same(backend, tmp_path):
     inputs = keras.Input(FEATURES.shape[1:])
     x = MultiScaleConv2D(4, strides=2, activation="relu")(inputs)
     x = MultiScaleConv2D(4, dilation_rates=(1, 2, 1), fused=False)(x)
-    x = WaveletChannelAttention(shared=False)(x)
-    x = WaveletSqueezeExcitation(wavelet="gaus1")(x)
+    attentions = (
+        WaveletChannelAttention(shared=False),
+        WaveletSqueezeExcitation(wavelet="gaus1"),
+        SqueezeExcitation(use_bias=True),
+        EfficientChannelAttention(),
+        ConvolutionalBlockAttention(use_norm=True),
+        CoordinateAttention(),
+    )
+    x = keras.ops.concatenate([attention(x) for attention in attentions], -1)
     model = keras.Model(inputs, Morlet(wavelet="mexh")(x))
     expected = model.predict(FEATURES, verbose=0)
     model.save(tmp_path / "model.keras")

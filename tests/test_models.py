@@ -1,6 +1,7 @@
 """The models against the article's numbers, and in a fresh process."""
 
 import math
+import zipfile
 
 import keras
 import numpy as np
@@ -10,7 +11,9 @@ from harness import check_gradients, pictures, predict_in_fresh_process
 
 import kerafer
 from kerafer.evaluation import complexity
+from kerafer.models.attention import make_attention
 from kerafer.models.cnn_body import build_cnn
+from kerafer.models.save import save_model
 
 # Trainable parameters and multiply-adds at 7 classes and 224 x 224, worked out
 # by hand from the article; a and b are one pair for each reduced channel.
@@ -59,6 +62,147 @@ def test_options_of_table_8s_footnote():
     assert complexity(shared).parameters == 57_649_863 + 2 * 24
     separate = kerafer.create_model("wca_mcnn", shared=False)
     assert complexity(separate).parameters == 57_677_511 + 4 * 48
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return kerafer.create_model("mcnn", 3, (40, 40, 1))
+
+
+# Of a reduction of 192 channels by 4 to 48 and back, in wca_mcnn's place.
+BOTTLENECK = 2 * 192 * 48
+
+
+@pytest.mark.parametrize(
+    ("options", "trainable", "fixed"),
+    [
+        ({}, BOTTLENECK + 2 * 48, 0),
+        ({"trainable_wavelet": False}, BOTTLENECK, 2 * 48),
+        ({"attention": "wse"}, BOTTLENECK + 2 * 48, 0),
+        ({"attention": "se"}, BOTTLENECK, 0),
+        ({"attention": "se", "ratio": 8}, BOTTLENECK // 2, 0),
+        ({"attention": "channel"}, BOTTLENECK, 0),
+        ({"attention": "channel", "shared": False}, 2 * BOTTLENECK, 0),
+        ({"attention": "cbam"}, BOTTLENECK + 98, 0),
+        ({"attention": "eca"}, 5, 0),
+        # 192 / 32 would be 6: 8 it is, with biases, BatchNorm's pair, and the
+        # running mean and variance.
+        ({"attention": "coordinate"}, 3 * 192 * 8 + 8 + 2 * 192 + 16, 16),
+        (
+            {"attention": "coordinate", "ratio": 4},
+            3 * 192 * 48 + 48 + 2 * 192 + 96,
+            96,
+        ),
+    ],
+)
+def test_attentions_stand_in_one_place_at_equal_parameters(
+    options, trainable, fixed, plain
+):
+    model = kerafer.create_model("wca_mcnn", 3, (40, 40, 1), **options)
+    names = [layer.name for layer in model.layers]
+    place = names.index("attention")
+    assert names[place - 1] == "pool_1"
+    assert names[:place] + names[place + 1 :] == [n.name for n in plain.layers]
+    more = [
+        sum(math.prod(w.shape) for w in weights)
+        for weights in (
+            model.get_layer("attention").trainable_weights,
+            model.get_layer("attention").non_trainable_weights,
+        )
+    ]
+    assert more == [trainable, fixed]
+    assert model.count_params() - plain.count_params() == trainable + fixed
+
+
+def test_wse_mcnn_is_wca_mcnn_with_wse():
+    one = kerafer.create_model(
+        "wse_mcnn", 3, (40, 40, 1), wavelet="mexh", trainable_wavelet=False
+    )
+    two = kerafer.create_model(
+        "wca_mcnn",
+        3,
+        (40, 40, 1),
+        attention="wse",
+        wavelet="mexh",
+        trainable_wavelet=False,
+    )
+    first, second = (m.get_layer("attention").get_config() for m in (one, two))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", ["mcnn", "msc_wca_resnet18"])
+@pytest.mark.parametrize("sizes", [3, 5, [7], (3, 5), (3, 3, 3)])
+def test_one_scale_at_a_time(name, sizes):
+    model = kerafer.create_model(name, 3, (40, 40, 3), kernel_sizes=sizes)
+    sizes = [sizes] if isinstance(sizes, int) else sizes
+    stem = model.get_layer("stem")
+    channels = 64 * len(sizes)
+    assert stem.output.shape[-1] == channels
+    taps = sum(size**2 for size in sizes)
+    bias = channels if name == "mcnn" else 0
+    assert stem.count_params() == 64 * 3 * taps + bias
+    side = {"mcnn": 20, "msc_wca_resnet18": 40}[name]
+    assert stem.output.shape[1:3] == (side, side)
+
+
+# Multiply-adds; what the article's rule adds; what else a FLOP is; for 27 x 27
+# places of 192 channels, reduced to 48, or 8 by coordinate attention.
+AVERAGE = (729 + 1) * 192
+COSTS = {
+    "wse": (BOTTLENECK, AVERAGE, 48 * 8 + 192 * 4),
+    "se": (BOTTLENECK, AVERAGE, 48 + 192 * 4),
+    "channel": (
+        2 * BOTTLENECK,
+        AVERAGE,
+        728 * 192 + 2 * 48 + 192 + 192 * 4,
+    ),
+    "cbam": (
+        2 * BOTTLENECK + 98 * 729,
+        AVERAGE,
+        (728 * 192 + 2 * 48 + 192 + 192 * 4)
+        # Maximum, mean, sigmoid and product of each place.
+        + 729 * (191 + 192 + 4 + 192),
+    ),
+    "eca": (5 * 192, AVERAGE, 192 * 4),
+    "coordinate": (
+        (27 + 27) * 3 * 192 * 8 - (27 + 27) * 192 * 8,
+        (27 + 1) * 27 * 192 * 2 + 4 * 54 * 8,
+        54 * 8 * (1 + 2 + 4) + 54 * 192 * (1 + 4) + 729 * 192 - 4 * 54 * 8,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_every_attention_has_its_cost(name):
+    inputs = keras.Input((27, 27, 192))
+    model = keras.Model(inputs, make_attention(attention=name)(inputs))
+    macs, paper, others = COSTS[name]
+    assert complexity(model, "macs").macs == macs
+    assert complexity(model, "paper").macs == macs + paper
+    # Averages are FLOPs in full, and so is the last product.
+    flops = 2 * macs + paper + others + 729 * 192
+    assert complexity(model, "flops").macs == flops
+
+
+def test_the_layout_of_the_data_changes_no_cost():
+    costs = []
+    for shape, data_format in (
+        ((9, 7, 16), "channels_last"),
+        ((16, 9, 7), "channels_first"),
+    ):
+        inputs = keras.Input(shape)
+        x = inputs
+        for layer in (
+            kerafer.layers.ConvolutionalBlockAttention(
+                use_bias=True, use_norm=True, data_format=data_format
+            ),
+            kerafer.layers.CoordinateAttention(data_format=data_format),
+            kerafer.layers.EfficientChannelAttention(data_format=data_format),
+            kerafer.layers.SqueezeExcitation(data_format=data_format),
+        ):
+            x = layer(x)
+        costs.append(complexity(keras.Model(inputs, x), "flops"))
+    assert costs[0] == costs[1]
 
 
 def test_flops_agree_with_tensorflows_own_count():
@@ -122,6 +266,70 @@ def test_saved_models_answer_the_same_in_a_fresh_process(tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "wse"},
+        {"attention": "se"},
+        {"attention": "eca"},
+        {"attention": "cbam"},
+        {"attention": "channel", "shared": False},
+        {"attention": "coordinate"},
+        {"trainable_wavelet": False},
+        {"kernel_sizes": 3, "ratio": 8},
+    ],
+    ids=lambda options: ",".join(f"{k}={v}" for k, v in options.items()),
+)
+def test_every_option_trains_and_is_saved(options, tmp_path):
+    images = pictures((4, 36, 36, 1))
+    model = kerafer.create_model("wca_mcnn", 3, (36, 36, 1), **options)
+    attention = model.get_layer("attention")
+    before = attention.get_weights()
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        "sparse_categorical_crossentropy",
+        run_eagerly=True,
+    )
+    model.train_on_batch(images, np.arange(4) % 3)
+    for weight, old in zip(attention.weights, before, strict=True):
+        fixed = options.get("trainable_wavelet") is False and (
+            weight.name in ("scale", "shift")
+        )
+        # BatchNorm takes out what a bias in front of it would change.
+        if weight.name != "reduce_bias":
+            assert np.array_equal(weight, old) == fixed, weight.path
+    save_model(model, tmp_path / "model.keras")
+    loaded = kerafer.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+    np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
+    again = loaded.get_layer("attention")
+    assert [w.trainable for w in again.weights] == [
+        w.trainable for w in attention.weights
+    ]
+
+
+def test_files_from_before_fixed_wavelets_load(tmp_path):
+    """A new file, its configuration turned back into the old one."""
+    images = pictures((2, 48, 48, 1))
+    model = kerafer.create_model("wca_resnet18", 3, (48, 48, 1))
+    new, old = tmp_path / "new.keras", tmp_path / "old.keras"
+    model.save(new)
+    with zipfile.ZipFile(new) as theirs, zipfile.ZipFile(old, "w") as ours:
+        for name in theirs.namelist():
+            content = theirs.read(name)
+            if name == "config.json":
+                text = content.decode()
+                assert text.count('"trainable_wavelet": true') == 1
+                content = text.replace(', "trainable_wavelet": true', "")
+                assert "trainable_wavelet" not in content
+            ours.writestr(name, content)
+    loaded = kerafer.load_model(old)
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), model.predict(images, verbose=0)
+    )
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_gives_float32_probabilities(policy):
     images = pictures((4, 48, 48, 3))
@@ -149,11 +357,16 @@ def test_any_size_from_48_up_builds(size, channels):
 
 
 def test_least_size_is_the_least():
-    for multi_scale, least in ((False, 63), (True, 57)):
+    for kernel_sizes, least in (
+        (None, 63),
+        ((3, 5, 7), 57),
+        ((3,), 57),
+        ((5, 11), 57),
+    ):
         arguments = {
             "name": "x",
             "num_classes": 2,
-            "multi_scale": multi_scale,
+            "kernel_sizes": kernel_sizes,
             "attention": None,
             "stem_strides": 4,
         }
@@ -202,6 +415,99 @@ def test_unknown_options_are_named():
         kerafer.create_model("wca_mcnn", rato=8)
     with pytest.raises(ValueError, match=r"must divide.*ratio=5, channels=192"):
         kerafer.create_model("wca_mcnn", ratio=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "wca_mcnn",
+            {"rato": 8},
+            "The options of wca_mcnn are stem_strides, kernel_sizes, ratio, "
+            "wavelet, center_frequency, per_channel, trainable_wavelet, "
+            "attention, shared. Received: rato.",
+        ),
+        (
+            "wse_mcnn",
+            {"shared": False},
+            "The options of wse_mcnn are stem_strides, kernel_sizes, ratio, "
+            "wavelet, center_frequency, per_channel, trainable_wavelet. "
+            "Received: shared.",
+        ),
+        ("wca_resnet18", {"kernel_sizes": 3}, "Received: kernel_sizes."),
+        (
+            "resnet18",
+            {"attention": "se"},
+            "of resnet18 are none. Received: att",
+        ),
+        (
+            "wca_cnn",
+            {"attention": "sa"},
+            "`attention` is one of wca, wse, se, eca, cbam, channel, "
+            "coordinate. Received: attention=sa.",
+        ),
+        (
+            "wca_cnn",
+            {"attention": "eca", "ratio": 8},
+            "The options of attention=eca are none. Received: ratio=8.",
+        ),
+        (
+            "wca_cnn",
+            {"attention": "se", "wavelet": "mexh", "shared": False},
+            "The options of attention=se are ratio. "
+            "Received: wavelet=mexh, shared=False.",
+        ),
+        (
+            "wca_cnn",
+            {"attention": "cbam", "trainable_wavelet": False},
+            "Received: trainable_wavelet=False.",
+        ),
+    ],
+)
+def test_what_an_attention_does_not_know_is_named(name, options, message):
+    with pytest.raises(kerafer.UserError) as caught:
+        kerafer.create_model(name, 3, (64, 64, 3), **options)
+    assert message in str(caught.value)
+
+
+def test_a_builder_called_by_itself_knows_its_options_too():
+    with pytest.raises(kerafer.UserError, match="Received: rato=8"):
+        kerafer.models.wca_mcnn(3, (64, 64, 3), rato=8)
+    with pytest.raises(kerafer.UserError, match="Received: shared=False"):
+        kerafer.models.wse_mcnn(3, (64, 64, 3), shared=False)
+
+
+def test_what_an_attention_does_not_know_may_stand_at_its_default():
+    layer = make_attention(
+        attention="eca",
+        ratio=4,
+        shared=True,
+        wavelet="morlet",
+        center_frequency=1.75,
+        per_channel=True,
+        trainable_wavelet=True,
+    )
+    assert type(layer).__name__ == "EfficientChannelAttention"
+    assert layer.name == "attention"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (4, "must be odd"),
+        ([3, 6], "must be odd"),
+        ([], "at least one entry"),
+        (0, "a positive integer"),
+        (True, "a positive integer"),
+        (None, "must be a list"),
+        ("3", "must be a list"),
+        (["3"], "a positive integer"),
+    ],
+)
+def test_kernel_sizes_state_the_rule(sizes, message):
+    for name in ("wca_mcnn", "msc_resnet18"):
+        with pytest.raises(ValueError, match=message):
+            kerafer.create_model(name, 3, (64, 64, 3), kernel_sizes=sizes)
 
 
 def test_load_model_refuses_what_is_no_model(tmp_path):

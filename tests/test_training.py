@@ -197,6 +197,11 @@ def test_defaults_are_the_articles_protocol():
         (["--options", "ratio=5"], "must divide"),
         (["--options", "ratio"], "ratio=8"),
         (["--options", "rato=8"], "Received: rato"),
+        (["--options", "ratio="], "ratio=8"),
+        (["--options", "kernel_sizes=[3,5"], "Received: kernel_sizes=[3,5."),
+        (["--options", "kernel_sizes=[3,4]"], "must be odd"),
+        (["--options", "attention=sa"], "`attention` is one of wca, wse"),
+        (["--options", "attention=eca,ratio=8"], "Received: ratio=8"),
         (["--config", "none.yaml"], "none.yaml"),
         (["--resume", "none"], "config.yaml"),
         (["--resume", "none", "--epochs", "3"], "--resume stands alone"),
@@ -216,6 +221,41 @@ def test_a_mistake_is_told_in_a_few_lines(
     assert 1 <= told.count("\n") <= 7
     assert "Traceback" not in told
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (None, {}),
+        ("", {}),
+        ("ratio=8", {"ratio": 8}),
+        ("ratio=8,shared=false", {"ratio": 8, "shared": False}),
+        (" ratio = 8 , wavelet=mexh,", {"ratio": 8, "wavelet": "mexh"}),
+        ("kernel_sizes=[3,5],ratio=8", {"kernel_sizes": [3, 5], "ratio": 8}),
+        ("kernel_sizes=[ 7 ]", {"kernel_sizes": [7]}),
+        ("attention=se,ratio=4", {"attention": "se", "ratio": 4}),
+        ("center_frequency=5.0", {"center_frequency": 5.0}),
+        ("8=ratio", {"8": "ratio"}),
+    ],
+)
+def test_options_are_names_and_values(text, options):
+    assert TrainingConfig(options=text).model_options == options
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ratio", "ratio=", "ratio=8,shared", "8", "[3,5]", "ratio=8}"),
+        *("kernel_sizes=[3", "[3]=4", "ratio=!!python/name:os.getcwd"),
+    ],
+)
+def test_options_that_are_none_are_told(text):
+    with pytest.raises(kerafer.UserError) as caught:
+        TrainingConfig(options=text).model_options
+    assert str(caught.value) == (
+        "--options is a list such as ratio=8,shared=false or "
+        f"kernel_sizes=[3,5]. Received: {text}."
+    )
 
 
 def test_a_configuration_file_is_checked(tmp_path, capsys):

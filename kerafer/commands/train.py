@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
-from kerafer.settings import add_flags, from_flags
+from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def run(parsed: argparse.Namespace) -> int:
     from kerafer.training.precision import resolve_precision
     from kerafer.training.run_folder import RunFolder
 
-    options = _options(config.options)
+    options = config.model_options
     find_builder(config.arch, options)
     if parsed.resume:
         folder, _ = RunFolder.open(parsed.resume)
@@ -105,22 +104,6 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
             f"see {folder.report}."
         )
     return config
-
-
-def _options(text: str | None) -> dict[str, object]:
-    import yaml
-
-    options = {}
-    for item in (text or "").split(","):
-        name, equals, value = item.partition("=")
-        if item and not equals:
-            raise UserError(
-                "--options is a list such as ratio=8,shared=false. "
-                f"Received: {text}."
-            )
-        if item:
-            options[name.strip()] = yaml.safe_load(value)
-    return options
 
 
 def _model(
@@ -255,13 +238,8 @@ def _write(
 
 
 def _command(config: TrainingConfig) -> str:
-    words = ["python", "scripts/train.py"]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default or field.name in ("arch", "dataset"):
-            words.append(f"--{field.name.replace('_', '-')}")
-            words += [] if value is True else [str(value)]
-    return shlex.join(words)
+    flags = as_flags(config, always=("dataset", "arch"))
+    return shlex.join(["python", "scripts/train.py", *flags])
 
 
 def _show(

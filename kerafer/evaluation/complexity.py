@@ -10,7 +10,14 @@ import keras
 from keras import layers
 
 from kerafer.errors import UserError
-from kerafer.layers import MultiScaleConv2D
+from kerafer.layers import (
+    ConvolutionalBlockAttention,
+    CoordinateAttention,
+    EfficientChannelAttention,
+    MultiScaleConv2D,
+)
+from kerafer.layers.bottleneck_gate import BottleneckGate
+from kerafer.layers.gate import Gate
 from kerafer.layers.morlet import Morlet
 from kerafer.layers.wavelet_gate import WaveletGate
 
@@ -51,7 +58,8 @@ def complexity(model: keras.Model, convention: str = "paper") -> Complexity:
         convention: `"paper"` is the counting of the article's Table 8:
             multiply-adds of convolutions and dense layers without bias, 4 for
             each output of a BatchNorm with scale and shift, and
-            `height * width + 1` for each channel of a global average pooling;
+            `height * width + 1` for each channel of a global average pooling
+            (one along a row or a column alike: its numbers and 1);
             `"macs"` the multiply-adds of convolutions and dense layers alone;
             `"flops"` all floating-point operations: a multiply-add counts
             two, additions, comparisons and transcendental functions one.
@@ -139,27 +147,78 @@ def _max_pool(layer: layers.MaxPooling2D) -> _Cost:
 
 _PSI = 8  # subtract, divide, times, cosine, square, times, exponential, times
 _SIGMOID = 4
+_HARD_SWISH = 4  # add, clip, divide, times
 
 
-def _gate(layer: WaveletGate) -> _Cost:
+def _sizes(layer: Gate) -> tuple[int, int, int]:
+    """Height, width and channels of an attention's input."""
     if layer.data_format == "channels_last":
-        _, height, width, channels = layer.input.shape
-    else:
-        _, channels, height, width = layer.input.shape
+        return layer.input.shape[1:]
+    _, channels, height, width = layer.input.shape
+    return height, width, channels
+
+
+def _bottleneck(layer: BottleneckGate) -> _Cost:
+    return _bottleneck_cost(layer, *_sizes(layer))
+
+
+def _bottleneck_cost(
+    layer: BottleneckGate, height: int, width: int, channels: int
+) -> _Cost:
     reduced = channels // layer.ratio
     branches = len(layer.pools)
     pixels = height * width
     average = (pixels + 1) * channels
     maximum = (pixels - 1) * channels if "max" in layer.pools else 0
+    hidden = _PSI if isinstance(layer, WaveletGate) else 1
     others = (
         average
         + maximum
-        + branches * reduced * _PSI
+        + branches * reduced * hidden
         + (branches - 1) * channels
         + channels * _SIGMOID
         + pixels * channels
     )
+    if layer.use_bias:
+        others += branches * (reduced + channels)
     return _Cost(2 * branches * channels * reduced, average, others)
+
+
+def _efficient(layer: EfficientChannelAttention) -> _Cost:
+    height, width, channels = _sizes(layer)
+    pixels = height * width
+    average = (pixels + 1) * channels
+    others = average + channels * _SIGMOID + pixels * channels
+    return _Cost(channels * layer.kernel.shape[0], average, others)
+
+
+def _convolutional(layer: ConvolutionalBlockAttention) -> _Cost:
+    height, width, channels = _sizes(layer)
+    pixels = height * width
+    first = _bottleneck_cost(layer.channel, height, width, channels)
+    # Maximum and mean of each place, sigmoid, product.
+    others = first.others + pixels * (3 * channels - 1 + _SIGMOID)
+    norm = pixels if layer.use_norm else 0
+    return _Cost(
+        first.macs + pixels * math.prod(layer.kernel.shape),
+        first.paper + 4 * norm,
+        others + 2 * norm,
+    )
+
+
+def _coordinate(layer: CoordinateAttention) -> _Cost:
+    height, width, channels = _sizes(layer)
+    lines, pixels = height + width, height * width
+    reduced = layer.reduce_kernel.shape[-1]
+    averages = (2 * pixels + lines) * channels
+    hidden = lines * reduced
+    others = (
+        averages
+        + hidden * (1 + 2 + _HARD_SWISH)
+        + lines * channels * (1 + _SIGMOID)
+        + 2 * pixels * channels
+    )
+    return _Cost(2 * hidden * channels, averages + 4 * hidden, others)
 
 
 def _each_output(operations: int) -> Callable[[layers.Layer], _Cost]:
@@ -168,7 +227,10 @@ def _each_output(operations: int) -> Callable[[layers.Layer], _Cost]:
 
 _RULES: dict[type, Callable[[layers.Layer], _Cost]] = {
     MultiScaleConv2D: _multi_scale,
-    WaveletGate: _gate,
+    BottleneckGate: _bottleneck,
+    EfficientChannelAttention: _efficient,
+    ConvolutionalBlockAttention: _convolutional,
+    CoordinateAttention: _coordinate,
     Morlet: _each_output(_PSI),
     layers.Conv2D: _convolution,
     layers.Dense: _dense,

@@ -1,13 +1,27 @@
-"""The article's layers, for anyone's model."""
+"""The article's layers and the attentions beside them, for anyone's model."""
 
+from kerafer.layers.channel_attention import ChannelAttention
+from kerafer.layers.convolutional_block_attention import (
+    ConvolutionalBlockAttention,
+)
+from kerafer.layers.coordinate_attention import CoordinateAttention
+from kerafer.layers.efficient_channel_attention import (
+    EfficientChannelAttention,
+)
 from kerafer.layers.morlet import Morlet
 from kerafer.layers.multi_scale_conv2d import MultiScaleConv2D
+from kerafer.layers.squeeze_excitation import SqueezeExcitation
 from kerafer.layers.wavelet_channel_attention import WaveletChannelAttention
 from kerafer.layers.wavelet_squeeze_excitation import WaveletSqueezeExcitation
 
 __all__ = [
+    "ChannelAttention",
+    "ConvolutionalBlockAttention",
+    "CoordinateAttention",
+    "EfficientChannelAttention",
     "Morlet",
     "MultiScaleConv2D",
+    "SqueezeExcitation",
     "WaveletChannelAttention",
     "WaveletSqueezeExcitation",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import keras
+
 Shape = tuple[int | None, ...]
 
 
@@ -12,6 +14,33 @@ def positive_int(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+    return value
+
+
+def odd_int(name: str, value: int) -> int:
+    """Return `value`, or refuse it where it is no odd integer above 0."""
+    if positive_int(name, value) % 2 == 0:
+        raise ValueError(f"`{name}` must be odd. Received: {name}={value}")
+    return value
+
+
+def boolean(name: str, value: bool) -> bool:
+    """Return `value`, or refuse it where it is neither true nor false."""
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"`{name}` must be true or false. Received: {name}={value!r}"
+        )
+    return value
+
+
+def image_data_format(value: str | None) -> str:
+    """Return `value`, Keras' setting for `None`, or refuse it."""
+    value = value or keras.config.image_data_format()
+    if value not in ("channels_last", "channels_first"):
+        raise ValueError(
+            '`data_format` must be "channels_last" or "channels_first". '
+            f"Received: data_format={value!r}"
         )
     return value
 
@@ -35,13 +64,18 @@ def per_branch(
     return tuple(values)
 
 
-def reduced_channels(channels: int | None, ratio: int) -> int:
-    """Channels left after dividing by `ratio`, or the reason why not."""
+def defined_channels(channels: int | None) -> int:
+    """Return `channels`, or refuse what is not defined."""
     if channels is None:
         raise ValueError(
-            "The number of channels must be defined before a channel "
-            "attention is built. Received: channels=None"
+            "The number of channels must be defined before an attention is "
+            "built. Received: channels=None"
         )
+    return channels
+
+
+def reduced_channels(channels: int, ratio: int) -> int:
+    """Channels left after dividing by `ratio`, or the reason why not."""
     if channels % ratio:
         raise ValueError(
             "`ratio` must divide the number of channels. "

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerafer.layers.arguments import Shape
+from kerafer.layers.arguments import Shape, boolean
 from kerafer.layers.wavelets import WAVELETS
 
 # Scales nearer to 0 than this count as this, with the sign they have. The
@@ -45,6 +45,9 @@ class Morlet(keras.layers.Layer):
         shift_initializer: Of `b`. Defaults to `"zeros"`.
         scale_regularizer, shift_regularizer, scale_constraint,
         shift_constraint: Default to none.
+        trainable_wavelet: Whether training changes `a` and `b`; where not,
+            they are non-trainable weights, whatever `trainable` is set to
+            later. Defaults to `True`.
 
     Input shape:
         Any, with a defined number of channels.
@@ -76,6 +79,7 @@ class Morlet(keras.layers.Layer):
         shift_regularizer: Any = None,
         scale_constraint: Any = None,
         shift_constraint: Any = None,
+        trainable_wavelet: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -90,7 +94,7 @@ class Morlet(keras.layers.Layer):
                 f"Received: center_frequency={center_frequency}"
             )
         self.center_frequency = center_frequency
-        self.per_channel = per_channel
+        self.per_channel = boolean("per_channel", per_channel)
         self.wavelet = wavelet
         self.axis = axis
         self.scale_initializer = keras.initializers.get(scale_initializer)
@@ -99,6 +103,7 @@ class Morlet(keras.layers.Layer):
         self.shift_regularizer = keras.regularizers.get(shift_regularizer)
         self.scale_constraint = keras.constraints.get(scale_constraint)
         self.shift_constraint = keras.constraints.get(shift_constraint)
+        self.trainable_wavelet = boolean("trainable_wavelet", trainable_wavelet)
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
@@ -116,6 +121,7 @@ class Morlet(keras.layers.Layer):
             initializer=self.scale_initializer,
             regularizer=self.scale_regularizer,
             constraint=self.scale_constraint,
+            trainable=self.trainable_wavelet,
             autocast=False,
         )
         self.shift = self.add_weight(
@@ -124,6 +130,7 @@ class Morlet(keras.layers.Layer):
             initializer=self.shift_initializer,
             regularizer=self.shift_regularizer,
             constraint=self.shift_constraint,
+            trainable=self.trainable_wavelet,
             autocast=False,
         )
 
@@ -168,6 +175,7 @@ class Morlet(keras.layers.Layer):
             "shift_constraint": keras.constraints.serialize(
                 self.shift_constraint
             ),
+            "trainable_wavelet": self.trainable_wavelet,
         }
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerafer.layers.arguments import Shape, per_branch, positive_int
+from kerafer.layers.arguments import (
+    Shape,
+    image_data_format,
+    per_branch,
+    positive_int,
+)
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
@@ -108,14 +113,7 @@ class MultiScaleConv2D(keras.layers.Layer):
                 f"Received: padding={padding!r}"
             )
         self.padding = padding
-        self.data_format = keras.config.image_data_format()
-        if data_format is not None:
-            self.data_format = data_format
-        if self.data_format not in ("channels_last", "channels_first"):
-            raise ValueError(
-                '`data_format` must be "channels_last" or "channels_first". '
-                f"Received: data_format={data_format!r}"
-            )
+        self.data_format = image_data_format(data_format)
         if dilation_rates is None:
             dilation_rates = (1,) * len(self.kernel_sizes)
         self.dilation_rates = per_branch(

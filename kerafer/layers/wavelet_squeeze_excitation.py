@@ -27,6 +27,8 @@ class WaveletSqueezeExcitation(WaveletGate):
             Keras' setting.
         kernel_initializer: Of W1 and W2. Defaults to `"glorot_uniform"`.
         kernel_regularizer, kernel_constraint: Of W1 and W2. Default to none.
+        trainable_wavelet: Whether training changes psi's scale and shift.
+            Defaults to `True`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -35,8 +37,8 @@ class WaveletSqueezeExcitation(WaveletGate):
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1, channels that it does not divide, or
-            an undefined number of channels.
+        ValueError: For a ratio below 1, channels that it does not divide, an
+            undefined number of channels, or an unknown wavelet.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -58,6 +60,7 @@ class WaveletSqueezeExcitation(WaveletGate):
         kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None,
         kernel_constraint: Any = None,
+        trainable_wavelet: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -67,6 +70,7 @@ class WaveletSqueezeExcitation(WaveletGate):
             wavelet=wavelet,
             center_frequency=center_frequency,
             per_channel=per_channel,
+            trainable_wavelet=trainable_wavelet,
             data_format=data_format,
             kernel_initializer=kernel_initializer,
             kernel_regularizer=kernel_regularizer,

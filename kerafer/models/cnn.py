@@ -29,7 +29,7 @@ def cnn(
         "cnn",
         num_classes,
         input_shape,
-        multi_scale=False,
+        kernel_sizes=None,
         attention=None,
         stem_strides=stem_strides,
     )

@@ -19,7 +19,7 @@ def build_cnn(
     name: str,
     num_classes: int,
     input_shape: tuple[int, int, int],
-    multi_scale: bool,
+    kernel_sizes: tuple[int, ...] | None,
     attention: Step | None,
     stem_strides: int | None,
 ) -> keras.Model:
@@ -29,7 +29,8 @@ def build_cnn(
         name: Of the model.
         num_classes: Outputs.
         input_shape: `(height, width, channels)`.
-        multi_scale: Whether the stem is the article's multi-scale layer.
+        kernel_sizes: Of the article's multi-scale stem, one for each branch;
+            `None` for AlexNet's own stem.
         attention: Applied behind the first pooling.
         stem_strides: Step of the stem. `None` takes the article's 4, and 2
             where the picture is too small for three poolings behind 4.
@@ -37,25 +38,29 @@ def build_cnn(
     Raises:
         UserError: Where the picture is too small; names the least size.
     """
-    kernel_size = 7 if multi_scale else 11
-    padding = 3 if multi_scale else 2
+    if kernel_sizes is None:
+        kernel_size, padding = 11, 2
+    else:
+        kernel_size = max(kernel_sizes)
+        padding = kernel_size // 2
     stem_strides = _fitting_strides(
         name, input_shape[:2], kernel_size, padding, stem_strides
     )
     # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
-    if multi_scale:
-        x = MultiScaleConv2D(
-            64,
-            strides=stem_strides,
-            name="stem",
-        )(x)
-    else:
+    if kernel_sizes is None:
         x = layers.ZeroPadding2D(padding, name="stem_padding")(x)
         x = layers.Conv2D(
             64,
             kernel_size,
+            strides=stem_strides,
+            name="stem",
+        )(x)
+    else:
+        x = MultiScaleConv2D(
+            64,
+            kernel_sizes=kernel_sizes,
             strides=stem_strides,
             name="stem",
         )(x)

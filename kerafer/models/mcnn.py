@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
 from kerafer.models.cnn_body import build_cnn
+from kerafer.models.kernel_sizes import as_branches
 from kerafer.models.registry import register_model
 
 
@@ -13,6 +16,7 @@ def mcnn(
     num_classes: int,
     input_shape: tuple[int, int, int],
     stem_strides: int | None = None,
+    kernel_sizes: int | Sequence[int] = (3, 5, 7),
 ) -> keras.Model:
     """AlexNet with a multi-scale stem (MCNN).
 
@@ -21,6 +25,8 @@ def mcnn(
         input_shape: `(height, width, channels)`.
         stem_strides: Step of the stem. Defaults to 4, or 2 where the picture
             is too small for it.
+        kernel_sizes: One odd kernel size, or one a branch of the stem.
+            Defaults to `(3, 5, 7)`.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), Fig. 3.
@@ -29,7 +35,7 @@ def mcnn(
         "mcnn",
         num_classes,
         input_shape,
-        multi_scale=True,
+        kernel_sizes=as_branches(kernel_sizes),
         attention=None,
         stem_strides=stem_strides,
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
+from kerafer.models.kernel_sizes import as_branches
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18_body import build_resnet18
 
@@ -12,12 +15,15 @@ from kerafer.models.resnet18_body import build_resnet18
 def msc_resnet18(
     num_classes: int,
     input_shape: tuple[int, int, int],
+    kernel_sizes: int | Sequence[int] = (3, 5, 7),
 ) -> keras.Model:
     """ResNet18 with a multi-scale stem (MsC-ResNet18).
 
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`.
+        kernel_sizes: One odd kernel size, or one a branch of the stem.
+            Defaults to `(3, 5, 7)`.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), Fig. 4.
@@ -26,6 +32,6 @@ def msc_resnet18(
         "msc_resnet18",
         num_classes,
         input_shape,
-        multi_scale=True,
+        kernel_sizes=as_branches(kernel_sizes),
         attention=None,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Unpack
+
 import keras
 
-from kerafer.layers import WaveletChannelAttention
+from kerafer.models.attention import AttentionOptions, make_attention
+from kerafer.models.kernel_sizes import as_branches
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18_body import build_resnet18
 
@@ -13,19 +17,17 @@ from kerafer.models.resnet18_body import build_resnet18
 def msc_wca_resnet18(
     num_classes: int,
     input_shape: tuple[int, int, int],
-    ratio: int = 4,
-    shared: bool = True,
-    wavelet: str = "morlet",
-    center_frequency: float = 1.75,
-    per_channel: bool = True,
+    kernel_sizes: int | Sequence[int] = (3, 5, 7),
+    **options: Unpack[AttentionOptions],
 ) -> keras.Model:
     """ResNet18 with a multi-scale stem and wCA (MsC-wCA-ResNet18).
 
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`.
-        ratio, shared, wavelet, center_frequency, per_channel: As in
-            `kerafer.layers.WaveletChannelAttention`.
+        kernel_sizes: One odd kernel size, or one a branch of the stem.
+            Defaults to `(3, 5, 7)`.
+        **options: As in `kerafer.models.attention.AttentionOptions`.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), Fig. 9.
@@ -34,13 +36,6 @@ def msc_wca_resnet18(
         "msc_wca_resnet18",
         num_classes,
         input_shape,
-        multi_scale=True,
-        attention=WaveletChannelAttention(
-            ratio=ratio,
-            shared=shared,
-            wavelet=wavelet,
-            center_frequency=center_frequency,
-            per_channel=per_channel,
-            name="attention",
-        ),
+        kernel_sizes=as_branches(kernel_sizes),
+        attention=make_attention(**options),
     )

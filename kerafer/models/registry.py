@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ def register_model(builder: Builder) -> Builder:
 
     Args:
         builder: Called with `num_classes`, `input_shape` and its own options;
-            returns a `keras.Model`.
+            returns a `keras.Model`. Options may be parameters of its own, or
+            `**options: Unpack[...]` of a `TypedDict`.
 
     Raises:
         ValueError: Where the name is taken.
@@ -56,7 +58,9 @@ def create_model(
         num_classes: Outputs, 2 or more. Defaults to 7.
         input_shape: `(height, width, channels)` with 1 or 3 channels. Defaults
             to `(224, 224, 3)`.
-        **options: The builder's own, such as `ratio=8` for those with wCA.
+        **options: The builder's own, such as `ratio=8` or
+            `attention="se"` for those with wCA, `kernel_sizes=5` for those
+            with the multi-scale stem.
 
     Raises:
         UserError: For an unknown name or option, fewer than two classes, or a
@@ -98,7 +102,7 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
             f"Received: {name}.{hint}"
         )
     builder = _BUILDERS[name]
-    known = list(inspect.signature(builder).parameters)[2:]
+    known = _option_names(builder)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise UserError(
@@ -106,3 +110,15 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
             f"Received: {', '.join(unknown)}."
         )
     return builder
+
+
+def _option_names(builder: Builder) -> list[str]:
+    names = []
+    for parameter in list(inspect.signature(builder).parameters.values())[2:]:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            hint = typing.get_type_hints(builder)[parameter.name]
+            for options in typing.get_args(hint):
+                names += options.__annotations__
+        else:
+            names.append(parameter.name)
+    return names

@@ -26,6 +26,6 @@ def resnet18(
         "resnet18",
         num_classes,
         input_shape,
-        multi_scale=False,
+        kernel_sizes=None,
         attention=None,
     )

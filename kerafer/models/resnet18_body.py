@@ -18,7 +18,7 @@ def build_resnet18(
     name: str,
     num_classes: int,
     input_shape: tuple[int, int, int],
-    multi_scale: bool,
+    kernel_sizes: tuple[int, ...] | None,
     attention: Step | None,
 ) -> keras.Model:
     """ResNet18 behind one of two stems, with a place for attention.
@@ -27,20 +27,25 @@ def build_resnet18(
         name: Of the model.
         num_classes: Outputs.
         input_shape: `(height, width, channels)`.
-        multi_scale: Whether the stem is the article's multi-scale layer, at
-            stride 1: only that gives its 8.7320 G multiply-adds.
+        kernel_sizes: Of the article's multi-scale stem, one for each branch,
+            at stride 1: only that gives its 8.7320 G multiply-adds. `None` for
+            ResNet's own stem.
         attention: Applied behind the first pooling.
     """
     # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
-    if multi_scale:
+    if kernel_sizes is None:
+        x = apply_convolution(x, 64, 7, 2, "stem")
+    else:
         x = MultiScaleConv2D(
-            64, use_bias=False, kernel_initializer="he_normal", name="stem"
+            64,
+            kernel_sizes=kernel_sizes,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name="stem",
         )(x)
         x = _apply_norm(x, "stem_norm")
-    else:
-        x = apply_convolution(x, 64, 7, 2, "stem")
     x = layers.ReLU(name="stem_relu")(x)
     # Behind ReLU a border of zeros is as good as one of minus infinity.
     x = layers.ZeroPadding2D(1, name="pool_1_padding")(x)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Unpack
+
 import keras
 
-from kerafer.layers import WaveletChannelAttention
+from kerafer.models.attention import AttentionOptions, make_attention
 from kerafer.models.cnn_body import build_cnn
+from kerafer.models.kernel_sizes import as_branches
 from kerafer.models.registry import register_model
 
 
@@ -14,11 +18,8 @@ def wca_mcnn(
     num_classes: int,
     input_shape: tuple[int, int, int],
     stem_strides: int | None = None,
-    ratio: int = 4,
-    shared: bool = True,
-    wavelet: str = "morlet",
-    center_frequency: float = 1.75,
-    per_channel: bool = True,
+    kernel_sizes: int | Sequence[int] = (3, 5, 7),
+    **options: Unpack[AttentionOptions],
 ) -> keras.Model:
     """AlexNet with a multi-scale stem and wCA (wCA-MCNN).
 
@@ -27,8 +28,9 @@ def wca_mcnn(
         input_shape: `(height, width, channels)`.
         stem_strides: Step of the stem. Defaults to 4, or 2 where the picture
             is too small for it.
-        ratio, shared, wavelet, center_frequency, per_channel: As in
-            `kerafer.layers.WaveletChannelAttention`.
+        kernel_sizes: One odd kernel size, or one a branch of the stem.
+            Defaults to `(3, 5, 7)`.
+        **options: As in `kerafer.models.attention.AttentionOptions`.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), Fig. 8.
@@ -37,14 +39,7 @@ def wca_mcnn(
         "wca_mcnn",
         num_classes,
         input_shape,
-        multi_scale=True,
-        attention=WaveletChannelAttention(
-            ratio=ratio,
-            shared=shared,
-            wavelet=wavelet,
-            center_frequency=center_frequency,
-            per_channel=per_channel,
-            name="attention",
-        ),
+        kernel_sizes=as_branches(kernel_sizes),
+        attention=make_attention(**options),
         stem_strides=stem_strides,
     )

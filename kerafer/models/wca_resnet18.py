@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from kerafer.layers import WaveletChannelAttention
+from kerafer.models.attention import AttentionOptions, make_attention
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18_body import build_resnet18
 
@@ -13,19 +15,14 @@ from kerafer.models.resnet18_body import build_resnet18
 def wca_resnet18(
     num_classes: int,
     input_shape: tuple[int, int, int],
-    ratio: int = 4,
-    shared: bool = True,
-    wavelet: str = "morlet",
-    center_frequency: float = 1.75,
-    per_channel: bool = True,
+    **options: Unpack[AttentionOptions],
 ) -> keras.Model:
     """ResNet18 with wavelet channel attention (wCA-ResNet18).
 
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`.
-        ratio, shared, wavelet, center_frequency, per_channel: As in
-            `kerafer.layers.WaveletChannelAttention`.
+        **options: As in `kerafer.models.attention.AttentionOptions`.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), Fig. 6.
@@ -34,13 +31,6 @@ def wca_resnet18(
         "wca_resnet18",
         num_classes,
         input_shape,
-        multi_scale=False,
-        attention=WaveletChannelAttention(
-            ratio=ratio,
-            shared=shared,
-            wavelet=wavelet,
-            center_frequency=center_frequency,
-            per_channel=per_channel,
-            name="attention",
-        ),
+        kernel_sizes=None,
+        attention=make_attention(**options),
     )

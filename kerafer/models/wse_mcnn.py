@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Unpack
+
 import keras
 
-from kerafer.layers import WaveletSqueezeExcitation
+from kerafer.models.attention import WaveletOptions, make_attention
 from kerafer.models.cnn_body import build_cnn
+from kerafer.models.kernel_sizes import as_branches
 from kerafer.models.registry import register_model
 
 
@@ -14,10 +18,8 @@ def wse_mcnn(
     num_classes: int,
     input_shape: tuple[int, int, int],
     stem_strides: int | None = None,
-    ratio: int = 4,
-    wavelet: str = "morlet",
-    center_frequency: float = 1.75,
-    per_channel: bool = True,
+    kernel_sizes: int | Sequence[int] = (3, 5, 7),
+    **options: Unpack[WaveletOptions],
 ) -> keras.Model:
     """The article's failed case: MCNN with wSE (wSE-MCNN).
 
@@ -26,8 +28,9 @@ def wse_mcnn(
         input_shape: `(height, width, channels)`.
         stem_strides: Step of the stem. Defaults to 4, or 2 where the picture
             is too small for it.
-        ratio, wavelet, center_frequency, per_channel: As in
-            `kerafer.layers.WaveletSqueezeExcitation`.
+        kernel_sizes: One odd kernel size, or one a branch of the stem.
+            Defaults to `(3, 5, 7)`.
+        **options: As in `kerafer.models.attention.WaveletOptions`.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), "Failure case
@@ -37,13 +40,7 @@ def wse_mcnn(
         "wse_mcnn",
         num_classes,
         input_shape,
-        multi_scale=True,
-        attention=WaveletSqueezeExcitation(
-            ratio=ratio,
-            wavelet=wavelet,
-            center_frequency=center_frequency,
-            per_channel=per_channel,
-            name="attention",
-        ),
+        kernel_sizes=as_branches(kernel_sizes),
+        attention=make_attention(attention="wse", **options),
         stem_strides=stem_strides,
     )

@@ -68,3 +68,24 @@ class TrainingConfig(DataConfig):
             )
         if self.channels not in (1, 3):
             raise UserError(f"--channels is 3 or 1. Received: {self.channels}.")
+
+    @property
+    def model_options(self) -> dict[str, object]:
+        """What `options` says, by name.
+
+        Raises:
+            UserError: Where it is no list of names and values.
+        """
+        import yaml
+
+        words = (self.options or "").replace("=", ": ")
+        try:
+            options = yaml.safe_load(f"{{{words}}}")
+        except yaml.YAMLError:
+            options = None
+        if not isinstance(options, dict) or None in options.values():
+            raise UserError(
+                "--options is a list such as ratio=8,shared=false or "
+                f"kernel_sizes=[3,5]. Received: {self.options}."
+            )
+        return {str(name): value for name, value in options.items()}

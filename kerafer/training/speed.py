@@ -42,7 +42,11 @@ def median_seconds(
 
 
 def training_step(
-    arch: str, image_size: int, batch_size: int, precision: str
+    arch: str,
+    image_size: int,
+    batch_size: int,
+    precision: str,
+    options: dict[str, object] | None = None,
 ) -> Callable[[], object]:
     """One step of `model.fit` on a batch that is in memory already.
 
@@ -51,11 +55,13 @@ def training_step(
         image_size: Pixels.
         batch_size: Pictures.
         precision: A Keras dtype policy.
+        options: Of the model's builder. Defaults to none.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        model = create_model(arch, 7, (image_size, image_size, 3))
+        shape = (image_size, image_size, 3)
+        model = create_model(arch, 7, shape, **(options or {}))
         model.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy")
     finally:
         keras.config.set_dtype_policy(before)
