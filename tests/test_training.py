@@ -251,7 +251,7 @@ def test_options_are_names_and_values(text, options):
 )
 def test_options_that_are_none_are_told(text):
     with pytest.raises(kerafer.UserError) as caught:
-        TrainingConfig(options=text).model_options
+        _ = TrainingConfig(options=text).model_options
     assert str(caught.value) == (
         "--options is a list such as ratio=8,shared=false or "
         f"kernel_sizes=[3,5]. Received: {text}."
