@@ -17,6 +17,8 @@ from kerafer.errors import UserError
 from kerafer.files import written_beside
 
 PARTS = ("train", "validation", "test")
+# What stands in a file, but in no part: see `kerafer audit --clean`.
+UNUSED = "unused"
 KINDS = ("paper", "subject", "given")
 
 _FOLDS = 10
@@ -163,11 +165,12 @@ def _read_table(path: str | os.PathLike) -> pd.DataFrame:
         raise UserError(
             f"{rule}. Missing in {os.fspath(path)}: {', '.join(lacking)}."
         )
-    unknown = sorted(set(table["split"]) - set(PARTS))
+    unknown = sorted(set(table["split"]) - {*PARTS, UNUSED})
     twice = table["path"][table["path"].duplicated()].tolist()
     if unknown or twice:
         raise UserError(
-            "A split names every picture once, as train, validation or test. "
+            "A split names every picture once, as train, validation, test or "
+            "unused. "
             f"Received in {os.fspath(path)}: "
             f"{', '.join((unknown + twice)[:3])}."
         )

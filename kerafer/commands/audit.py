@@ -1,0 +1,94 @@
+"""`kerafer audit`: what makes a split or a data set misleading."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+from kerafer.console import console
+from kerafer.data.config import DataConfig
+from kerafer.errors import UserError
+from kerafer.files import write_text
+from kerafer.settings import add_flags, as_flags, from_flags
+
+# Whole pictures are compared, at their own size.
+_WITHOUT = ("face_crop", "without_face", "channels", "download")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_flags(parser, DataConfig, without=_WITHOUT)
+    parser.add_argument(
+        "--near",
+        metavar="N",
+        type=int,
+        default=6,
+        help="bits of the 64-bit perceptual hash in which nearly equal "
+        "pictures may differ (default: 6)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder of the report (default: audits/<dataset>)",
+    )
+    parser.add_argument(
+        "--clean",
+        metavar="FILE",
+        help="also write a split without what was found, a .csv for "
+        "kerafer train --split",
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Look, write and tell."""
+    config = from_flags(DataConfig, parsed)
+    if not 0 <= parsed.near <= 16:
+        raise UserError(f"--near is 0 to 16. Received: {parsed.near}.")
+    if parsed.clean and not parsed.clean.endswith(".csv"):
+        raise UserError(f"--clean is a .csv file. Received: {parsed.clean}.")
+    out = Path(parsed.out or Path("audits") / config.dataset)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out is a folder. Received the file {out}.")
+    from kerafer.commands.pictures import find_pictures
+    from kerafer.data import write_split
+    from kerafer.data.audit import audit
+    from kerafer.data.audit_report import (
+        audit_report,
+        audit_summary,
+        findings,
+        plot_duplicates,
+    )
+
+    pictures = find_pictures(config)
+    dataset = pictures.dataset
+    found = audit(dataset, pictures.split, parsed.near)
+    out.mkdir(parents=True, exist_ok=True)
+    told = dataclasses.replace(
+        config, data_dir="DIR" if config.data_dir else None
+    )
+    flags = as_flags(told, always=("dataset",))
+    command = shlex.join(["python", "scripts/audit.py", *flags])
+    title = f"Audit of {dataset.name}, split {pictures.split_name}"
+    write_text(out / "audit.md", audit_report(found, title, command))
+    summary = json.dumps(audit_summary(found), indent=2)
+    write_text(out / "audit.json", summary + "\n")
+    rows = found.duplicates.to_csv(index=False, lineterminator="\n")
+    write_text(out / "duplicates.csv", rows)
+    names = "audit.md, audit.json, duplicates.csv"
+    if plot_duplicates(found, dataset, out / "duplicates.png"):
+        names += ", duplicates.png"
+    for sentence in findings(found):
+        console.print(f"* {sentence}", markup=False, soft_wrap=True)
+    if parsed.clean:
+        clean = found.cleaned()
+        write_split(parsed.clean, dataset, clean)
+        console.print(
+            f"{(clean != found.split).sum():,} pictures are out of use in "
+            f"{parsed.clean}. Train with --split {parsed.clean}",
+            soft_wrap=True,
+        )
+    console.print(f"Written to {out}: {names}", soft_wrap=True)
+    return 0

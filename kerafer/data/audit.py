@@ -1,0 +1,246 @@
+"""What makes a data set or its division say more than it can."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from kerafer.console import track
+from kerafer.data.dataset import Dataset
+from kerafer.data.perceptual_hash import (
+    SIDE,
+    near_pairs,
+    perceptual_hash,
+    thumbnail,
+)
+from kerafer.data.splits import PARTS, UNUSED, shared_subjects
+
+NEAR = 6
+CORRELATION = 0.98
+# Which picture of a group stays: tests are not to change.
+_KEPT = {"test": 0, "validation": 1, "train": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """The findings.
+
+    Args:
+        balance: Pictures, a row a class and a column a part.
+        duplicates: A row for every picture of a group of equal or nearly
+            equal ones: `group`, `path`, `part`, `label`, `subject` where
+            known, `kind` (`exact`, `near` or `mirrored`: how it is like the
+            nearest other one), `bits` (of the perceptual hash that differ
+            there).
+        shared_people: For two parts the people who stand in both.
+        left_out: Files that are not taken, `path` and `reason`.
+        smallest, largest: Height and width of pictures.
+        split: The part of every picture, in the order of the manifest.
+    """
+
+    balance: pd.DataFrame
+    duplicates: pd.DataFrame
+    shared_people: dict[tuple[str, str], list[str]]
+    left_out: pd.DataFrame
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    split: pd.Series
+
+    @property
+    def crossing(self) -> pd.DataFrame:
+        """The rows of groups that stand in two parts or more."""
+        return self._groups_with("part")
+
+    @property
+    def contradictory(self) -> pd.DataFrame:
+        """The rows of groups whose labels differ."""
+        return self._groups_with("label")
+
+    def _groups_with(self, column: str) -> pd.DataFrame:
+        several = self.duplicates.groupby("group")[column].nunique() > 1
+        names = several.index[several]
+        return self.duplicates[self.duplicates["group"].isin(names)]
+
+    def cleaned(self) -> pd.Series:
+        """A split in which no picture stands twice.
+
+        Of every group one picture stays, one of the test part if there is
+        any; groups with different labels are put out of use.
+
+        Returns:
+            The part of every picture, in the order of the manifest;
+            `"unused"` for those that are left out.
+        """
+        clean = self.split.copy()
+        wrong = set(self.contradictory["group"])
+        for group, rows in self.duplicates.groupby("group"):
+            order = rows.assign(rank=rows["part"].map(_KEPT)).sort_values(
+                ["rank", "path"]
+            )
+            out = order.index if group in wrong else order.index[1:]
+            clean[out] = UNUSED
+        return clean
+
+
+def audit(
+    dataset: Dataset,
+    split: pd.Series,
+    near: int = NEAR,
+    correlation: float = CORRELATION,
+) -> Audit:
+    """Look through a data set and its division.
+
+    Pictures are equal if their decoded pixels are. They are nearly equal if
+    their perceptual hashes differ in few bits and their 32 x 32 thumbnails
+    correlate; the same is tried with one of them mirrored. Pictures out of
+    use are not compared.
+
+    Args:
+        dataset: The pictures.
+        split: The part of each, in the order of the manifest.
+        near: Bits of 64 that may differ. Defaults to 6.
+        correlation: Least correlation of the thumbnails. Defaults to 0.98.
+    """
+    digests, thumbs, sizes = _look(dataset)
+    edges = _edges(digests, thumbs, near, correlation)
+    parts = pd.Series(np.asarray(split), name="split")
+    used = (parts != UNUSED).to_numpy()
+    edges = edges[used[edges["a"]] & used[edges["b"]]]
+    areas = sizes.prod(axis=1)
+    return Audit(
+        balance=_balance(dataset, parts),
+        duplicates=_groups(dataset, parts, edges),
+        shared_people=_shared_people(dataset, parts),
+        left_out=dataset.left_out,
+        smallest=tuple(sizes[areas.argmin()].tolist()),
+        largest=tuple(sizes[areas.argmax()].tolist()),
+        split=parts,
+    )
+
+
+def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Digest of the pixels, thumbnail and size of every picture."""
+
+    def one(path: str) -> tuple[bytes, np.ndarray, tuple[int, int]]:
+        image = dataset.read_image(path)
+        digest = hashlib.sha256(repr(image.shape).encode())
+        digest.update(np.ascontiguousarray(image))
+        return digest.digest(), thumbnail(image), image.shape[:2]
+
+    paths = dataset.manifest["path"].tolist()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        seen = list(
+            track(pool.map(one, paths), "Looking at pictures", len(paths))
+        )
+    digests, thumbs, sizes = zip(*seen, strict=True)
+    return np.array(digests), np.stack(thumbs), np.array(sizes)
+
+
+def _edges(
+    digests: np.ndarray, thumbs: np.ndarray, near: int, correlation: float
+) -> pd.DataFrame:
+    """Pairs of like pictures: rows `a` and `b`, `kind` and `bits`."""
+    mirrored = thumbs[:, :, ::-1]
+    hashes = _hashes(thumbs)
+    tables = []
+    for kind, other_thumbs, others in (
+        ("near", thumbs, hashes),
+        ("mirrored", mirrored, _hashes(mirrored)),
+    ):
+        a, b, bits = near_pairs(hashes, others, near)
+        like = _correlations(thumbs[a], other_thumbs[b]) >= correlation
+        tables.append(
+            pd.DataFrame(
+                {"a": a[like], "b": b[like], "kind": kind, "bits": bits[like]}
+            )
+        )
+    order = np.argsort(digests, kind="stable")
+    same = digests[order][1:] == digests[order][:-1]
+    # Two rows of one digest, one behind the other, join all of that digest.
+    a, b = order[:-1][same], order[1:][same]
+    tables.insert(0, pd.DataFrame({"a": a, "b": b, "kind": "exact", "bits": 0}))
+    edges = pd.concat(tables, ignore_index=True)
+    equal = digests[edges["a"]] == digests[edges["b"]]
+    edges.loc[equal, "kind"] = "exact"
+    return edges
+
+
+def _hashes(thumbs: np.ndarray) -> np.ndarray:
+    return np.array(
+        [perceptual_hash(np.ascontiguousarray(thumb)) for thumb in thumbs],
+        np.uint64,
+    )
+
+
+def _correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    flat = [x.reshape(len(x), SIDE**2) for x in (one, other)]
+    flat = [x - x.mean(axis=1, keepdims=True) for x in flat]
+    lengths = np.prod([np.linalg.norm(x, axis=1) for x in flat], axis=0)
+    return (flat[0] * flat[1]).sum(axis=1) / np.maximum(lengths, 1e-6)
+
+
+def _groups(
+    dataset: Dataset, parts: pd.Series, edges: pd.DataFrame
+) -> pd.DataFrame:
+    n = len(dataset)
+    graph = coo_array(
+        (np.ones(len(edges)), (edges["a"], edges["b"])), shape=(n, n)
+    )
+    _, group = connected_components(graph, directed=False)
+    sizes = np.bincount(group)
+    rows = np.flatnonzero(sizes[group] > 1)
+    order = ["exact", "near", "mirrored"]
+    both = pd.concat(
+        [
+            edges.rename(columns={"a": "row", "b": "other"}),
+            edges.rename(columns={"b": "row", "a": "other"}),
+        ]
+    )
+    both["rank"] = both["kind"].map(order.index)
+    best = both.sort_values(["rank", "bits"]).groupby("row").first()
+    manifest = dataset.manifest.iloc[rows]
+    table = pd.DataFrame(
+        {
+            "group": group[rows],
+            "path": manifest["path"].to_numpy(),
+            "part": parts.to_numpy()[rows],
+            "label": manifest["label"].to_numpy(),
+        },
+        index=rows,
+    )
+    if dataset.has_subjects:
+        table["subject"] = manifest["subject"].to_numpy()
+    table["kind"] = best["kind"].reindex(rows)
+    table["bits"] = best["bits"].reindex(rows).astype(int)
+    # Groups in the order of their first picture's path, counted from 1.
+    first = table.groupby("group")["path"].min().sort_values()
+    numbers = {name: i for i, name in enumerate(first.index, 1)}
+    table["group"] = table["group"].map(numbers)
+    return table.sort_values(["group", "path"])
+
+
+def _balance(dataset: Dataset, parts: pd.Series) -> pd.DataFrame:
+    table = pd.crosstab(dataset.manifest["label"].to_numpy(), parts.to_numpy())
+    columns = [*PARTS, *([UNUSED] if UNUSED in table else [])]
+    return table.reindex(
+        index=list(dataset.class_names), columns=columns, fill_value=0
+    )
+
+
+def _shared_people(
+    dataset: Dataset, parts: pd.Series
+) -> dict[tuple[str, str], list[str]]:
+    if not dataset.has_subjects:
+        return {}
+    return {
+        pair: shared_subjects(dataset, parts, *pair)
+        for pair in itertools.combinations(PARTS, 2)
+    }
