@@ -22,6 +22,7 @@ ROOMS = (
     "training",
     "evaluation",
     "explain",
+    "reproduction",
     "export",
     "runtime",
     "commands",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kerafer.errors import UserError
+from kerafer.quiet import stderr_held_back
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 
@@ -36,8 +37,10 @@ def predictor(path: Path, threads: int = 2) -> Predictor:
 def _tflite(path: Path, threads: int) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=threads)
-    interpreter.allocate_tensors()
+    # It tells of its delegate.
+    with stderr_held_back():
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
     (source,) = interpreter.get_input_details()
     (target,) = interpreter.get_output_details()
     scale, zero = target["quantization"]

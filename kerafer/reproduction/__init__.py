@@ -1,0 +1,1 @@
+"""The article's tables and figures, made again."""
