@@ -27,8 +27,10 @@ bench: $(VENV)/.installed
 	$(BIN)/kerafer benchmark pipeline --out docs/results/pipeline.csv
 	$(BIN)/kerafer benchmark stem --batch-size 8 --out docs/results/stem.csv
 
-# Loads exported files in MediaPipe, which needs an environment of its own.
+# Loads exported files in MediaPipe, which needs an environment of its own, and
+# trains on a Ray cluster of two workers.
 test-clients: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet -e '.[ray]'
 	$(PYTHON) -m venv build/mediapipe
 	build/mediapipe/bin/python -m pip install --quiet mediapipe==0.10.21
 	MEDIAPIPE_PYTHON=build/mediapipe/bin/python $(BIN)/python -m pytest \

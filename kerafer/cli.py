@@ -13,6 +13,10 @@ from kerafer.errors import UserError
 
 COMMANDS = {
     "train": "train a model on a data set and test it",
+    "evaluate": "score a model on pictures, or two models against each other",
+    "audit": "look for what makes a split or a data set misleading",
+    "explain": "show where a model looks and what its wavelets learned",
+    "reproduce": "make the article's tables and figures, ours beside its",
     "synthesize": "write the drawn faces out as files, named like KDEF's",
     "export": "write a trained model as files for other machines",
     "predict": "tell the expressions on pictures, videos or a camera",

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 
 import cv2
 import numpy as np
@@ -10,13 +11,22 @@ import pytest
 
 from kerafer.cli import main
 from kerafer.data import load, make_split, read_split
-from kerafer.data.audit import audit
+from kerafer.data.audit import DIFFERENCE, NEAR, audit
 from kerafer.data.perceptual_hash import (
+    MIRROR,
+    difference,
     near_pairs,
     perceptual_hash,
     thumbnail,
 )
 from kerafer.data.splits import UNUSED
+from kerafer.data.synthetic import (
+    PROTOTYPES,
+    draw_action_units,
+    draw_identity,
+    draw_scene,
+    render_face,
+)
 
 
 def drawn(count, size=96, people=8):
@@ -88,14 +98,71 @@ def test_the_search_finds_what_trying_all_pairs_finds():
 
 
 def test_the_hash_is_that_of_the_cosine_transform(faces):
-    """Against SciPy's transform and a loop over the bits."""
+    """Against SciPy's transform, of the picture and of its mirror."""
     from scipy.fft import dctn
 
-    thumb = thumbnail(faces[0])
-    low = dctn(thumb.astype(float), norm="ortho")[:8, :8].ravel()
-    expected = (low > np.median(low[1:])).astype(int)
-    bits = np.unpackbits(np.array([perceptual_hash(thumb)]).view(np.uint8))
-    assert (bits == expected).mean() > 0.98
+    for face in faces[:20]:
+        thumb = thumbnail(face)
+        for turned, hashed in (
+            (thumb, perceptual_hash(thumb)),
+            (thumb[:, ::-1], perceptual_hash(thumb) ^ MIRROR),
+        ):
+            low = dctn(turned.astype(float), norm="ortho")[1:9, 1:9].ravel()
+            bits = np.unpackbits(np.array([hashed]).view(np.uint8))
+            clear = np.abs(low) > 1e-2
+            assert clear.sum() > 50
+            np.testing.assert_array_equal(bits[clear], low[clear] > 0)
+
+
+def test_copies_differ_little_and_faces_much(faces):
+    one = faces[0]
+    thumb = thumbnail(one)
+    assert difference(thumb, thumb) < 1e-3
+    saved = cv2.imdecode(cv2.imencode(".jpg", one, [1, 40])[1], 1)
+    darker = (one * 0.8).astype(np.uint8)
+    cut = one[2:-2, 2:-2]
+    for copy in (saved, darker, cut):
+        assert difference(thumb, thumbnail(copy)) < DIFFERENCE
+    for other in faces[1:20]:
+        assert difference(thumb, thumbnail(other)) > 2 * DIFFERENCE
+
+
+def test_a_picture_of_one_colour_is_no_error():
+    even = np.full((32, 32), 9, np.float32)
+    noise = np.random.default_rng(0).normal(99, 9, (32, 32)).astype("float32")
+    assert difference(even, even) == 0
+    assert difference(even, noise) > 2 * DIFFERENCE
+    assert difference(noise, even) > 2 * DIFFERENCE
+
+
+def test_another_expression_in_the_same_scene_is_another_picture():
+    """As in a laboratory: camera, light and person stay, the face moves."""
+    generator = np.random.default_rng(0)
+    called = pairs = 0
+    for number in range(12):
+        person = draw_identity(f"{'FM'[number % 2]}{number // 2 + 1:02}")
+        scene = draw_scene(generator)
+        thumbs = [
+            thumbnail(
+                render_face(
+                    person,
+                    draw_action_units(name, 0.9, generator),
+                    0,
+                    scene,
+                    (128, 128),
+                )
+            )
+            for name in PROTOTYPES
+        ]
+        for one, other in itertools.combinations(thumbs, 2):
+            apart = int(perceptual_hash(one) ^ perceptual_hash(other))
+            pairs += 1
+            called += (
+                apart.bit_count() <= NEAR
+                and difference(one, other) <= DIFFERENCE
+            )
+    assert pairs == 12 * 21
+    assert called <= 0.02 * pairs
 
 
 def test_groups_are_those_that_were_put_in(folder):
@@ -209,3 +276,24 @@ def test_mistakes_of_the_user(words, told, tmp_path, monkeypatch, capfd):
     assert told in error
     assert "Traceback" not in error
     assert [f.name for f in tmp_path.iterdir()] == ["a-file"]
+
+
+def test_no_file_is_written_over(tmp_path, capfd):
+    """The split of a run would be lost to it otherwise."""
+    split = tmp_path / "split.csv"
+    split.write_text("precious")
+    words = ["audit", "--split", str(split), "--clean", str(split)]
+    assert main(words) == 2
+    assert "--clean writes a new file" in capfd.readouterr().err
+    assert split.read_text() == "precious"
+
+
+def test_names_that_are_no_text(folder, tmp_path, faces):
+    name = os.fsencode(folder / "test" / "sad") + b"/\xff.png"
+    with open(name, "wb") as file:
+        file.write(cv2.imencode(".png", faces[4])[1])
+    save(folder / "train" / "sad" / "plain.png", faces[4])
+    out = tmp_path / "out"
+    words = ["audit", "--dataset", "folder", "--data-dir", str(folder)]
+    assert main([*words, "--split", "given", "--out", str(out)]) == 0
+    assert b"\xff.png" in (out / "duplicates.csv").read_bytes()

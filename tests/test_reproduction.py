@@ -466,7 +466,7 @@ def test_the_whole_way_on_drawn_faces(tmp_path):
     assert table["accuracy"].tolist() == [expected]
 
 
-@pytest.mark.slow
+@pytest.mark.clients
 def test_a_ray_cluster_of_two_workers(tmp_path):
     """Two trainings on two workers come back whole; a bad one is told."""
     ray = pytest.importorskip("ray")

@@ -11,7 +11,7 @@ from pathlib import Path
 from kerafer.console import console
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.files import write_text
+from kerafer.files import write_text, written_beside
 from kerafer.settings import add_flags, as_flags, from_flags
 
 # Whole pictures are compared, at their own size.
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--near",
         metavar="N",
         type=int,
-        default=6,
+        default=12,
         help="bits of the 64-bit perceptual hash in which nearly equal "
-        "pictures may differ (default: 6)",
+        "pictures may differ (default: 12)",
     )
     parser.add_argument(
         "--out",
@@ -49,6 +49,11 @@ def run(parsed: argparse.Namespace) -> int:
         raise UserError(f"--near is 0 to 16. Received: {parsed.near}.")
     if parsed.clean and not parsed.clean.endswith(".csv"):
         raise UserError(f"--clean is a .csv file. Received: {parsed.clean}.")
+    if parsed.clean and Path(parsed.clean).exists():
+        raise UserError(
+            "--clean writes a new file, so that no run loses its split. "
+            f"There is already: {parsed.clean}."
+        )
     out = Path(parsed.out or Path("audits") / config.dataset)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out is a folder. Received the file {out}.")
@@ -75,11 +80,21 @@ def run(parsed: argparse.Namespace) -> int:
     write_text(out / "audit.md", audit_report(found, title, command))
     summary = json.dumps(audit_summary(found), indent=2)
     write_text(out / "audit.json", summary + "\n")
-    rows = found.duplicates.to_csv(index=False, lineterminator="\n")
-    write_text(out / "duplicates.csv", rows)
+    with written_beside(out / "duplicates.csv") as beside:
+        found.duplicates.to_csv(
+            beside,
+            index=False,
+            lineterminator="\n",
+            encoding="utf-8",
+            # Names of files need not be text.
+            errors="surrogateescape",
+        )
     names = "audit.md, audit.json, duplicates.csv"
     if plot_duplicates(found, dataset, out / "duplicates.png"):
         names += ", duplicates.png"
+    else:
+        # That of an earlier audit would be of other groups.
+        (out / "duplicates.png").unlink(missing_ok=True)
     for sentence in findings(found):
         console.print(f"* {sentence}", markup=False, soft_wrap=True)
     if parsed.clean:

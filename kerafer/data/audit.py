@@ -10,21 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kerafer.console import track
 from kerafer.data.dataset import Dataset
 from kerafer.data.perceptual_hash import (
-    SIDE,
+    MIRROR,
+    difference,
     near_pairs,
     perceptual_hash,
     thumbnail,
 )
 from kerafer.data.splits import PARTS, UNUSED, shared_subjects
 
-NEAR = 6
-CORRELATION = 0.98
+NEAR = 12
+DIFFERENCE = 0.15
 # Which picture of a group stays: tests are not to change.
 _KEPT = {"test": 0, "validation": 1, "train": 2}
 
@@ -94,26 +96,25 @@ def audit(
     dataset: Dataset,
     split: pd.Series,
     near: int = NEAR,
-    correlation: float = CORRELATION,
+    most: float = DIFFERENCE,
 ) -> Audit:
     """Look through a data set and its division.
 
     Pictures are equal if their decoded pixels are. They are nearly equal if
-    their perceptual hashes differ in few bits and their 32 x 32 thumbnails
-    correlate; the same is tried with one of them mirrored. Pictures out of
-    use are not compared.
+    their perceptual hashes differ in few bits and their 32 x 32 thumbnails,
+    laid over each other, nowhere differ much; the same is tried with one of
+    them mirrored. Pictures out of use are not compared.
 
     Args:
         dataset: The pictures.
         split: The part of each, in the order of the manifest.
-        near: Bits of 64 that may differ. Defaults to 6.
-        correlation: Least correlation of the thumbnails. Defaults to 0.98.
+        near: Bits of 64 that may differ. Defaults to 12.
+        most: What `difference` of two thumbnails may be. Defaults to 0.15.
     """
     digests, thumbs, sizes = _look(dataset)
-    edges = _edges(digests, thumbs, near, correlation)
     parts = pd.Series(np.asarray(split), name="split")
-    used = (parts != UNUSED).to_numpy()
-    edges = edges[used[edges["a"]] & used[edges["b"]]]
+    used = np.flatnonzero(parts != UNUSED)
+    edges = _edges(digests, thumbs, used, near, most)
     areas = sizes.prod(axis=1)
     return Audit(
         balance=_balance(dataset, parts),
@@ -145,46 +146,43 @@ def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _edges(
-    digests: np.ndarray, thumbs: np.ndarray, near: int, correlation: float
+    digests: np.ndarray,
+    thumbs: np.ndarray,
+    used: np.ndarray,
+    near: int,
+    most: float,
 ) -> pd.DataFrame:
-    """Pairs of like pictures: rows `a` and `b`, `kind` and `bits`."""
-    mirrored = thumbs[:, :, ::-1]
-    hashes = _hashes(thumbs)
-    tables = []
-    for kind, other_thumbs, others in (
-        ("near", thumbs, hashes),
-        ("mirrored", mirrored, _hashes(mirrored)),
-    ):
-        a, b, bits = near_pairs(hashes, others, near)
-        like = _correlations(thumbs[a], other_thumbs[b]) >= correlation
-        tables.append(
-            pd.DataFrame(
-                {"a": a[like], "b": b[like], "kind": kind, "bits": bits[like]}
-            )
-        )
-    order = np.argsort(digests, kind="stable")
+    """Pairs of like pictures: rows `a` and `b`, `kind` and `bits`.
+
+    Enough of them to join every group, each picture with the nearest.
+    """
+    order = used[np.argsort(digests[used], kind="stable")]
     same = digests[order][1:] == digests[order][:-1]
     # Two rows of one digest, one behind the other, join all of that digest.
-    a, b = order[:-1][same], order[1:][same]
-    tables.insert(0, pd.DataFrame({"a": a, "b": b, "kind": "exact", "bits": 0}))
-    edges = pd.concat(tables, ignore_index=True)
-    equal = digests[edges["a"]] == digests[edges["b"]]
-    edges.loc[equal, "kind"] = "exact"
-    return edges
-
-
-def _hashes(thumbs: np.ndarray) -> np.ndarray:
-    return np.array(
-        [perceptual_hash(np.ascontiguousarray(thumb)) for thumb in thumbs],
-        np.uint64,
-    )
-
-
-def _correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    flat = [x.reshape(len(x), SIDE**2) for x in (one, other)]
-    flat = [x - x.mean(axis=1, keepdims=True) for x in flat]
-    lengths = np.prod([np.linalg.norm(x, axis=1) for x in flat], axis=0)
-    return (flat[0] * flat[1]).sum(axis=1) / np.maximum(lengths, 1e-6)
+    exact = [
+        (a, b, "exact", 0)
+        for a, b in zip(order[:-1][same], order[1:][same], strict=True)
+    ]
+    # Of equal pictures one is compared with the others.
+    rows = np.sort(order[np.concatenate([[True], ~same])])
+    hashes = np.array([perceptual_hash(thumb) for thumb in thumbs[rows]])
+    pairs = []
+    for kind, others in (("near", hashes), ("mirrored", hashes ^ MIRROR)):
+        a, b, bits = near_pairs(hashes, others, near)
+        pairs += [(n, kind, *ab) for n, *ab in zip(bits, a, b, strict=True)]
+    joined, like = DisjointSet(range(len(rows))), []
+    # The nearest first; what is joined already need not be looked at.
+    pairs.sort(key=lambda pair: (pair[0], pair[1] == "mirrored", *pair[2:]))
+    for bits, kind, a, b in track(pairs, "Comparing pairs", len(pairs)):
+        if joined.connected(a, b):
+            continue
+        one, other = thumbs[rows[a]], thumbs[rows[b]]
+        if kind == "mirrored":
+            other = other[:, ::-1]
+        if difference(one, other) <= most:
+            joined.merge(a, b)
+            like.append((rows[a], rows[b], kind, bits))
+    return pd.DataFrame(exact + like, columns=["a", "b", "kind", "bits"])
 
 
 def _groups(

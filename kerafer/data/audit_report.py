@@ -74,7 +74,8 @@ def audit_report(found: Audit, title: str, command: str) -> str:
         "",
         "`duplicates.csv` names every picture of every group. Pictures are "
         "equal if their pixels are; nearly equal if a perceptual hash of 64 "
-        "bits and thumbnails of 32 x 32 agree, also mirrored. "
+        "bits agrees and thumbnails of 32 x 32, laid over each other, nowhere "
+        "differ much, also mirrored. "
         "`duplicates.png` shows some; it holds pictures of the data set, so "
         "mind its terms before you pass it on.",
         "",
@@ -161,6 +162,9 @@ def plot_duplicates(
     places = figure.subplots(len(groups), width, squeeze=False)
     for row, group in zip(places, groups, strict=True):
         members = found.duplicates[found.duplicates["group"] == group]
+        # One of every part and label first: they are what is to be seen.
+        again = members.duplicated(["part", "label"])
+        members = pd.concat([members[~again], members[again]])
         for axes in row:
             axes.axis("off")
         for axes, (_, picture) in zip(row, members.iterrows(), strict=False):

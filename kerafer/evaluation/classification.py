@@ -9,7 +9,9 @@ import pandas as pd
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
+    log_loss,
     precision_recall_fscore_support,
+    top_k_accuracy_score,
 )
 
 
@@ -19,6 +21,11 @@ class Classification:
 
     Args:
         accuracy: Part of the pictures whose likeliest class is right.
+        balanced_accuracy: Recall, averaged over the classes that are among
+            the pictures.
+        top_2: Part of the pictures whose class is one of the two likeliest.
+        log_loss: Mean of -ln of the probability given to the right class;
+            NaN where a probability is none.
         per_class: Index `class_names`; columns `precision`, `recall`, `f1` and
             `support` (pictures of that class).
         macro: `precision`, `recall` and `f1`, averaged over the classes.
@@ -26,14 +33,20 @@ class Classification:
     """
 
     accuracy: float
+    balanced_accuracy: float
+    top_2: float
+    log_loss: float
     per_class: pd.DataFrame
     macro: pd.Series
     confusion: np.ndarray
 
     def as_dict(self) -> dict[str, object]:
-        """The same in plain numbers, lists and dictionaries."""
+        """The same in plain numbers, lists and dictionaries; NaN is `None`."""
         return {
             "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "top_2": self.top_2,
+            "log_loss": None if np.isnan(self.log_loss) else self.log_loss,
             "macro": self.macro.to_dict(),
             "per_class": self.per_class.to_dict("index"),
             "confusion": self.confusion.tolist(),
@@ -49,17 +62,19 @@ def classify(
     A class that is never predicted has precision 0, one that is not among the
     pictures recall 0; both count in the macro averages.
 
+    The log loss is of rows divided by their sum, as those of a quantised model
+    may not sum to 1; a probability of 0 counts as 2.2e-16.
+
     Args:
         labels: Class index of every picture, of shape `(pictures,)`.
         probabilities: Of shape `(pictures, classes)`.
         class_names: In the order of the columns.
     """
+    probabilities = np.asarray(probabilities, np.float64)
     predicted = probabilities.argmax(axis=1)
+    classes = range(len(class_names))
     columns = precision_recall_fscore_support(
-        labels,
-        predicted,
-        labels=range(len(class_names)),
-        zero_division=0,
+        labels, predicted, labels=classes, zero_division=0
     )
     per_class = pd.DataFrame(
         dict(
@@ -67,11 +82,35 @@ def classify(
         ),
         index=list(class_names),
     )
+    there = per_class["support"] > 0
     return Classification(
         accuracy=float(accuracy_score(labels, predicted)),
+        # scikit-learn's own warns of predicted classes that are not there.
+        balanced_accuracy=float(per_class["recall"][there].mean()),
+        top_2=_top_2(labels, probabilities),
+        log_loss=_log_loss(labels, probabilities),
         per_class=per_class,
         macro=per_class[["precision", "recall", "f1"]].mean(),
-        confusion=confusion_matrix(
-            labels, predicted, labels=range(len(class_names))
-        ),
+        confusion=confusion_matrix(labels, predicted, labels=classes),
     )
+
+
+def _top_2(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    classes = probabilities.shape[1]
+    if classes <= 2:
+        return 1.0
+    # A model that diverged answers NaN, which scikit-learn refuses.
+    finite = np.nan_to_num(probabilities)
+    return float(
+        top_k_accuracy_score(labels, finite, k=2, labels=range(classes))
+    )
+
+
+def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    sums = probabilities.sum(axis=1, keepdims=True)
+    if not np.isfinite(sums).all() or (probabilities < 0).any():
+        return float("nan")
+    classes = probabilities.shape[1]
+    if classes < 2 or not sums.all():
+        return float("nan")
+    return float(log_loss(labels, probabilities / sums, labels=range(classes)))

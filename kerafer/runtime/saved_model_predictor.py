@@ -31,7 +31,10 @@ class SavedModelPredictor:
             # The module owns the variables that the signature uses.
             self._module = tf.saved_model.load(str(model))
             self._serve = self._module.signatures["serving_default"]
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        except (
+            *(OSError, ValueError, LookupError, RuntimeError),
+            tf.errors.OpError,
+        ) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
                 "A SavedModel is whole and has the signature serving_default. "

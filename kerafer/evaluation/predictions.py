@@ -1,0 +1,206 @@
+"""What a model said of every picture, as a table that can be kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kerafer.errors import UserError
+from kerafer.files import written_beside
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """A model's answers on one part of a data set.
+
+    Args:
+        paths: The pictures, as the data set's manifest names them.
+        labels: Class index of every picture, of shape `(pictures,)`.
+        probabilities: float64 of shape `(pictures, classes)`, as from
+            `checked_probabilities`.
+        class_names: In the order of the columns.
+        subjects: Who is on each picture, where that is known.
+    """
+
+    paths: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+    subjects: np.ndarray | None = None
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Index of the likeliest class of every picture."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def digest(self) -> str:
+        """The `split_digest` of these pictures."""
+        return split_digest(self.paths, self._names(self.labels))
+
+    def write(self, file: str | os.PathLike) -> None:
+        """Write a CSV file, whole or not at all, one row a picture.
+
+        Its columns are `path`, `subject` where it is known, `label`,
+        `predicted` and `p_<class>` for the probability of each class.
+        """
+        columns = {"path": self.paths}
+        if self.subjects is not None:
+            columns["subject"] = self.subjects
+        columns["label"] = self._names(self.labels)
+        columns["predicted"] = self._names(self.predicted)
+        for name, values in zip(
+            self.class_names, self.probabilities.T, strict=True
+        ):
+            columns[f"p_{name}"] = values
+        with written_beside(file) as beside:
+            pd.DataFrame(columns).to_csv(
+                beside,
+                index=False,
+                float_format="%.9g",
+                lineterminator="\n",
+                encoding="utf-8",
+                errors="surrogateescape",
+            )
+
+    @classmethod
+    def read(
+        cls, file: str | os.PathLike, class_names: tuple[str, ...]
+    ) -> Predictions:
+        """Read what `write` wrote.
+
+        Args:
+            file: The CSV file.
+            class_names: In the order that the columns shall have.
+
+        Raises:
+            UserError: Where the file is no such table, or of other classes.
+        """
+        rule = (
+            "Predictions are a CSV file with the columns path, label and "
+            "p_<class> for each class"
+        )
+        try:
+            table = pd.read_csv(
+                file,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8",
+                encoding_errors="surrogateescape",
+            )
+        except (ValueError, OSError) as error:
+            raise UserError(
+                f"{rule}. Received {os.fspath(file)}: {error}."
+            ) from None
+        columns = [f"p_{name}" for name in class_names]
+        lacking = [
+            name for name in ("path", "label", *columns) if name not in table
+        ]
+        if lacking:
+            raise UserError(
+                f"{rule}. Missing in {os.fspath(file)}: {', '.join(lacking)}."
+            )
+        index = {name: i for i, name in enumerate(class_names)}
+        labels = table["label"].map(index)
+        try:
+            probabilities = table[columns].to_numpy(np.float64)
+        except ValueError as error:
+            raise UserError(
+                f"{rule}. Received {os.fspath(file)}: {error}."
+            ) from None
+        if labels.isna().any():
+            raise UserError(
+                f"{rule}. {os.fspath(file)} has labels other than "
+                f"{', '.join(class_names)}."
+            )
+        return cls(
+            table["path"].to_numpy(object),
+            labels.to_numpy(np.int32),
+            checked_probabilities(probabilities, os.fspath(file)),
+            class_names,
+            table["subject"].to_numpy(object) if "subject" in table else None,
+        )
+
+    def in_order(self, paths: np.ndarray) -> Predictions:
+        """The same pictures in the order of `paths`."""
+        rows = pd.Index(self.paths).get_indexer(paths)
+        return dataclasses.replace(
+            self,
+            paths=self.paths[rows],
+            labels=self.labels[rows],
+            probabilities=self.probabilities[rows],
+            subjects=None if self.subjects is None else self.subjects[rows],
+        )
+
+    def _names(self, classes: np.ndarray) -> np.ndarray:
+        return np.array(self.class_names, object)[classes]
+
+
+def split_digest(paths: Sequence[str], labels: Sequence[str]) -> str:
+    """sha256 over the sorted lines `path`, tab, `label` of pictures.
+
+    Two evaluations with the same digest are of the same pictures.
+    """
+    pairs = zip(paths, labels, strict=True)
+    lines = sorted(f"{path}\t{label}\n" for path, label in pairs)
+    text = "".join(lines).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()
+
+
+def column_order(
+    model_names: Sequence[str], class_names: Sequence[str]
+) -> np.ndarray:
+    """Which output of a model is which class of a data set.
+
+    Args:
+        model_names: The classes in the order of the model's outputs.
+        class_names: Those of the data set.
+
+    Returns:
+        For every class of the data set the index of the model's output.
+
+    Raises:
+        UserError: Where they are not the same classes.
+    """
+    if sorted(model_names) != sorted(class_names):
+        raise UserError(
+            "A model is evaluated on pictures of its own classes.\n"
+            f"The model has {len(model_names)}: {', '.join(model_names)}.\n"
+            f"The data has {len(class_names)}: {', '.join(class_names)}."
+        )
+    order = {name: i for i, name in enumerate(model_names)}
+    return np.array([order[name] for name in class_names])
+
+
+def checked_probabilities(values: np.ndarray, origin: str) -> np.ndarray:
+    """Probabilities in float64 whose rows sum to 1.
+
+    Those of a quantised model are rounded to 1/256, and so is each row's sum
+    off by up to 1/512 a class; every row is divided by its sum.
+
+    Args:
+        values: Of shape `(pictures, classes)`.
+        origin: Who gave them, for the message.
+
+    Raises:
+        UserError: For other numbers, such as logits, or NaN.
+    """
+    values = np.asarray(values, np.float64)
+    sums = values.sum(axis=1, keepdims=True)
+    slack = 0.01 + values.shape[1] / 256
+    # Written so that NaN is wrong too.
+    good = (values >= 0).all(axis=1) & (np.abs(sums[:, 0] - 1) <= slack)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        told = ", ".join(f"{value:.3g}" for value in values[row])
+        raise UserError(
+            "A classifier gives probabilities, from 0 to 1 and 1 in sum. "
+            f"{origin} gives other numbers on {int((~good).sum())} of "
+            f"{len(values)} pictures, such as {told}."
+        )
+    return values / sums

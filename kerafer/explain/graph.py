@@ -1,0 +1,46 @@
+"""The tensors between the layers of a model."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+
+
+class Call(NamedTuple):
+    """One use of a layer in a model.
+
+    Args:
+        layer: The layer, which may be a model itself.
+        input: Its first input, a symbolic tensor of the model.
+        output: Its first output, likewise.
+    """
+
+    layer: keras.layers.Layer
+    input: Any
+    output: Any
+
+
+def find_calls(model: keras.Model) -> list[Call]:
+    """Every use of a layer in a functional or sequential model, first to last.
+
+    A layer's own `input` and `output` are those of its first use, which may
+    have been in another model, and an inner model's are inside of it. So the
+    graph is followed back from the output, as Keras itself does it.
+    """
+    order = {id(layer): at for at, layer in enumerate(model.layers)}
+    calls: dict[int, Call] = {}
+    waiting = list(model.outputs)
+    while waiting:
+        operation, index, _ = waiting.pop()._keras_history
+        node = operation._inbound_nodes[index]
+        if id(node) in calls or node.is_input:
+            continue
+        calls[id(node)] = Call(
+            operation, node.input_tensors[0], node.outputs[0]
+        )
+        waiting += node.input_tensors
+    return sorted(
+        (call for call in calls.values() if id(call.layer) in order),
+        key=lambda call: order[id(call.layer)],
+    )

@@ -1,0 +1,84 @@
+"""Pictures and classes that a model can be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from kerafer.errors import UserError
+
+BATCH_SIZE = 32
+
+
+def checked_pictures(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The pictures as float32.
+
+    Raises:
+        UserError: Where they are not `(pictures, height, width, channels)` of
+            the size that the model takes, or there is none.
+    """
+    images = np.asarray(images)
+    wanted = tuple(model.input_shape[1:])
+    fits = images.ndim == 4 and all(
+        want in (None, got)
+        for want, got in zip(wanted, images.shape[1:], strict=True)
+    )
+    if not fits or not len(images):
+        raise UserError(
+            "Pictures have the shape (pictures, height, width, channels), "
+            f"here (1 or more, {', '.join(map(str, wanted))}). "
+            f"Received: {images.shape}."
+        )
+    return images.astype(np.float32)
+
+
+def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The probabilities of pictures: float32, `(pictures, classes)`."""
+    return np.concatenate(
+        [
+            np.asarray(
+                model.predict_on_batch(images[at : at + BATCH_SIZE]),
+                np.float32,
+            )
+            for at in range(0, len(images), BATCH_SIZE)
+        ]
+    )
+
+
+def checked_classes(
+    model: keras.Model,
+    images: np.ndarray,
+    class_index: int | Sequence[int] | None,
+) -> np.ndarray:
+    """The class that is explained on each picture.
+
+    Args:
+        model: Whose classes they are.
+        images: What `checked_pictures` returned.
+        class_index: One for all pictures, one for each, or `None` for the
+            likeliest of each.
+
+    Returns:
+        int64 of shape `(pictures,)`.
+
+    Raises:
+        UserError: For a class that the model has not, or another number of
+            them than pictures.
+    """
+    if class_index is None:
+        return predict(model, images).argmax(axis=1)
+    count, classes = len(images), model.output_shape[-1]
+    chosen = np.asarray(class_index)
+    if (
+        chosen.shape not in ((), (count,))
+        or chosen.dtype.kind not in "iu"
+        or chosen.min() < 0
+        or chosen.max() >= classes
+    ):
+        raise UserError(
+            f"`class_index` is one index from 0 to {classes - 1}, or one for "
+            f"each of the {count} pictures. Received: {class_index}."
+        )
+    return np.broadcast_to(chosen, (count,)).astype(np.int64)

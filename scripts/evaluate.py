@@ -1,0 +1,10 @@
+"""Score a model on pictures, or two models against each other.
+
+python scripts/evaluate.py --model runs/<run>
+"""
+
+import sys
+
+from kerafer.cli import main
+
+raise SystemExit(main(["evaluate", *sys.argv[1:]]))
