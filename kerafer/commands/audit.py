@@ -11,8 +11,9 @@ from pathlib import Path
 from kerafer.console import console
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.files import write_text, written_beside
+from kerafer.files import write_text
 from kerafer.settings import add_flags, as_flags, from_flags
+from kerafer.tables import write_table
 
 # Whole pictures are compared, at their own size.
 _WITHOUT = ("face_crop", "without_face", "channels", "download")
@@ -80,15 +81,7 @@ def run(parsed: argparse.Namespace) -> int:
     write_text(out / "audit.md", audit_report(found, title, command))
     summary = json.dumps(audit_summary(found), indent=2)
     write_text(out / "audit.json", summary + "\n")
-    with written_beside(out / "duplicates.csv") as beside:
-        found.duplicates.to_csv(
-            beside,
-            index=False,
-            lineterminator="\n",
-            encoding="utf-8",
-            # Names of files need not be text.
-            errors="surrogateescape",
-        )
+    write_table(out / "duplicates.csv", found.duplicates)
     names = "audit.md, audit.json, duplicates.csv"
     if plot_duplicates(found, dataset, out / "duplicates.png"):
         names += ", duplicates.png"

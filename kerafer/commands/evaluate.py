@@ -355,7 +355,7 @@ def _find_part(
 
 def _trained_on(model: _Model, part: _Part) -> list[str]:
     """A warning where a run saw pictures of the part in its training."""
-    import pandas as pd
+    from kerafer.tables import read_table
 
     folder = RunFolder(model.file.parent)
     if not _has_run(model.file) or not folder.split.is_file():
@@ -363,13 +363,7 @@ def _trained_on(model: _Model, part: _Part) -> list[str]:
     _, training = RunFolder.open(folder.path)
     if training.dataset != part.config.dataset:
         return []
-    table = pd.read_csv(
-        folder.split,
-        dtype=str,
-        keep_default_na=False,
-        encoding="utf-8",
-        encoding_errors="surrogateescape",
-    )
+    table = read_table(folder.split)
     trained = set(table["path"][table["split"] == "train"])
     seen = sum(path in trained for path in part.paths)
     if not seen:

@@ -7,14 +7,12 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 
 from kerafer.console import console, track
-from kerafer.data.images import UnreadableImageError, read_image, resize
+from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
-from kerafer.files import written_beside
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.face_detector import FaceDetector
@@ -22,6 +20,7 @@ from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import find_model, picture_shape
 from kerafer.runtime.sources import Source, find_sources
 from kerafer.settings import add_flags, from_flags, setting
+from kerafer.tables import write_table
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _METHODS = ("grad-cam", "grad-cam++", "occlusion")
 _TOLD_CHANNELS = 3
+_DIGITS = "%.6g"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +57,6 @@ class _Model(NamedTuple):
     file: Path
     model: keras.Model
     class_names: tuple[str, ...]
-
-    def fitted(self, face: np.ndarray) -> np.ndarray:
-        """A face as the model takes it."""
-        height, width, channels = self.model.input_shape[1:]
-        face = resize(face, (height, width))
-        if channels == 1:
-            face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
-        return face
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -248,11 +240,9 @@ def _explain_pictures(
 
 def _faces(image: np.ndarray, detector: FaceDetector) -> list[np.ndarray]:
     """The faces on a picture, cut out as `kerafer predict` does it."""
-    from kerafer.data.faces import crop
+    from kerafer.data.faces import crop_faces
 
-    whole = (0, 0, image.shape[1], image.shape[0])
-    boxes = [face.box for face in detector.detect(image)]
-    return [image if box == whole else crop(image, box) for box in boxes]
+    return crop_faces(image, [face.box for face in detector.detect(image)])
 
 
 def _explain_faces(
@@ -267,7 +257,7 @@ def _explain_faces(
     explanations = {
         one.name: explain(
             one.model,
-            np.stack([one.fitted(face) for face in faces]),
+            np.stack([fit(face, one.model.input_shape[1:]) for face in faces]),
             one.class_names,
             method,
             class_name,
@@ -312,7 +302,7 @@ def _explain_model(one: _Model, folder: Path, data_dir: str | None) -> None:
     except UserError as error:
         raise _NoWaveletsError(str(error)) from None
     _make_folder(folder)
-    _write_table(wavelets, folder / "wavelets.csv")
+    write_table(folder / "wavelets.csv", wavelets, float_format=_DIGITS)
     plot_wavelets(one.model, folder / "wavelets.png")
     _tell(
         f"{one.name}: {len(wavelets)} wavelets. "
@@ -328,7 +318,7 @@ def _explain_model(one: _Model, folder: Path, data_dir: str | None) -> None:
         _tell(f"channels.csv and .png are left out. {error}")
     else:
         channels = channel_weights(one.model, images, labels, one.class_names)
-        _write_table(channels, folder / "channels.csv")
+        write_table(folder / "channels.csv", channels, float_format=_DIGITS)
         plot_channels(channels, folder / "channels.png")
         _tell_channels(channels)
         written += ", channels.csv and .png"
@@ -368,11 +358,6 @@ def _test_pictures(
         raise UserError("The run's split has no test pictures.")
     images = np.ascontiguousarray(pictures.decode(training)[rows])
     return images, pictures.dataset.labels[rows]
-
-
-def _write_table(table: pd.DataFrame, file: Path) -> None:
-    with written_beside(file) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
 
 
 def _range(values: pd.Series) -> str:

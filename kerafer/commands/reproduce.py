@@ -17,6 +17,7 @@ from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import write_text
 from kerafer.settings import add_flags, as_flags, from_flags
+from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.runs < 1:
         raise UserError(f"--runs is at least 1. Received: {parsed.runs}.")
     work = _Work(parsed, base)
-    if work.groups or work.figures:
+    if work.variants or work.figures:
         work.train(parsed.executor)
     work.write()
     return 0
@@ -131,8 +132,13 @@ class _Work:
             )
         self.questions = [ablations()[word] for word in words]
         self.archs = [w for w in (parsed.archs or "").split(",") if w]
-        self.groups = [*self.tables.values(), *self.questions]
-        self.groups += figures.figure_groups(numbers, base.dataset)
+        self.variants = [
+            variant
+            for group in (*self.tables.values(), *self.questions)
+            for variant in group.variants
+        ]
+        for kind in self.figures.values():
+            self.variants += figures.needed_variants(kind)
         self.plan: list[Training] = []
         self.pictures: Pictures | None = None
 
@@ -175,10 +181,7 @@ class _Work:
 
     @property
     def _shows_pictures(self) -> bool:
-        return any(
-            kind.samples or kind.title.startswith("Where")
-            for kind in self.figures.values()
-        )
+        return any(kind.shows_pictures for kind in self.figures.values())
 
     def _variants(self) -> list[Variant]:
         """All models that are asked for and can be built here."""
@@ -190,12 +193,11 @@ class _Work:
         known = list_models()
         chosen = [
             variant
-            for group in self.groups
-            for variant in group.variants
+            for variant in self.variants
             if variant.arch in known
             and (not self.archs or variant.arch in self.archs)
         ]
-        if self.groups and not chosen:
+        if self.variants and not chosen:
             raise UserError(
                 "None of the models of these tables and figures is among "
                 f"--archs. Received: {', '.join(self.archs) or 'none'}."
@@ -205,20 +207,16 @@ class _Work:
     def _say_plan(self) -> None:
         from kerafer.reproduction.estimate import estimate_seconds
 
-        train = (
-            int((self.pictures.split == "train").sum())
-            if (self.pictures)
-            else 0
-        )
-        times = estimate_seconds(self.plan, train)
         done = sum(training.state == "done" for training in self.plan)
         console.print(
             f"Trainings needed: {len(self.plan)}. Of these {done} stand in "
             f"{self._run_folder}.",
             soft_wrap=True,
         )
-        if not times:
+        if done == len(self.plan):
             return
+        train = int((self.pictures.split == "train").sum())
+        times = estimate_seconds(self.plan, train)
         table = Table(title="still to train")
         table.add_column("training")
         table.add_column("at most", justify="right")
@@ -355,8 +353,7 @@ def _missing(table: pd.DataFrame) -> str:
 
 
 def _write_csv(file: Path, table: pd.DataFrame) -> None:
-    named = table.rename(columns={"": "differs"})
-    write_text(file, named.to_csv(index=False, lineterminator="\n"))
+    write_table(file, table.rename(columns={"": "differs"}))
 
 
 def _show(title: str, frame: pd.DataFrame) -> None:

@@ -8,14 +8,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from kerafer.console import track
 from kerafer.data.cache import cache_folder, make_room
 from kerafer.data.dataset import Dataset
 from kerafer.data.faces import Box, crop
-from kerafer.data.images import resize
+from kerafer.data.images import fit
 
 # Counts up when decoding, cropping or resizing changes what it returns.
 _VERSION = 1
@@ -83,17 +82,13 @@ def _write(
 def _fill(
     images: np.ndarray, dataset: Dataset, boxes: list[Box | None] | None
 ) -> None:
-    _, size, _, channels = images.shape
     paths = dataset.manifest["path"].tolist()
 
     def one(row: int) -> None:
         image = dataset.read_image(paths[row])
         if boxes is not None and boxes[row] is not None:
             image = crop(image, boxes[row])
-        image = resize(image, (size, size))
-        if channels == 1:
-            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-        images[row] = image
+        images[row] = fit(image, images.shape[1:])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(one, range(len(paths)))

@@ -107,6 +107,20 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return image
 
 
+def fit(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Make a picture what a model takes.
+
+    Args:
+        image: uint8 RGB of shape `(height, width, 3)`.
+        shape: Height, width and channels (3, or 1 for gray) of the result.
+    """
+    height, width, channels = shape
+    image = resize(image, (height, width))
+    if channels == 1:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    return image
+
+
 def _name(source: str | os.PathLike | bytes) -> str:
     if isinstance(source, bytes):
         return f"of {len(source)} bytes"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from kerafer.data.dataset import Dataset
 from kerafer.errors import UserError
-from kerafer.files import written_beside
+from kerafer.tables import read_table, write_table
 
 PARTS = ("train", "validation", "test")
 # What stands in a file, but in no part: see `kerafer audit --clean`.
@@ -105,14 +105,7 @@ def write_split(
     """Write a split as CSV, one line a picture, all of it or nothing."""
     table = dataset.manifest.assign(split=np.asarray(split))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(path) as beside:
-        table.to_csv(
-            beside,
-            index=False,
-            lineterminator="\n",
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
+    write_table(path, table)
 
 
 def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
@@ -149,13 +142,7 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
 def _read_table(path: str | os.PathLike) -> pd.DataFrame:
     rule = "A split is a CSV file with the columns path, label and split"
     try:
-        table = pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8",
-            encoding_errors="surrogateescape",
-        )
+        table = read_table(path)
     except (ValueError, OSError) as error:
         raise UserError(
             f"{rule}. Received {os.fspath(path)}: {error}."

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer.errors import UserError
-from kerafer.files import written_beside
+from kerafer.tables import read_table, write_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +58,7 @@ class Predictions:
             self.class_names, self.probabilities.T, strict=True
         ):
             columns[f"p_{name}"] = values
-        with written_beside(file) as beside:
-            pd.DataFrame(columns).to_csv(
-                beside,
-                index=False,
-                float_format="%.9g",
-                lineterminator="\n",
-                encoding="utf-8",
-                errors="surrogateescape",
-            )
+        write_table(file, pd.DataFrame(columns), float_format="%.9g")
 
     @classmethod
     def read(
@@ -86,13 +78,7 @@ class Predictions:
             "p_<class> for each class"
         )
         try:
-            table = pd.read_csv(
-                file,
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8",
-                encoding_errors="surrogateescape",
-            )
+            table = read_table(file)
         except (ValueError, OSError) as error:
             raise UserError(
                 f"{rule}. Received {os.fspath(file)}: {error}."

@@ -36,14 +36,14 @@ def run_here(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
     """
     for training in trainings:
         began = time.monotonic()
-        log = training.folder.with_name(f"{training.folder.name}.log")
+        log = training.log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
             code = subprocess.run(
                 _command(training), stdout=stream, stderr=stream
             ).returncode
         if code:
-            raise UserError(_failure(training, log.read_text("utf-8"), log))
+            raise UserError(_failure(training, log.read_text("utf-8")))
         yield training, time.monotonic() - began
 
 
@@ -96,13 +96,13 @@ def _collected(
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         training = waiting.pop(ready)
         code, seconds, printed, content = ray.get(ready)
-        log = training.folder.with_name(f"{training.folder.name}.log")
+        log = training.log
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(printed, encoding="utf-8")
         if code:
             for other in waiting:
                 ray.cancel(other, force=True)
-            raise UserError(_failure(training, printed, log))
+            raise UserError(_failure(training, printed))
         _put_in_place(content, training.folder)
         yield training, seconds
 
@@ -154,12 +154,13 @@ def _command(training: Training) -> list[str]:
     return [*_TRAIN, *flags, "--out", str(training.folder)]
 
 
-def _failure(training: Training, printed: str, log: Path) -> str:
+def _failure(training: Training, printed: str) -> str:
     lines = [line for line in printed.splitlines() if line.strip()]
     last = lines[-1] if lines else "it printed nothing"
     return (
         f"The training {training.name} failed: {last}\n"
-        f"What it printed is in {log}. The same command goes on from here."
+        f"What it printed is in {training.log}. The same command goes on from "
+        "here."
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from kerafer.data import Dataset
 from kerafer.errors import UserError
-from kerafer.reproduction.ablations import Ablation, Variant, ablations
+from kerafer.reproduction.ablations import Variant, ablations
 from kerafer.reproduction.plan import Training, find_runs
 from kerafer.training.config import TrainingConfig
 
@@ -35,6 +35,16 @@ class FigureKind:
     group: str | None = None
     variants: tuple[str, ...] = ()
     samples: bool = False
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether some of the data set's pictures are drawn."""
+        return self.samples or self.shows_attention
+
+    @property
+    def shows_attention(self) -> bool:
+        """Whether it is Grad-CAM, which is of either data set."""
+        return bool(self.variants) and self.dataset is None
 
 
 _FOUR = ("cnn", "wca_mcnn", "resnet18", "msc_wca_resnet18")
@@ -165,10 +175,10 @@ def draw_figure(
         return False
     if kind.group:
         _curves(kind, found, file)
-    elif kind.dataset:
-        _confusions(found, file)
-    else:
+    elif kind.shows_attention:
         _attention(found, file, dataset, images)
+    else:
+        _confusions(found, file)
     return True
 
 
@@ -234,16 +244,3 @@ def _attention(
 
 def _metrics(training: Training) -> dict:
     return json.loads((training.folder / "metrics.json").read_text("utf-8"))
-
-
-def figure_groups(numbers: list[int], dataset: str) -> list[Ablation]:
-    """What the figures need, as groups for the plan."""
-    return [
-        Ablation(
-            f"figure {number}",
-            figure_kind(number, dataset).title,
-            needed_variants(figure_kind(number, dataset)),
-        )
-        for number in numbers
-        if needed_variants(figure_kind(number, dataset))
-    ]

@@ -39,6 +39,11 @@ class Training:
         """What a person would call it."""
         return describe(self.config)
 
+    @property
+    def log(self) -> Path:
+        """Where what it prints goes."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
 
 def describe(config: TrainingConfig) -> str:
     """A run's name, short: model, options, split where set, and seed."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from kerafer.data.images import resize
+from kerafer.data.faces import crop_faces
+from kerafer.data.images import fit
 from kerafer.errors import UserError
 from kerafer.runtime.face_detector import Box, FaceDetector
 from kerafer.runtime.labels import find_labels
@@ -98,7 +98,8 @@ class EmotionRecognizer:
         """
         batch = np.empty((len(images), *self.input_shape), np.uint8)
         for row, image in zip(batch, images, strict=True):
-            row[:] = self._fitted(image)
+            _check(image)
+            row[:] = fit(image, self.input_shape)
         return self._predictor.run(batch)
 
     def predict_faces(self, image: np.ndarray) -> list[FacePrediction]:
@@ -138,21 +139,7 @@ class EmotionRecognizer:
         Returns:
             float32 of shape `(faces, classes)`, columns as in `labels`.
         """
-        # Its module imports pandas, which a whole picture does without.
-        from kerafer.data.faces import crop
-
-        whole = (0, 0, image.shape[1], image.shape[0])
-        return self.probabilities(
-            [image if box == whole else crop(image, box) for box in boxes]
-        )
-
-    def _fitted(self, image: np.ndarray) -> np.ndarray:
-        _check(image)
-        height, width, channels = self.input_shape
-        image = resize(image, (height, width))
-        if channels == 1:
-            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-        return image
+        return self.probabilities(crop_faces(image, boxes))
 
 
 def _check(image: np.ndarray) -> None:
