@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kerafer.reproduction.report import Section
 
 COSTS = 8
+# Columns that the report has and a screen of 80 characters has no room for.
+_NOT_SHOWN = ["", "test pictures", "precision %", "recall %"]
 # What a reproduction varies itself.
 _OWN = ("arch", "options")
 
@@ -357,9 +359,12 @@ def _write_csv(file: Path, table: pd.DataFrame) -> None:
 
 
 def _show(title: str, frame: pd.DataFrame) -> None:
+    frame = frame.drop(columns=_NOT_SHOWN, errors="ignore")
     table = Table(title=title)
     for index, name in enumerate(frame.columns):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(
+            name, justify="right" if index else "left", overflow="fold"
+        )
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(str(value)) for value in row))
     console.print(table)

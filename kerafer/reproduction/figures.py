@@ -204,7 +204,7 @@ def _confusions(found: dict[str, list[Training]], file: Path) -> None:
     for name, list_ in found.items():
         tests = [_metrics(run)["test"] for run in list_]
         names = tuple(tests[0]["per_class"])
-        sums[f"{name}, {len(list_)} runs"] = np.sum(
+        sums[f"{name}, runs: {len(list_)}"] = np.sum(
             [test["confusion"] for test in tests], axis=0
         )
     plot_confusions(sums, names, file)
