@@ -2,8 +2,10 @@ import json
 import math
 import shutil
 import time
+import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +33,7 @@ from kerafer.evaluation.predictions import (
     checked_probabilities,
     column_order,
     split_digest,
+    with_flips,
 )
 
 NAMES = ("blue", "green", "red")
@@ -305,6 +308,41 @@ def test_predictions_come_back_as_they_were_written(tmp_path):
     assert turned.labels.tolist() == labels[::-1].tolist()
 
 
+def test_flips_average_a_picture_and_its_mirror():
+    generator = np.random.default_rng(2)
+    images = generator.integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
+    weights = generator.random((4 * 6 * 3, 3))
+    seen = []
+
+    def run(given):
+        # As LiteRT takes them.
+        assert given.flags["C_CONTIGUOUS"] and given.dtype == np.uint8
+        seen.append(given)
+        logits = given.reshape(len(given), -1) @ weights
+        return np.exp(logits - logits.max()) + 1e-3
+
+    mirror = np.stack([cv2.flip(image, 1) for image in images])
+    np.testing.assert_allclose(
+        with_flips(run, images), (run(images) + run(mirror)) / 2
+    )
+    assert len(seen) == 4
+    symmetric = np.maximum(images, mirror)
+    np.testing.assert_array_equal(with_flips(run, symmetric), run(symmetric))
+
+
+def test_predictions_with_flips_say_so_in_their_file(tmp_path):
+    labels, probabilities = answers(6, 3)
+    paths = np.array([f"{i}.jpg" for i in range(6)], object)
+    for flips in (True, False):
+        file = tmp_path / "predictions.csv"
+        Predictions(paths, labels, probabilities, NAMES, flips=flips).write(
+            file
+        )
+        said = file.read_text().count("with mirrored pictures")
+        assert said == 6 * flips
+        assert Predictions.read(file, NAMES).flips is flips
+
+
 def test_a_digest_is_of_the_pictures_in_any_order():
     one = split_digest(["a", "b"], ["x", "y"])
     assert one == split_digest(["b", "a"], ["y", "x"])
@@ -357,8 +395,6 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory):
     """Coloured squares of twelve people, some of them hard to tell."""
-    import cv2
-
     root = tmp_path_factory.mktemp("colours")
     generator = np.random.default_rng(3)
     rows = []
@@ -549,6 +585,91 @@ def test_a_second_model_and_its_earlier_evaluation_compare_the_same(
     # The same folder without --against holds no old comparison.
     assert evaluate(*words, "--out", one) == 0
     assert not (one / "comparison.json").exists()
+
+
+@pytest.fixture(scope="module")
+def one_sided(tmp_path_factory):
+    """A model that looks at the left half alone, in three formats."""
+    import keras
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("sided")
+    given = keras.Input((8, 8, 3))
+    half = keras.layers.Cropping2D(((0, 0), (0, 4)))(given)
+    half = keras.layers.UpSampling2D((1, 2))(half)
+    model = keras.Model(given, tiny_models.to_keras()(half))
+    model.save(folder / "sided.keras")
+    model.export(folder / "saved", verbose=False)
+    with warnings.catch_warnings():
+        # The converter warns of its own defaults.
+        warnings.simplefilter("ignore")
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(folder / "saved")
+        )
+        (folder / "sided.tflite").write_bytes(converter.convert())
+    (folder / "labels.txt").write_text("\n".join(tiny_models.LABELS))
+    return folder
+
+
+def halves(colours):
+    """What the one-sided model says, with and without flips, by hand."""
+    table = pd.read_csv(colours / "manifest.csv")
+    swap = [tiny_models.LABELS.index(name) for name in NAMES]
+    found = []
+    for path in table["path"][table["split"] == "test"]:
+        image = read_image(colours / path)
+        sides = image[:, :4], image[:, 4:]
+        found.append([tiny_models.expected(side)[swap] for side in sides])
+    left, right = np.array(found).swapaxes(0, 1)
+    return left, (left + right) / 2
+
+
+@pytest.mark.parametrize("name", ["sided.keras", "saved", "sided.tflite"])
+def test_flips_average_two_answers_of_every_kind_of_model(
+    name, one_sided, colours, tmp_path, capfd
+):
+    words = ("--model", one_sided / name, *data_flags(colours))
+    plain, mean = halves(colours)
+    assert np.abs(plain - mean).max() > 0.005
+    out = {}
+    for flips, probabilities in ((False, plain), (True, mean)):
+        out[flips] = tmp_path / str(flips)
+        flag = ["--flips"] * flips
+        assert evaluate(*words, *flag, "--out", out[flips]) == 0
+        table = pd.read_csv(out[flips] / "predictions.csv")
+        ours = table[[f"p_{one}" for one in NAMES]].to_numpy()
+        np.testing.assert_allclose(ours, probabilities, atol=1e-5)
+        assert ("probabilities" in table) == flips
+        scores = read(out[flips] / "metrics.json")
+        assert scores["flips"] is flips
+        told = "\n".join(scores["notes"])
+        report = (out[flips] / "report.md").read_text("utf-8")
+        for text in (told, report, capfd.readouterr().err):
+            assert ("with mirrored pictures" in text) == flips
+        assert ("--flips" in report) == flips
+    # With flips against without, on the same pictures.
+    against = ("--flips", "--against", out[False])
+    assert evaluate(*words, *against, "--out", tmp_path / "both") == 0
+    found = read(tmp_path / "both" / "comparison.json")
+    stem = Path(name).stem
+    assert found["model"] == f"{stem} with mirrored pictures"
+    assert found["against"] == stem
+
+
+def test_flips_have_a_folder_of_their_own(
+    run_folder, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("--model", run_folder) == 0
+    assert evaluate("--model", run_folder, "--flips") == 0
+    folder = Path("evaluations")
+    # The tiny model takes the mean of all pixels: mirrors change nothing.
+    one, other = (
+        read(folder / f"mine-folder-test{end}" / "metrics.json")
+        for end in ("", "-flips")
+    )
+    assert one["log_loss"] == pytest.approx(other["log_loss"], rel=1e-6)
+    assert (one["flips"], other["flips"]) == (False, True)
 
 
 def read_right(folder):

@@ -240,6 +240,128 @@ def test_given_split_without_training_part():
         make_split(wrong)
 
 
+# === Folds ===
+
+
+def all_folds(dataset, count, seed=0):
+    return [
+        make_split(dataset, f"fold-{fold}-of-{count}", seed)
+        for fold in range(1, count + 1)
+    ]
+
+
+def uneven():
+    """Eleven people with 1 to 40 pictures each."""
+    generator = np.random.default_rng(5)
+    sizes = generator.integers(1, 41, 11)
+    labels = generator.integers(0, 3, sizes.sum())
+    return make(labels, np.repeat(list("abcdefghijk"), sizes))
+
+
+@pytest.mark.parametrize("count", [2, 5, 11])
+@pytest.mark.parametrize("made", [people, uneven])
+def test_folds_test_every_picture_once_and_nobody_is_in_two_parts(made, count):
+    dataset = made()
+    folds = all_folds(dataset, count)
+    tested = np.stack([split == "test" for split in folds])
+    np.testing.assert_array_equal(tested.sum(axis=0), 1)
+    assert tested.any(axis=1).all()
+    for fold, split in enumerate(folds, start=1):
+        assert split.attrs["kind"] == f"fold-{fold}-of-{count}"
+        assert set(split) == {"train", "validation", "test"}
+        parts = split.groupby(dataset.manifest["subject"]).nunique()
+        assert (parts == 1).all()
+        assert (split == "train").sum() > (split == "validation").sum()
+    # Nobody is tested in two folds.
+    who = [set(dataset.manifest["subject"][split == "test"]) for split in folds]
+    assert sum(map(len, who)) == len(set.union(*who))
+
+
+def test_folds_are_even_in_size_and_classes():
+    dataset = kdef()
+    for split in all_folds(dataset, 5):
+        shares = split.value_counts(normalize=True)
+        assert abs(shares["test"] - 1 / 5) < 0.005
+        assert abs(shares["validation"] - 0.8 / 10) < 0.02
+        by_class = table(dataset, split).loc["test"]
+        assert by_class.max() - by_class.min() <= 3
+        assert split.attrs["notes"] == []
+
+
+def test_folds_of_unknown_people_are_of_pictures_and_told():
+    labels = [0] * 60 + [1] * 21 + [2] * 2
+    dataset = make(labels, split=["train"] * 70 + ["test"] * 13)
+    folds = all_folds(dataset, 3)
+    tested = np.stack([split == "test" for split in folds])
+    np.testing.assert_array_equal(tested.sum(axis=0), 1)
+    for split in folds:
+        counts = table(dataset, split).loc["test"]
+        assert counts["angry"] == 20 and counts["bored"] == 7
+        told = " ".join(split.attrs["notes"])
+        assert "Who is on the pictures is not known" in told
+        assert "however the set was published" in told
+
+
+def test_the_seed_says_which_fold_is_which():
+    first = all_folds(people(), 5, seed=1)
+    for one, again, other in zip(
+        first, all_folds(people(), 5, 1), all_folds(people(), 5, 2), strict=True
+    ):
+        assert one.equals(again)
+        assert not one.equals(other)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "fold-6-of-5",
+        "fold-0-of-5",
+        "fold-1-of-1",
+        "fold-1-of-0",
+        "fold-2",
+        "fold-2-of-five",
+        "fold-02-of-5",
+        "fold-2-of-5 ",
+        "fold-\u0662-of-5",
+        "fold--1-of-5",
+    ],
+)
+def test_folds_that_there_can_not_be(kind):
+    with pytest.raises(UserError, match="N is 2 or more and K one of 1 to N"):
+        make_split(people(), kind)
+    with pytest.raises(UserError, match="fold-K-of-N"):
+        make_split(people(), "leave-one-out")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "kind", "message"),
+    [
+        (people(4), "fold-1-of-5", "at least 5 people. Received: 4"),
+        (people(3), "fold-1-of-2", "at least 4 people. Received: 3"),
+        (
+            make([0, 1, 2] * 2, list("abcdef")),
+            "fold-1-of-4",
+            "at least 4 pictures. Received at most: 2",
+        ),
+        (
+            make([0, 1, 2, 2]),
+            "fold-1-of-3",
+            "at least 3 pictures. Received at most: 2",
+        ),
+    ],
+)
+def test_too_few_for_so_many_folds(dataset, kind, message):
+    with pytest.raises(UserError, match=message):
+        make_split(dataset, kind)
+
+
+def test_folds_of_as_many_people_as_there_are_leave_one_out():
+    dataset = people(3)
+    for split in all_folds(dataset, 3):
+        parts = dataset.manifest["subject"].groupby(split).nunique()
+        assert parts.to_dict() == {"train": 1, "validation": 1, "test": 1}
+
+
 # === Files ===
 
 

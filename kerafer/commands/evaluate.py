@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import shlex
@@ -78,10 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "them",
     )
     parser.add_argument(
+        "--flips",
+        action="store_true",
+        help="take the mean of each picture's probabilities and those of its "
+        "mirror image, for --against too unless it is an evaluation",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
         help="folder of the results (default: "
-        "evaluations/<model>-<dataset>-<part>)",
+        "evaluations/<model>-<dataset>-<part>, and -flips with --flips)",
     )
     add_flags(parser, DataConfig)
 
@@ -92,10 +99,8 @@ def run(parsed: argparse.Namespace) -> int:
     other = _other(parsed.against)
     config, split_file = _data(file, parsed)
     name = _name(file)
-    out = Path(
-        parsed.out
-        or Path("evaluations", f"{name}-{config.dataset}-{parsed.part}")
-    )
+    words = (name, config.dataset, parsed.part, *["flips"] * parsed.flips)
+    out = Path(parsed.out or Path("evaluations", "-".join(words)))
     _check_out(out, other)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow()
@@ -113,10 +118,14 @@ def run(parsed: argparse.Namespace) -> int:
     evaluation = _evaluate(first, part)
     against = None
     if second is not None:
-        against = _Against(second.name, part.predict(second))
+        against = _Against(
+            _told_name(second.name, part.flips), part.predict(second)
+        )
     elif earlier is not None:
         against = earlier
     notes = [*part.pictures.notes, *evaluation.scores.notes()]
+    if part.flips:
+        notes.append(_FLIPS)
     for model in filter(None, (first, second)):
         notes += _trained_on(model, part)
     if not _has_run(file) and not (config.split or "").endswith(".csv"):
@@ -125,6 +134,10 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
+_FLIPS = (
+    "The scores are with mirrored pictures: the probabilities of a picture "
+    "and of its mirror image are averaged, which takes twice the time."
+)
 _UNKNOWN_TRAINING = (
     "The pictures were divided anew here. Whether {} was trained on some of "
     "them can't be told from its file; --split with the split.csv of its run "
@@ -263,6 +276,7 @@ class _Part(NamedTuple):
     config: DataConfig
     pictures: Pictures
     rows: np.ndarray
+    flips: bool
 
     @property
     def paths(self) -> np.ndarray:
@@ -303,13 +317,16 @@ class _Part(NamedTuple):
             Predictions,
             checked_probabilities,
             column_order,
+            with_flips,
         )
 
+        answer = model.predictor.run
+        if self.flips:
+            answer = functools.partial(with_flips, answer)
         images, names = self.images(model), self.pictures.dataset.class_names
         steps = range(0, len(self.rows), _BATCH)
         batches = (
-            model.predictor.run(images[self.rows[step : step + _BATCH]])
-            for step in steps
+            answer(images[self.rows[step : step + _BATCH]]) for step in steps
         )
         answers = list(
             track(batches, f"Batches through {escape(model.name)}", len(steps))
@@ -323,6 +340,7 @@ class _Part(NamedTuple):
             probabilities[:, column_order(model.class_names, names)],
             tuple(names),
             self.subjects,
+            self.flips,
         )
 
 
@@ -350,7 +368,7 @@ def _find_part(
             "--part names a part of the split with pictures. Received: "
             f"{parsed.part}; there are pictures in {there}."
         )
-    return _Part(parsed.part, config, pictures, rows)
+    return _Part(parsed.part, config, pictures, rows, parsed.flips)
 
 
 def _trained_on(model: _Model, part: _Part) -> list[str]:
@@ -463,7 +481,9 @@ def _read_earlier(folder: Path, part: _Part) -> _Against:
             "predictions.csv and metrics.json are of the same evaluation. "
             f"Those in {folder} are not; evaluate that model again."
         )
-    return _Against(name, predictions.in_order(part.paths))
+    return _Against(
+        _told_name(name, predictions.flips), predictions.in_order(part.paths)
+    )
 
 
 # === What is written ===
@@ -493,7 +513,8 @@ def _write(
     predictions.write(out / "predictions.csv")
     _write_confusion(evaluation, out)
     shown = _draw(evaluation, out)
-    comparison, names = None, (model.name, against.name if against else "")
+    name = _told_name(model.name, part.flips)
+    comparison, names = None, (name, against.name if against else "")
     if names[0] == names[1]:
         names = (names[0], f"{names[1]} (--against)")
     if against:
@@ -519,6 +540,13 @@ def _write(
         )
     written = ", ".join(name for name in FILES if (out / name).exists())
     console.print(f"Written to {out}: {written}", soft_wrap=True, markup=False)
+
+
+def _told_name(name: str, flips: bool) -> str:
+    """A model's name, with what was done to its answers."""
+    from kerafer.evaluation.predictions import WITH_FLIPS
+
+    return f"{name} {WITH_FLIPS}" if flips else name
 
 
 def _write_json(file: Path, values: dict[str, Any]) -> None:
@@ -635,7 +663,7 @@ def _report(
             groups is not None and scores.groups < count,
         )
     return evaluation_report(
-        f"{model.name} on {dataset.name}",
+        f"{_told_name(model.name, part.flips)} on {dataset.name}",
         part.name,
         facts,
         scores,
@@ -666,6 +694,7 @@ def _metrics(evaluation: _Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:
         "part": part.name,
         "split": part.pictures.split_name,
         "split_digest": predictions.digest,
+        "flips": part.flips,
         "notes": list(notes),
         **scores.classification.as_dict(),
         "expected_calibration_error": scores.calibration_error,
@@ -688,6 +717,8 @@ def _command(parsed: argparse.Namespace) -> str:
             words += [f"--{name}", getattr(parsed, name)]
     if parsed.part != "test":
         words += ["--part", parsed.part]
+    if parsed.flips:
+        words.append("--flips")
     names = [field.name for field in dataclasses.fields(DataConfig)]
     given = {k: v for k, v in vars(parsed).items() if k in names}
     words += as_flags(DataConfig(**given), always=tuple(given))
@@ -698,8 +729,9 @@ def _show(evaluation: _Evaluation, notes: tuple[str, ...]) -> None:
     model, part, predictions, scores = evaluation
     kind = "" if part.name == "all" else f"{part.name} "
     table = Table(
-        title=f"{escape(model.name)} on {len(predictions.labels):,} {kind}"
-        f"pictures of {part.pictures.dataset.name}"
+        title=f"{escape(_told_name(model.name, part.flips))} on "
+        f"{len(predictions.labels):,} {kind}pictures of "
+        f"{part.pictures.dataset.name}"
     )
     table.add_column("score")
     table.add_column("value", justify="right")

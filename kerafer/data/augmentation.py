@@ -34,7 +34,7 @@ POLICIES: dict[str, list[tuple[type, dict[str, Any]]]] = {
 }
 
 
-class _StepSeed(keras.random.SeedGenerator):
+class StepSeed(keras.random.SeedGenerator):
     """Seeds that depend on a step's seed and on how many were drawn.
 
     Keras' own generator counts in a variable, so parallel steps would draw in
@@ -82,7 +82,7 @@ def make_augmentation(
 
     @tf.autograph.experimental.do_not_convert
     def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        seeds = _StepSeed(seed)
+        seeds = StepSeed(seed)
         images = tf.cast(images, tf.float32)
         for step in steps:
             # Under another backend's Keras, `tf.data` still is TensorFlow.

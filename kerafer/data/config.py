@@ -34,8 +34,9 @@ class DataConfig:
     split: str | None = setting(
         None,
         "paper (stratified 8:1:1 over pictures), subject (nobody in two "
-        "parts), given (as published), or a split.csv of a run; by default "
-        "paper for kdef, subject where people are known, else given or paper",
+        "parts), given (as published), fold-2-of-5 (the second of five test "
+        "parts by person), or a split.csv of a run; by default paper for "
+        "kdef, subject where people are known, else given or paper",
     )
     face_crop: str = setting(
         "none", "cut the face out before resizing", ("none", "mtcnn")

@@ -9,24 +9,39 @@ import numpy as np
 import tensorflow as tf
 
 from kerafer.data.augmentation import make_augmentation
+from kerafer.data.mixing import make_mixing
+from kerafer.errors import UserError
+
+# One-hot labels, or a pair of them and of what teachers say.
+Targets = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 
 class TrainingBatches:
-    """Shuffled, augmented batches that depend on the seed and epoch alone.
+    """Shuffled, changed batches that depend on the seed and epoch alone.
 
     Args:
         images: uint8 of shape `(pictures, height, width, channels)`.
         labels: Class index of every picture, of shape `(pictures,)`.
         num_classes: Length of the one-hot labels.
         batch_size: Pictures a step; the last step of an epoch may have less.
-        seed: Of shuffling and augmentation.
+        seed: Of shuffling, augmentation and mixing.
         augment: Policy of `make_augmentation`. Defaults to `"none"`.
         rows: Which of the pictures to take. Defaults to all.
+        mix: Kind of `make_mixing`, which comes after the augmentation.
+            Defaults to `"none"`.
+        mix_alpha: Its alpha. Defaults to 0.2.
+        taught: What teachers say of every picture, of shape `(pictures,
+            num_classes)`. Defaults to none.
 
     Attributes:
-        batches: `tf.data.Dataset` of `(pictures, one-hot labels)`, one epoch
-            long. Every iteration over it shuffles as the epoch set last says.
+        batches: `tf.data.Dataset` of `(pictures, one-hot labels)`, or with
+            `taught` `(pictures, (one-hot labels, taught))`, one epoch long.
+            Every iteration over it shuffles as the epoch set last says.
         steps: Batches in an epoch.
+
+    Raises:
+        UserError: For an unknown policy or kind, an alpha that is not above 0,
+            or mixing together with `taught`.
     """
 
     def __init__(
@@ -38,11 +53,20 @@ class TrainingBatches:
         seed: int,
         augment: str = "none",
         rows: np.ndarray | None = None,
+        mix: str = "none",
+        mix_alpha: float = 0.2,
+        taught: np.ndarray | None = None,
     ) -> None:
         rows = np.arange(len(images)) if rows is None else rows
         self.steps = math.ceil(len(rows) / batch_size)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         change = make_augmentation(augment)
+        blend = make_mixing(mix, mix_alpha)
+        if blend is not None and taught is not None:
+            raise UserError(
+                "What teachers said of single pictures does not hold for mixed "
+                f"ones. Received: mix={mix} together with taught."
+            )
 
         def order(epoch: np.ndarray) -> np.ndarray:
             generator = np.random.default_rng((seed, int(epoch)))
@@ -56,20 +80,22 @@ class TrainingBatches:
             )
 
         def finish(
-            step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
+            step: tf.Tensor, batch: tuple[tf.Tensor, Targets]
+        ) -> tuple[tf.Tensor, Targets]:
             pictures, targets = batch
+            epoch = self._epoch.read_value() + (seed << 32)
+            step_seed = tf.stack([epoch, step])
             if change is not None:
-                epoch = self._epoch.read_value() + (seed << 32)
-                step_seed = tf.stack([epoch, step])
                 pictures = change(pictures, step_seed)
+            if blend is not None:
+                pictures, targets = blend(pictures, targets, step_seed)
             return pictures, targets
 
         self.batches = (
             tf.data.Dataset.range(1)
             .flat_map(shuffled)
             .batch(batch_size)
-            .map(_gather(images, labels, num_classes), tf.data.AUTOTUNE)
+            .map(_gather(images, labels, num_classes, taught), tf.data.AUTOTUNE)
             .enumerate()
             .map(finish, tf.data.AUTOTUNE)
             .apply(tf.data.experimental.assert_cardinality(self.steps))
@@ -102,14 +128,20 @@ def evaluation_batches(
 
 
 def _gather(
-    images: np.ndarray, labels: np.ndarray, num_classes: int
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    images: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    taught: np.ndarray | None = None,
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, Targets]]:
     shape = images.shape[1:]
     targets = tf.one_hot(labels, num_classes)
+    others = None if taught is None else tf.constant(taught, tf.float32)
 
-    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, Targets]:
         pictures = tf.numpy_function(lambda r: images[r], [rows], tf.uint8)
         pictures = tf.ensure_shape(pictures, (None, *shape))
-        return pictures, tf.gather(targets, rows)
+        if others is None:
+            return pictures, tf.gather(targets, rows)
+        return pictures, (tf.gather(targets, rows), tf.gather(others, rows))
 
     return gather

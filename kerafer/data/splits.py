@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
+import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ import pandas as pd
 from kerafer.data.dataset import Dataset
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import BaseCrossValidator
 
 PARTS = ("train", "validation", "test")
 # What stands in a file, but in no part: see `kerafer audit --clean`.
@@ -37,7 +40,11 @@ def make_split(
             8:1:1, nobody in two parts, the classes as even as that allows.
             `"given"`: as the set was published; a validation or test part
             that it lacks is a tenth of its training part, by person where
-            those are known. Defaults to `"paper"` for KDEF, otherwise
+            those are known. `"fold-2-of-5"`: the second of five folds is
+            tested, a tenth of the others validates; the folds hold every
+            picture once, nobody is in two of them, and the seed alone says
+            which is which; where people are not known they are of pictures,
+            stratified by class. Defaults to `"paper"` for KDEF, otherwise
             `"subject"` where the persons are known, `"given"` where the set
             was published divided, and `"paper"`.
         seed: Fixes what is drawn. Defaults to 0.
@@ -52,12 +59,16 @@ def make_split(
             few pictures or people.
     """
     kind = kind or default_kind(dataset)
-    if kind not in KINDS:
+    fold = parse_fold(kind)
+    if fold is None and kind not in KINDS:
         raise UserError(
-            f"A split is one of {', '.join(KINDS)}. Received: {kind}."
+            f"A split is one of {', '.join(KINDS)} or, for cross-validation, "
+            f"fold-K-of-N. Received: {kind}."
         )
     notes: list[str] = []
-    if kind == "given":
+    if fold is not None:
+        parts = _fold(dataset, *fold, seed, notes)
+    elif kind == "given":
         parts = _given(dataset, seed, notes)
     else:
         if kind == "subject" and not dataset.has_subjects:
@@ -71,6 +82,30 @@ def make_split(
     split = pd.Series(parts, name="split")
     split.attrs = {"kind": kind, "notes": notes}
     return split
+
+
+def parse_fold(kind: str) -> tuple[int, int] | None:
+    """Which fold of how many a kind of split names.
+
+    Args:
+        kind: Of `make_split`.
+
+    Returns:
+        `(2, 5)` for `"fold-2-of-5"`, `None` for what names no fold.
+
+    Raises:
+        UserError: For a fold that there can't be.
+    """
+    if not kind.startswith("fold"):
+        return None
+    numbers = re.fullmatch(r"fold-([1-9][0-9]*)-of-([1-9][0-9]*)", kind)
+    fold, count = map(int, numbers.groups()) if numbers else (0, 0)
+    if not (1 <= fold <= count and count >= 2):
+        raise UserError(
+            "A fold is fold-K-of-N: N is 2 or more and K one of 1 to N, such "
+            f"as fold-2-of-5. Received: {kind}."
+        )
+    return fold, count
 
 
 def default_kind(dataset: Dataset) -> str:
@@ -114,7 +149,7 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     Raises:
         UserError: If the file is no split, or not of these pictures.
     """
-    table = _read_table(path)
+    table = read_split_table(path)
     ours = dataset.manifest.set_index("path")["label"]
     theirs = table.set_index("path")["label"]
     both = ours.index.intersection(theirs.index)
@@ -139,7 +174,12 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     return split
 
 
-def _read_table(path: str | os.PathLike) -> pd.DataFrame:
+def read_split_table(path: str | os.PathLike) -> pd.DataFrame:
+    """Read what `write_split` wrote, whatever pictures it is of.
+
+    Raises:
+        UserError: If the file is no split.
+    """
     rule = "A split is a CSV file with the columns path, label and split"
     try:
         table = read_table(path)
@@ -196,6 +236,70 @@ def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
     return parts
 
 
+def _fold(
+    dataset: Dataset, fold: int, count: int, seed: int, notes: list[str]
+) -> np.ndarray:
+    """The parts where one of `count` folds is the test part."""
+    kind = "subject" if dataset.has_subjects else "paper"
+    if kind == "subject":
+        folds = _folds_of_people(dataset, count, seed)
+    else:
+        folds = _folds_of_pictures(dataset, count, seed)
+        notes.append(
+            "Who is on the pictures is not known: the folds are of pictures, "
+            "and one person may stand in several."
+        )
+    if "split" in dataset.manifest:
+        notes.append(
+            "The folds are of all pictures, however the set was published "
+            "divided."
+        )
+    parts = np.full(len(dataset), "test", object)
+    others = folds != fold - 1
+    pictures = dataset.select(others)
+    parts[others] = _hold_out(pictures, ("validation",), kind, seed, notes)
+    return parts
+
+
+def _folds_of_people(dataset: Dataset, count: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = dataset.labels
+    subjects = dataset.manifest["subject"]
+    people = subjects.nunique()
+    # One to train on and one to validate stand outside of every fold.
+    least = max(count, 4 if count == 2 else 3)
+    if people < least:
+        raise UserError(
+            f"{count} folds by person need at least {least} people. "
+            f"Received: {people}."
+        )
+    _check_commonest_class(labels, count)
+    return _deal(
+        StratifiedGroupKFold(count, shuffle=True, random_state=seed),
+        labels,
+        pd.factorize(subjects, sort=True)[0],
+    )
+
+
+def _folds_of_pictures(dataset: Dataset, count: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedKFold
+
+    _check_commonest_class(dataset.labels, count)
+    return _deal(
+        StratifiedKFold(count, shuffle=True, random_state=seed), dataset.labels
+    )
+
+
+def _check_commonest_class(labels: np.ndarray, count: int) -> None:
+    most = np.bincount(labels).max()
+    if most < count:
+        raise UserError(
+            f"{count} folds need a class with at least {count} pictures. "
+            f"Received at most: {most}."
+        )
+
+
 def _hold_out(
     dataset: Dataset,
     names: tuple[str, ...],
@@ -240,11 +344,7 @@ def _stratified_folds(
         splitter = StratifiedKFold(
             min(_FOLDS, counts.max()), shuffle=True, random_state=seed
         )
-        with _rare_classes_allowed():
-            for fold, (_, rows) in enumerate(
-                splitter.split(dealt, labels[dealt])
-            ):
-                folds[dealt[rows]] = fold
+        folds[dealt] = _deal(splitter, labels[dealt])
     notes += [
         f"Of {name} there is too little to divide: {count}, all in train."
         for name, count in zip(dataset.class_names, counts, strict=True)
@@ -270,24 +370,26 @@ def _subject_folds(dataset: Dataset, held_out: int, seed: int) -> np.ndarray:
             f"A split by subject needs a class with at least {held_out + 1} "
             f"pictures. Received at most: {most}."
         )
-    folds = np.empty(len(labels), int)
     splitter = StratifiedGroupKFold(
         min(_FOLDS, people, most), shuffle=True, random_state=seed
     )
-    with _rare_classes_allowed():
-        for fold, (_, rows) in enumerate(
-            splitter.split(labels, labels, subjects)
-        ):
+    return _deal(splitter, labels, subjects)
+
+
+def _deal(
+    splitter: BaseCrossValidator,
+    labels: np.ndarray,
+    subjects: np.ndarray | None = None,
+) -> np.ndarray:
+    """The index of every picture's fold."""
+    folds = np.empty(len(labels), int)
+    with warnings.catch_warnings():
+        # Of classes with fewer pictures than there are folds.
+        warnings.simplefilter("ignore", UserWarning)
+        dealt = splitter.split(labels, labels, subjects)
+        for fold, (_, rows) in enumerate(dealt):
             folds[rows] = fold
     return folds
-
-
-@contextlib.contextmanager
-def _rare_classes_allowed() -> Iterator[None]:
-    """Without scikit-learn's warning of classes smaller than the folds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
 
 
 def _choose_folds(

@@ -8,6 +8,10 @@ from kerafer.evaluation.calibration import (
 from kerafer.evaluation.classification import Classification, classify
 from kerafer.evaluation.comparison import Comparison, compare
 from kerafer.evaluation.complexity import Complexity, complexity
+from kerafer.evaluation.cross_validation import (
+    cross_validation_report,
+    cross_validation_table,
+)
 from kerafer.evaluation.mistakes import surest_mistakes
 from kerafer.evaluation.predictions import Predictions
 
@@ -21,6 +25,8 @@ __all__ = [
     "classify",
     "compare",
     "complexity",
+    "cross_validation_report",
+    "cross_validation_table",
     "expected_calibration_error",
     "reliability",
     "surest_mistakes",

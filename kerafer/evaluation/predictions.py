@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
+
+WITH_FLIPS = "with mirrored pictures"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Predictions:
             `checked_probabilities`.
         class_names: In the order of the columns.
         subjects: Who is on each picture, where that is known.
+        flips: Whether the probabilities are those of `with_flips`. Defaults
+            to `False`.
     """
 
     paths: np.ndarray
@@ -32,6 +36,7 @@ class Predictions:
     probabilities: np.ndarray
     class_names: tuple[str, ...]
     subjects: np.ndarray | None = None
+    flips: bool = False
 
     @property
     def predicted(self) -> np.ndarray:
@@ -47,13 +52,16 @@ class Predictions:
         """Write a CSV file, whole or not at all, one row a picture.
 
         Its columns are `path`, `subject` where it is known, `label`,
-        `predicted` and `p_<class>` for the probability of each class.
+        `predicted` and `p_<class>` for the probability of each class; with
+        `flips` also `probabilities`, which says "with mirrored pictures".
         """
         columns = {"path": self.paths}
         if self.subjects is not None:
             columns["subject"] = self.subjects
         columns["label"] = self._names(self.labels)
         columns["predicted"] = self._names(self.predicted)
+        if self.flips:
+            columns["probabilities"] = WITH_FLIPS
         for name, values in zip(
             self.class_names, self.probabilities.T, strict=True
         ):
@@ -110,6 +118,7 @@ class Predictions:
             checked_probabilities(probabilities, os.fspath(file)),
             class_names,
             table["subject"].to_numpy(object) if "subject" in table else None,
+            "probabilities" in table,
         )
 
     def in_order(self, paths: np.ndarray) -> Predictions:
@@ -125,6 +134,21 @@ class Predictions:
 
     def _names(self, classes: np.ndarray) -> np.ndarray:
         return np.array(self.class_names, object)[classes]
+
+
+def with_flips(
+    run: Callable[[np.ndarray], np.ndarray], images: np.ndarray
+) -> np.ndarray:
+    """The mean of a model's probabilities of pictures and of their mirrors.
+
+    Args:
+        run: Takes pictures and gives probabilities of shape `(pictures,
+            classes)`, whatever the model's kind.
+        images: Of shape `(pictures, height, width, channels)`; left and right
+            are exchanged for the second half of the mean.
+    """
+    mirrored = np.ascontiguousarray(images[:, :, ::-1])
+    return (run(images) + run(mirrored)) / 2
 
 
 def split_digest(paths: Sequence[str], labels: Sequence[str]) -> str:

@@ -1,0 +1,265 @@
+"""The runs of a cross-validation together."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from kerafer.data.splits import parse_fold
+from kerafer.errors import UserError
+from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
+from kerafer.evaluation.evaluation_report import as_percent
+from kerafer.evaluation.predictions import Predictions
+from kerafer.settings import as_flags
+from kerafer.tables import read_table
+from kerafer.training.config import TrainingConfig
+from kerafer.training.run_folder import RunFolder
+
+
+class _Fold(NamedTuple):
+    """A run, and what it was tested on."""
+
+    path: Path
+    config: TrainingConfig
+    number: int
+    count: int
+    metrics: dict[str, Any]
+    split: pd.DataFrame
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """Those of the test part, as `Classification.as_dict` gives them."""
+        return self.metrics["test"]
+
+    @property
+    def tested(self) -> pd.DataFrame:
+        """The rows of the split whose pictures are the test part."""
+        return self.split[self.split["split"] == "test"]
+
+    @property
+    def knows_people(self) -> bool:
+        """Whether every picture says who is seen on it."""
+        return "subject" in self.split and (self.split["subject"] != "").all()
+
+
+def cross_validation_table(runs: list[Path]) -> pd.DataFrame:
+    """One row for each fold.
+
+    Args:
+        runs: The folders of the runs, in any order: each fold of one
+            cross-validation once, all over.
+
+    Returns:
+        Columns `fold`, `pictures` and `people` of its test part (`people` is
+        missing where they are not known), `accuracy` and `macro_f1` on it, and
+        `best_epoch`, whose weights were tested.
+
+    Raises:
+        UserError: Where the runs are not the folds of one cross-validation.
+    """
+    return _table(_read(runs))
+
+
+def cross_validation_report(runs: list[Path]) -> str:
+    """Write up a cross-validation as Markdown.
+
+    The accuracy is that of all pictures together. It has an interval where
+    every run's folder has a `predictions.csv` of its test part, as
+    `kerafer.evaluation.Predictions` writes it.
+
+    Args:
+        runs: As for `cross_validation_table`.
+
+    Raises:
+        UserError: Where the runs are not the folds of one cross-validation, or
+            predictions are not of their test parts.
+    """
+    folds = _read(runs)
+    first, table = folds[0], _table(folds)
+    confusion = sum(np.array(fold.scores["confusion"]) for fold in folds)
+    accuracy = confusion.trace() / confusion.sum()
+    interval, told = _interval(folds)
+    without = "its person" if first.knows_people else "it"
+    scores = table[["accuracy", "macro_f1"]]
+    rows = [
+        (
+            str(row.fold),
+            f"{row.pictures:,}",
+            "" if pd.isna(row.people) else f"{row.people:,}",
+            f"{row.accuracy:.1%}",
+            f"{row.macro_f1:.3f}",
+            str(row.best_epoch),
+        )
+        for row in table.itertuples()
+    ] + [
+        (
+            f"**{name}**",
+            "",
+            "",
+            f"{one.accuracy:.1%}",
+            f"{one.macro_f1:.3f}",
+            "",
+        )
+        for name, one in (
+            ("mean", scores.mean()),
+            ("standard deviation", scores.std(ddof=1)),
+        )
+    ]
+    flags = as_flags(
+        dataclasses.replace(first.config, split=None),
+        always=("dataset", "arch"),
+    )
+    words = ["kerafer", "train", *flags, "--folds", str(first.count)]
+    lines = [
+        f"# {first.config.arch} on {first.config.dataset}, {first.count} folds",
+        "",
+        f"**{accuracy:.1%} of {int(confusion.sum()):,} pictures** are "
+        f"recognised{interval}, each by the model that was trained without "
+        f"{without}.",
+        "",
+        *(f"* {note}" for note in _notes(folds)),
+        "",
+        "| fold | test pictures | people | accuracy | macro F1 | best epoch |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        "The standard deviation is that between the folds. Their models share "
+        "training pictures, so it is no interval of the mean.",
+        "",
+        *([told, ""] if told else []),
+        "Reproduce with:",
+        "",
+        f"    {shlex.join(words)}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(folds: list[_Fold]) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "fold": fold.number,
+            "pictures": fold.scores["n"],
+            "people": (
+                fold.tested["subject"].nunique() if fold.knows_people else None
+            ),
+            "accuracy": fold.scores["accuracy"],
+            "macro_f1": fold.scores["macro"]["f1"],
+            "best_epoch": fold.metrics["best_epoch"],
+        }
+        for fold in folds
+    )
+    return table.astype({"people": "Int64"})
+
+
+def _interval(folds: list[_Fold]) -> tuple[str, str]:
+    """The interval of the accuracy, and a sentence on it, if there can be."""
+    files = [fold.path / "predictions.csv" for fold in folds]
+    if not all(file.is_file() for file in files):
+        return "", ""
+    names = tuple(folds[0].scores["per_class"])
+    parts = [Predictions.read(file, names) for file in files]
+    for fold, file, part in zip(folds, files, parts, strict=True):
+        right = (part.labels == part.predicted).mean()
+        if sorted(part.paths) != sorted(fold.tested["path"]) or not np.isclose(
+            right, fold.scores["accuracy"]
+        ):
+            raise UserError(
+                "predictions.csv in a run's folder is of the run's test part, "
+                f"as its metrics.json is. {file} is not."
+            )
+    over, column = "pictures", "path"
+    if folds[0].knows_people:
+        over, column = "people", "subject"
+    split = folds[0].split
+    groups = dict(zip(split["path"], split[column], strict=True))
+    drawn = f"{split[column].nunique():,}"
+    interval = bootstrap_intervals(
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.predicted for part in parts]),
+        len(names),
+        np.array([groups[p] for part in parts for p in part.paths], object),
+    )["accuracy"]
+    return f" (95 % interval {as_percent(interval)})", (
+        f"The interval says how far chance in the choice of {over} reaches: "
+        f"{drawn} of them were drawn with repetition from these {drawn}, "
+        f"{RESAMPLES:,} times, and the middle 95 % of the accuracies kept. It "
+        "says nothing of training once more."
+    )
+
+
+def _notes(folds: list[_Fold]) -> list[str]:
+    """What all runs tell of their split, then what single ones do."""
+    counts = Counter(note for fold in folds for note in fold.metrics["notes"])
+    return [
+        *(note for note, count in counts.items() if count == len(folds)),
+        *(
+            f"Fold {fold.number}: {note}"
+            for fold in folds
+            for note in fold.metrics["notes"]
+            if counts[note] < len(folds)
+        ),
+    ]
+
+
+def _read(runs: list[Path]) -> list[_Fold]:
+    """The folds in their order, checked to be those of one whole."""
+    folds = sorted(map(_read_one, runs), key=lambda fold: fold.number)
+    rule = "A cross-validation has the runs of all its folds, each once"
+    if not folds:
+        raise UserError(f"{rule}. Received none.")
+    first = folds[0]
+    numbers = [fold.number for fold in folds]
+    if numbers != list(range(1, first.count + 1)):
+        raise UserError(
+            f"{rule}: 1 to {first.count}. Received: "
+            f"{', '.join(map(str, numbers))}."
+        )
+    shared = dataclasses.replace(first.config, split=None)
+    for fold in folds:
+        if dataclasses.replace(fold.config, split=None) != shared or (
+            fold.count != first.count
+        ):
+            raise UserError(
+                f"{rule}, with the same settings. Those in {fold.path} are "
+                f"other than those in {first.path}."
+            )
+    tested = pd.concat([fold.tested["path"] for fold in folds])
+    if sorted(tested) != sorted(first.split["path"]):
+        raise UserError(
+            f"{rule}; together they test every picture once. Received: "
+            f"{len(tested):,} test pictures, {tested.nunique():,} different "
+            f"ones, of {len(first.split):,}."
+        )
+    return folds
+
+
+def _read_one(path: Path) -> _Fold:
+    run, config = RunFolder.open(path)
+    fold = parse_fold(config.split or "")
+    if fold is None:
+        raise UserError(
+            "A fold's run has --split fold-K-of-N. That in "
+            f"{path} has {config.split or 'none'}."
+        )
+    try:
+        metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+        found = _Fold(Path(path), config, *fold, metrics, read_table(run.split))
+        # What a run that was damaged may lack.
+        _table([found])
+        np.array(found.scores["confusion"], int)
+        (*found.metrics["notes"], *found.scores["per_class"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "A cross-validation is of runs that are over, with the "
+            f"metrics.json and split.csv that `kerafer train` wrote.\n{path} "
+            f"is none ({type(error).__name__}: {error})."
+        ) from None
+    return found
