@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -14,8 +16,10 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
+from kerafer.files import written_beside
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.training.config import TrainingConfig
+from kerafer.training.recipes import find_recipe
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from kerafer.commands.pictures import Pictures
     from kerafer.evaluation import Classification
+    from kerafer.training.distillation import Distillation
     from kerafer.training.run_folder import RunFolder
 
 
@@ -33,7 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="YAML file with any of these settings; flags override it",
+        help="YAML file with any of these settings, or paper or strong, the "
+        "recipes of this package; flags override it",
+    )
+    parser.add_argument(
+        "--folds",
+        metavar="N",
+        type=int,
+        help="train N times, each with another Nth of the people as test part",
     )
     parser.add_argument(
         "--out",
@@ -50,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Train, or go on training, and test."""
     config = _configuration(parsed)
+    if parsed.folds is not None:
+        return _cross_validate(config, parsed)
+    return _run(config, parsed.out, parsed.resume)
+
+
+def _run(config: TrainingConfig, out: str | None, resume: str | None) -> int:
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow()
     from kerafer.commands.pictures import find_pictures
@@ -60,21 +78,22 @@ def run(parsed: argparse.Namespace) -> int:
 
     options = config.model_options
     find_builder(config.arch, options)
-    if parsed.resume:
-        folder, _ = RunFolder.open(parsed.resume)
+    if resume:
+        folder, _ = RunFolder.open(resume)
         split = folder.split if folder.split.exists() else None
         pictures = find_pictures(config, split)
     else:
-        if parsed.out:
-            RunFolder.check_free(parsed.out)
+        if out:
+            RunFolder.check_free(out)
         pictures = find_pictures(config)
     precision = resolve_precision(config.precision)
     prepare(config.seed, config.deterministic, precision)
-    model = _model(config, options, len(pictures.dataset.class_names))
-    if not parsed.resume:
-        folder = RunFolder.create(config, parsed.out)
+    model = _model(config, options, pictures)
+    distillation = _distillation(config, pictures)
+    if not resume:
+        folder = RunFolder.create(config, out)
     try:
-        return _train(config, precision, model, pictures, folder)
+        return _train(config, precision, model, distillation, pictures, folder)
     except KeyboardInterrupt:
         print(
             "kerafer train: interrupted; the epochs that were over are kept. "
@@ -86,7 +105,8 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
     if not parsed.resume:
-        return from_flags(TrainingConfig, parsed, parsed.config)
+        file = parsed.config and find_recipe(parsed.config)
+        return from_flags(TrainingConfig, parsed, file)
     from kerafer.training.run_folder import RunFolder
 
     others = set(vars(parsed)) - {"command", "run", "resume"}
@@ -106,7 +126,142 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
     return config
 
 
+def _cross_validate(config: TrainingConfig, parsed: argparse.Namespace) -> int:
+    """Train each fold that is not over yet, and tell of all."""
+    from kerafer.training.run_folder import RunFolder
+
+    count = parsed.folds
+    if count < 2:
+        raise UserError(f"--folds is 2 or more. Received: {count}.")
+    if config.split:
+        raise UserError(
+            "--folds divides the pictures itself; --split is left out. "
+            f"Received: --split {config.split}."
+        )
+    out = Path(
+        parsed.out or f"runs/{config.arch}-{config.dataset}-{count}-folds"
+    )
+    runs = []
+    for fold in range(1, count + 1):
+        load_tensorflow()
+        import keras
+
+        # The model of the fold before, and what was traced for it.
+        keras.backend.clear_session()
+        own = dataclasses.replace(config, split=f"fold-{fold}-of-{count}")
+        run = RunFolder(out / f"fold-{fold}")
+        runs.append(run.path)
+        begun = run.config.is_file()
+        if begun and RunFolder.open(run.path)[1] != own:
+            raise UserError(
+                "The folds of one cross-validation have the same settings. "
+                f"There are others in {run.path}; take another --out."
+            )
+        if run.metrics.is_file():
+            console.print(f"{run.path} is over already.")
+            continue
+        console.print(f"Fold {fold} of {count}")
+        code = _run(own, str(run.path), str(run.path) if begun else None)
+        if code:
+            return code
+    from kerafer.evaluation.cross_validation import (
+        cross_validation_report,
+        cross_validation_table,
+    )
+    from kerafer.files import write_text
+    from kerafer.tables import write_table
+
+    table = cross_validation_table(runs)
+    write_table(out / "folds.csv", table)
+    write_text(out / "report.md", cross_validation_report(runs))
+    console.print(f"Written to {out}: report.md, folds.csv")
+    return 0
+
+
 def _model(
+    config: TrainingConfig, options: dict[str, object], pictures: Pictures
+) -> keras.Model:
+    model = _untrained(config, options, len(pictures.dataset.class_names))
+    if not config.init_from:
+        return model
+    from kerafer.models import load_model
+    from kerafer.models.transfer import copy_weights, freeze_until
+
+    _check_unseen(config.init_from, "--init-from", pictures)
+    source = load_model(config.init_from)
+    done = copy_weights(
+        model, source, _classifiers(config.init_from, source, model, pictures)
+    )
+    console.print(
+        f"Weights of {len(done.copied)} layers from {config.init_from}; "
+        f"fresh: {', '.join(done.fresh) or 'none'}."
+    )
+    if config.freeze_until:
+        freeze_until(model, config.freeze_until, done.fresh)
+    return model
+
+
+def _classifiers(
+    name: str, source: keras.Model, model: keras.Model, pictures: Pictures
+) -> list[str]:
+    """The layers whose outputs are classes, if the source has other ones."""
+    from kerafer.runtime.labels import find_labels
+
+    path = Path(name)
+    try:
+        labels = find_labels(
+            path / "best.keras" if path.is_dir() else path,
+            source.output_shape[-1],
+        )
+    except UserError:
+        # Nothing beside the file says which classes it knows.
+        labels = ()
+    if labels == tuple(pictures.dataset.class_names):
+        return []
+    return [x.name for x in model.layers if x.name.endswith("logits")]
+
+
+def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
+    from kerafer.training.leakage import check_unseen
+
+    path = Path(model)
+    check_unseen(
+        path if path.is_dir() else path.parent,
+        pictures.dataset.name,
+        pictures.dataset.manifest["path"],
+        pictures.split,
+        flag,
+    )
+
+
+def _distillation(
+    config: TrainingConfig, pictures: Pictures
+) -> Distillation | None:
+    if not config.teachers:
+        return None
+    from kerafer.evaluation.predictions import column_order
+    from kerafer.models import load_model
+    from kerafer.runtime.labels import find_labels
+    from kerafer.training.distillation import Distillation
+
+    teachers, orders = [], []
+    for name in config.teachers:
+        _check_unseen(name, "--teacher", pictures)
+        teacher = load_model(name)
+        teacher.trainable = False
+        path = Path(name)
+        labels = find_labels(
+            path / "best.keras" if path.is_dir() else path,
+            teacher.output_shape[-1],
+        )
+        orders.append(column_order(labels, pictures.dataset.class_names))
+        teachers.append(teacher)
+    return Distillation(
+        teachers, orders, config.distill_alpha, config.temperature
+    )
+
+
+def _untrained(
     config: TrainingConfig, options: dict[str, object], num_classes: int
 ) -> keras.Model:
     from kerafer.models import create_model
@@ -124,12 +279,17 @@ def _train(
     config: TrainingConfig,
     precision: str,
     model: keras.Model,
+    distillation: Distillation | None,
     pictures: Pictures,
     folder: RunFolder,
 ) -> int:
     from kerafer.data import write_split
     from kerafer.data.pipeline import TrainingBatches, evaluation_batches
     from kerafer.evaluation import classify
+    from kerafer.evaluation.predictions import (
+        Predictions,
+        checked_probabilities,
+    )
     from kerafer.models import load_model
     from kerafer.training.fit import fit
 
@@ -152,6 +312,9 @@ def _train(
             config.seed,
             config.augment,
             rows["train"],
+            config.mix,
+            config.mix_alpha,
+            _taught(config, distillation, images, rows["train"], folder),
         ),
         evaluation_batches(
             images, labels, num_classes, config.batch_size, rows["validation"]
@@ -159,6 +322,7 @@ def _train(
         labels[rows["train"]],
         config,
         folder.path,
+        distillation,
     )
     best = load_model(folder.best)
     test = rows["test"]
@@ -167,9 +331,41 @@ def _train(
     )
     probabilities = best.predict(batches, verbose=0)
     scores = classify(labels[test], probabilities, dataset.class_names)
+    Predictions(
+        dataset.manifest["path"].to_numpy()[test],
+        labels[test],
+        checked_probabilities(probabilities, str(folder.best)),
+        dataset.class_names,
+    ).write(folder.predictions)
     _write(config, precision, best, pictures, folder, history, scores)
     _show(config, folder, history, scores)
     return 0
+
+
+def _taught(
+    config: TrainingConfig,
+    distillation: Distillation | None,
+    images: np.ndarray,
+    rows: np.ndarray,
+    folder: RunFolder,
+) -> np.ndarray | None:
+    """What the teachers say of every picture, where it never changes.
+
+    Pictures that are augmented or mixed are others in every epoch; of those
+    the teachers are asked in the step.
+    """
+    import numpy as np
+
+    if distillation is None or (config.augment, config.mix) != ("none",) * 2:
+        return None
+    if folder.taught.is_file():
+        return np.load(folder.taught, allow_pickle=False)
+    console.print("The teachers are asked once of every picture.")
+    taught = np.zeros((len(images), distillation.classes), np.float32)
+    taught[rows] = distillation.teach_all(images[rows], config.batch_size)
+    with written_beside(folder.taught) as beside, open(beside, "wb") as file:
+        np.save(file, taught)
+    return taught
 
 
 def _rows(pictures: Pictures, part: str) -> np.ndarray:
@@ -235,6 +431,7 @@ def _write(
     }
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     shutil.rmtree(folder.path / "backup", ignore_errors=True)
+    folder.taught.unlink(missing_ok=True)
 
 
 def _command(config: TrainingConfig) -> str:
@@ -273,7 +470,8 @@ def _show(
     )
     console.print(
         f"Written to {folder.path}: report.md, best.keras, metrics.json, "
-        "curves.png, confusion.png, history.csv, split.csv, config.yaml, "
+        "curves.png, confusion.png, predictions.csv, history.csv, split.csv, "
+        "config.yaml, "
         "versions.yaml, tensorboard/",
         soft_wrap=True,
     )

@@ -15,12 +15,14 @@ class BestModel(keras.callbacks.ModelCheckpoint):
     """Keeps the model of the lowest validation loss as one whole file.
 
     Args:
+        kept: The model.
         file: A `.keras` file.
         lowest: Validation loss that counts as reached already, of the epochs
             before a resumption. NaN, the lowest of none, counts as none.
     """
 
-    def __init__(self, file: Path, lowest: float) -> None:
+    def __init__(self, kept: keras.Model, file: Path, lowest: float) -> None:
+        self.kept = kept
         super().__init__(
             str(file),
             monitor="val_loss",
@@ -33,4 +35,4 @@ class BestModel(keras.callbacks.ModelCheckpoint):
         self, epoch: int, batch: int | None, logs: dict[str, Any]
     ) -> None:
         if self._should_save_model(epoch, batch, logs, self.filepath):
-            save_model(self.model, self.filepath)
+            save_model(self.kept, self.filepath)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
@@ -22,14 +23,52 @@ class TrainingConfig(DataConfig):
     options: str | None = setting(
         None, "options of the model's builder, such as ratio=8,shared=false"
     )
+    init_from: str | None = setting(
+        None, "a .keras file or run whose weights the model starts with"
+    )
+    freeze_until: str | None = setting(
+        None, "layer up to which the weights stay as they start"
+    )
     augment: str = setting(
         "light",
         "random changes of the training pictures",
         ("none", "light", "strong"),
     )
+    mix: str = setting(
+        "none",
+        "whether training pictures and their labels are mixed in pairs",
+        ("none", "mixup", "cutmix", "both"),
+    )
+    mix_alpha: float = setting(0.2, "of the Beta distribution of their shares")
     epochs: int = setting(200, "at most this many")
     batch_size: int = setting(32, "pictures a step")
-    learning_rate: float = setting(1e-4, "of Adam")
+    optimizer: str = setting(
+        "adam", "how the weights are changed", ("adam", "adamw", "sgd")
+    )
+    learning_rate: float = setting(1e-4, "of the optimizer, at its highest")
+    schedule: str = setting(
+        "constant", "of the learning rate", ("constant", "cosine")
+    )
+    warmup_epochs: int = setting(
+        0, "epochs in which a cosine schedule rises from 0"
+    )
+    weight_decay: float = setting(
+        0.0, "of adamw or sgd, on kernels alone, times the learning rate"
+    )
+    loss: str = setting(
+        "own",
+        "own is that of the model's authors, where they have one",
+        ("own", "crossentropy", "focal"),
+    )
+    label_smoothing: float = setting(0.0, "share of a label given to all")
+    ema: float = setting(
+        0.0, "momentum of a running average of the weights; 0 is none"
+    )
+    teacher: str | None = setting(
+        None, "runs or .keras files to learn from, with commas between"
+    )
+    distill_alpha: float = setting(0.7, "share of the teachers in the loss")
+    temperature: float = setting(4.0, "that softens what the teachers say")
     patience: int = setting(
         30, "epochs without a better validation loss before it stops"
     )
@@ -54,6 +93,8 @@ class TrainingConfig(DataConfig):
             ("patience", 0),
             ("min_delta", 0),
             ("seed", 0),
+            ("warmup_epochs", 0),
+            ("weight_decay", 0),
         ):
             value = getattr(self, name)
             if not value >= least:
@@ -61,13 +102,60 @@ class TrainingConfig(DataConfig):
                 raise UserError(
                     f"--{flag} is at least {least}. Received: {value}."
                 )
-        if not self.learning_rate > 0:
+        for name in ("learning_rate", "mix_alpha", "temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                flag = name.replace("_", "-")
+                raise UserError(
+                    f"--{flag} is more than 0. Received: {getattr(self, name)}."
+                )
+        for name in ("label_smoothing", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise UserError(
+                    f"--{flag} is 0 or more and less than 1. "
+                    f"Received: {getattr(self, name)}."
+                )
+        if not 0 <= self.distill_alpha <= 1:
             raise UserError(
-                "--learning-rate is more than 0. "
-                f"Received: {self.learning_rate}."
+                f"--distill-alpha is 0 to 1. Received: {self.distill_alpha}."
             )
+        self._check_together()
         if self.channels not in (1, 3):
             raise UserError(f"--channels is 3 or 1. Received: {self.channels}.")
+
+    def _check_together(self) -> None:
+        """Refuse settings that one would wait for in vain."""
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise UserError(
+                "--warmup-epochs belongs to --schedule cosine. "
+                f"Received: --schedule {self.schedule}."
+            )
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
+            raise UserError(
+                "--warmup-epochs is less than --epochs. Received: "
+                f"{self.warmup_epochs} of {self.epochs}."
+            )
+        if self.optimizer == "adamw" and not self.weight_decay:
+            raise UserError(
+                "AdamW is Adam with weight decay; without, it is adam. "
+                "Give --weight-decay, such as 0.01."
+            )
+        if self.optimizer == "adam" and self.weight_decay:
+            raise UserError(
+                "--weight-decay belongs to --optimizer adamw or sgd. "
+                "Received: --optimizer adam."
+            )
+        if self.freeze_until and not self.init_from:
+            raise UserError(
+                "--freeze-until keeps weights that --init-from brings. "
+                "Received: no --init-from."
+            )
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The files and folders that `teacher` names."""
+        words = (self.teacher or "").split(",")
+        return tuple(word.strip() for word in words if word.strip())
 
     @property
     def model_options(self) -> dict[str, object]:

@@ -15,10 +15,15 @@ from kerafer.errors import UserError
 from kerafer.files import write_text
 from kerafer.training.best_model import BestModel
 from kerafer.training.config import TrainingConfig
+from kerafer.training.distillation import Distillation
 from kerafer.training.early_stopping import EarlyStopping
+from kerafer.training.ema_weights import EmaWeights
 from kerafer.training.epoch_order import EpochOrder
+from kerafer.training.objective import make_objective
+from kerafer.training.optimizer import make_optimizer
 from kerafer.training.progress import EpochProgress
 from kerafer.training.run_backup import RunBackup
+from kerafer.training.trainer import Trainer
 
 
 def fit(
@@ -28,6 +33,7 @@ def fit(
     labels: np.ndarray,
     config: TrainingConfig,
     folder: Path,
+    distillation: Distillation | None = None,
 ) -> pd.DataFrame:
     """Train a model, from the start or from where an earlier call ended.
 
@@ -37,11 +43,13 @@ def fit(
 
     Args:
         model: Built, not compiled.
-        batches: Training batches.
+        batches: Training batches; with the teachers' probabilities beside the
+            labels where those were computed before.
         validation: Validation batches.
         labels: Class index of every training picture, of shape `(pictures,)`.
-        config: Learning rate, epochs, patience and class weights are taken.
+        config: How to train.
         folder: The run's folder.
+        distillation: Teachers. Defaults to none.
 
     Returns:
         One row an epoch: losses, metrics, seconds, images a second.
@@ -49,9 +57,14 @@ def fit(
     Raises:
         UserError: If the loss is no number in the first epoch.
     """
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss=keras.losses.CategoricalCrossentropy(),
+    trainer = Trainer(
+        model,
+        make_objective(config),
+        class_weights(labels, config.class_weights, model.output_shape[-1]),
+        distillation,
+    )
+    trainer.compile(
+        optimizer=make_optimizer(config, batches.steps),
         metrics=["accuracy", keras.metrics.F1Score("macro", name="f1")],
     )
     backup = RunBackup(folder / "backup")
@@ -61,7 +74,7 @@ def fit(
     stopping = EarlyStopping(
         config.patience, config.min_delta, tuple(past["val_loss"]), best
     )
-    stopping.set_model(model)
+    stopping.set_model(trainer)
     stopping.on_train_begin()
     over = (
         len(past) >= config.epochs
@@ -69,11 +82,10 @@ def fit(
         or past["loss"].isna().any()
     )
     if not over:
-        model.fit(
+        trainer.fit(
             batches.batches,
             validation_data=validation,
             epochs=config.epochs,
-            class_weight=class_weights(labels, config.class_weights),
             shuffle=False,
             verbose=0,
             callbacks=[
@@ -82,7 +94,8 @@ def fit(
                     config.epochs, batches.steps, len(labels), len(past)
                 ),
                 keras.callbacks.TerminateOnNaN(),
-                BestModel(best, past["val_loss"].min()),
+                *([EmaWeights(bool(len(past)))] if config.ema else []),
+                BestModel(model, best, past["val_loss"].min()),
                 stopping,
                 keras.callbacks.CSVLogger(history_file, append=bool(len(past))),
                 keras.callbacks.TensorBoard(folder / "tensorboard"),
@@ -98,19 +111,23 @@ def fit(
     return pd.read_csv(history_file)
 
 
-def class_weights(labels: np.ndarray, kind: str) -> dict[int, float] | None:
-    """What each class weighs in the loss.
+def class_weights(
+    labels: np.ndarray, kind: str, num_classes: int
+) -> np.ndarray | None:
+    """What a picture of each class weighs in the loss.
 
     Args:
         labels: Class index of every training picture.
         kind: `"balanced"`, inversely proportional to how often a class is
             seen, or `"none"`.
+        num_classes: How many there are; one that is never seen weighs 1.
     """
     if kind == "none":
         return None
     seen = np.unique(labels)
-    weights = compute_class_weight("balanced", classes=seen, y=labels)
-    return dict(zip(seen.tolist(), weights.tolist(), strict=True))
+    weights = np.ones(num_classes, np.float32)
+    weights[seen] = compute_class_weight("balanced", classes=seen, y=labels)
+    return weights
 
 
 def _past(file: Path, done: int) -> pd.DataFrame:

@@ -28,6 +28,8 @@ class RunFolder:
         history: `history.csv`, one row an epoch.
         metrics: `metrics.json`, the scores on the test part; it is written
             when everything else is, so a run that has it is over.
+        taught: `taught.npy`, what the teachers said of every picture; gone
+            when the run is over.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +43,8 @@ class RunFolder:
         self.curves = path / "curves.png"
         self.confusion = path / "confusion.png"
         self.report = path / "report.md"
+        self.predictions = path / "predictions.csv"
+        self.taught = path / "taught.npy"
 
     @classmethod
     def create(cls, config: TrainingConfig, out: str | None) -> RunFolder:

@@ -1,0 +1,114 @@
+"""What teachers know, for a student to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# Probabilities below it are taken for it; their logarithm must be finite.
+_LEAST = 1e-7
+
+
+class Distillation:
+    """Teachers, and the loss of a student who listens to them.
+
+    Args:
+        teachers: Models that map pictures 0..255 to probabilities of the same
+            classes. Pictures are resized to what each takes, and made gray or
+            repeated for three channels.
+        orders: For each teacher, the index of its output for every class of
+            the student. Defaults to the same order.
+        alpha: Share of the teachers in the loss, 0 to 1. Defaults to 0.7.
+        temperature: What the logits of both are divided by. Defaults to 4.
+
+    Reference:
+        Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network"
+        (2015).
+    """
+
+    def __init__(
+        self,
+        teachers: Sequence[keras.Model],
+        orders: Sequence[np.ndarray] | None = None,
+        alpha: float = 0.7,
+        temperature: float = 4.0,
+    ) -> None:
+        self.teachers = list(teachers)
+        self.orders = orders
+        self.alpha = alpha
+        self.temperature = temperature
+
+    @property
+    def classes(self) -> int:
+        """Number of probabilities."""
+        return self.teachers[0].output_shape[-1]
+
+    def teach(self, pictures: Any) -> Any:
+        """The mean of the teachers' probabilities, `(batch, classes)`."""
+        answers = []
+        for index, teacher in enumerate(self.teachers):
+            answer = teacher(_fit(pictures, teacher.input_shape[1:]))
+            if self.orders is not None:
+                answer = ops.take(answer, self.orders[index], axis=-1)
+            answers.append(answer)
+        return ops.stop_gradient(sum(answers) / len(answers))
+
+    def teach_all(self, images: np.ndarray, batch_size: int) -> np.ndarray:
+        """`teach` of many pictures, float32 of shape `(pictures, classes)`."""
+        import tensorflow as tf
+
+        # Compiled: teachers are larger than the student.
+        teach = tf.function(self.teach) if _on_tensorflow() else self.teach
+        parts = [
+            ops.convert_to_numpy(teach(images[start : start + batch_size]))
+            for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
+    def mix(self, loss: Any, taught: Any, probabilities: Any) -> Any:
+        """The student's loss with the teachers' share.
+
+        Args:
+            loss: Of the labels, a number.
+            taught: Probabilities of the teachers, `(batch, classes)`.
+            probabilities: Of the student.
+        """
+        wanted = self._softened(taught)
+        given = self._softened(probabilities)
+        divergence = ops.mean(
+            ops.sum(ops.exp(wanted) * (wanted - given), axis=-1)
+        )
+        softened = self.temperature**2 * divergence
+        return (1.0 - self.alpha) * loss + self.alpha * softened
+
+    def _softened(self, probabilities: Any) -> Any:
+        """Logarithms of what softmax would give of logits / temperature."""
+        logits = ops.log(ops.maximum(probabilities, _LEAST))
+        return ops.log_softmax(logits / self.temperature, axis=-1)
+
+
+def _on_tensorflow() -> bool:
+    return keras.backend.backend() == "tensorflow"
+
+
+def _fit(pictures: Any, shape: tuple[int, int, int]) -> Any:
+    """Pictures of the size and with the channels that a model takes."""
+    pictures = ops.cast(pictures, "float32")
+    height, width, channels = shape
+    if pictures.shape[-1] != channels:
+        pictures = (
+            ops.repeat(pictures, 3, axis=-1)
+            if channels == 3
+            else ops.image.rgb_to_grayscale(
+                pictures, data_format="channels_last"
+            )
+        )
+    if tuple(pictures.shape[1:3]) != (height, width):
+        pictures = ops.image.resize(
+            pictures, (height, width), data_format="channels_last"
+        )
+    return pictures

@@ -1,0 +1,46 @@
+"""Whether an earlier model has seen the pictures that test a later one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from kerafer.data.splits import read_split_table
+from kerafer.errors import UserError
+
+
+def check_unseen(
+    earlier: Path, dataset: str, paths: pd.Series, split: pd.Series, flag: str
+) -> None:
+    """Refuse a model that was trained on another's held-out pictures.
+
+    Args:
+        earlier: Folder of the earlier run. One that is no run is not checked;
+            its pictures are not known.
+        dataset: Name of the data set here.
+        paths: All its pictures.
+        split: Their parts.
+        flag: What named the earlier model, for the message.
+
+    Raises:
+        UserError: Where a picture that validates or tests here trained it.
+    """
+    from kerafer.training.run_folder import RunFolder
+
+    run = RunFolder(earlier)
+    if not (run.config.is_file() and run.split.is_file()):
+        return
+    _, config = RunFolder.open(earlier)
+    if config.dataset != dataset:
+        return
+    table = read_split_table(run.split)
+    trained = set(table["path"][table["split"] == "train"])
+    held_out = paths[split.isin(["validation", "test"]).to_numpy()]
+    seen = int(held_out.isin(trained).sum())
+    if seen:
+        raise UserError(
+            f"What {flag} names must not have been trained on pictures that "
+            f"validate or test this model.\n{earlier} was, on {seen:,} of "
+            f"{len(held_out):,}. Divide as it was: --split {run.split}"
+        )

@@ -1,0 +1,52 @@
+"""The optimizer that the settings name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerafer.training.config import TrainingConfig
+
+# Names of weights that are no kernels: decay would pull a wavelet's scale or a
+# BatchNorm's factor to zero, which is no simpler model.
+_NOT_DECAYED = ["bias", "gamma", "beta", "scale", "shift", "alpha"]
+
+
+def make_optimizer(
+    config: TrainingConfig, steps: int
+) -> keras.optimizers.Optimizer:
+    """Adam, AdamW or SGD with its learning rate, weight decay and average.
+
+    Args:
+        config: `optimizer`, `learning_rate`, `schedule`, `warmup_epochs`,
+            `epochs`, `weight_decay` and `ema` are taken. SGD has a momentum of
+            0.9.
+        steps: Batches in an epoch.
+    """
+    arguments: dict[str, Any] = {"learning_rate": _learning_rate(config, steps)}
+    if config.weight_decay:
+        arguments["weight_decay"] = config.weight_decay
+    if config.ema:
+        arguments |= {"use_ema": True, "ema_momentum": config.ema}
+    if config.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=0.9, **arguments)
+    elif config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**arguments)
+    else:
+        optimizer = keras.optimizers.Adam(**arguments)
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
+    return optimizer
+
+
+def _learning_rate(config: TrainingConfig, steps: int) -> Any:
+    highest, warmup = config.learning_rate, config.warmup_epochs * steps
+    if config.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else highest,
+            decay_steps=config.epochs * steps - warmup,
+            warmup_target=highest if warmup else None,
+            warmup_steps=warmup,
+        )
+    return highest

@@ -1,0 +1,408 @@
+"""Losses, optimizers, averages and teachers of a training."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import log_softmax, rel_entr, softmax
+
+import kerafer
+from kerafer.cli import main
+from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+from kerafer.errors import UserError
+from kerafer.settings import checked, read_yaml
+from kerafer.training.config import TrainingConfig
+from kerafer.training.distillation import Distillation
+from kerafer.training.fit import fit
+from kerafer.training.objective import make_objective
+from kerafer.training.optimizer import make_optimizer
+from kerafer.training.recipes import RECIPES, find_recipe
+from kerafer.training.run_backup import RunBackup
+from kerafer.training.trainer import Trainer
+
+GENERATOR = np.random.default_rng(4)
+LABELS = GENERATOR.integers(0, 3, 24)
+IMAGES = GENERATOR.integers(0, 90, (24, 12, 12, 1)).astype("uint8")
+IMAGES += (60 * LABELS[:, None, None, None]).astype("uint8")
+
+
+def small_model(seed=0, channels=1, size=12, classes=3):
+    """A convolution, a BatchNorm and a dense layer."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((size, size, channels))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="stem")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    x = keras.layers.Dense(classes, name="logits")(x)
+    return keras.Model(inputs, keras.layers.Softmax()(x), name="small")
+
+
+def configuration(**settings):
+    return TrainingConfig(
+        **{"batch_size": 8, "learning_rate": 0.01, "epochs": 3} | settings
+    )
+
+
+def trained(folder, config, distillation=None, taught=None):
+    """A small model and its history, the batches always the same."""
+    folder.mkdir(exist_ok=True)
+    model = small_model()
+    batches = TrainingBatches(
+        *(IMAGES, LABELS, 3, config.batch_size, config.seed, config.augment),
+        taught=taught,
+    )
+    validation = evaluation_batches(IMAGES, LABELS, 3, 8)
+    history = fit(
+        model, batches, validation, LABELS, config, folder, distillation
+    )
+    return model, history
+
+
+# === Losses ===
+
+
+def probabilities(count=6):
+    logits = GENERATOR.normal(size=(count, 3)).astype("float32")
+    labels = np.eye(3, dtype="float32")[GENERATOR.integers(0, 3, count)]
+    return logits, softmax(logits, axis=1), labels
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_with_smoothing_and_weights(smoothing):
+    _, given, labels = probabilities()
+    weights = np.array([1, 2, 0, 1, 0.5, 3], "float32")
+    config = configuration(label_smoothing=smoothing)
+    smoothed = labels * (1 - smoothing) + smoothing / 3
+    by_hand = -(weights * (smoothed * np.log(given)).sum(1)).mean()
+    loss = make_objective(config).loss(
+        labels, {"probabilities": given}, weights
+    )
+    assert float(loss) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_focal_loss_is_that_of_lin():
+    _, given, labels = probabilities()
+    right = (given * labels).sum(1)
+    by_hand = -((1 - right) ** 2 * np.log(right)).mean()
+    loss = make_objective(configuration(loss="focal")).loss(
+        labels, {"probabilities": given}, np.ones(6, "float32")
+    )
+    assert float(loss) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_ma_nets_two_branches_are_weighed_six_to_four():
+    one, _, labels = probabilities()
+    other = GENERATOR.normal(size=(6, 3)).astype("float32")
+    objective = make_objective(configuration(arch="ma_net"))
+    assert objective.layers == ("local_logits", "global_logits")
+    outputs = {"local_logits": one, "global_logits": other}
+    by_hand = sum(
+        -share * (labels * log_softmax(logits, axis=1)).sum(1).mean()
+        for share, logits in ((0.6, one), (0.4, other))
+    )
+    loss = objective.loss(labels, outputs, np.ones(6, "float32"))
+    assert float(loss) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_ddamfns_heads_are_pushed_apart():
+    _, given, labels = probabilities()
+    maps = GENERATOR.normal(size=(2, 6, 4, 4, 5)).astype("float32")
+    objective = make_objective(configuration(arch="ddmafn"))
+    assert objective.layers == ("head_1", "head_2")
+    outputs = dict(zip(objective.layers, maps, strict=True))
+    outputs["probabilities"] = given
+    by_hand = -(labels * np.log(given)).sum(1).mean()
+    by_hand += 0.1 / ((maps[0] - maps[1]) ** 2).mean()
+    loss = objective.loss(labels, outputs, np.ones(6, "float32"))
+    assert float(loss) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_cder_nets_pairs_are_pulled_together():
+    _, given, _ = probabilities(4)
+    labels = np.eye(3, dtype="float32")[[0, 1, 0, 2]]
+    embeddings = GENERATOR.normal(size=(4, 5)).astype("float32")
+    objective = make_objective(configuration(arch="cder_net"))
+    shares = softmax(embeddings, axis=1)
+    apart = [rel_entr(shares[i], shares[j]).sum() for i, j in ((0, 2), (2, 0))]
+    by_hand = -0.3 * (labels * np.log(given)).sum(1).mean()
+    by_hand += 0.7 * np.mean(apart)
+    outputs = {"probabilities": given, "embedding": embeddings}
+    loss = objective.loss(labels, outputs, np.ones(4, "float32"))
+    assert float(loss) == pytest.approx(by_hand, rel=1e-4)
+
+
+@pytest.mark.parametrize("arch", ["ddamfn", "ma_net", "cder_net"])
+def test_crossentropy_is_the_common_protocol(arch):
+    objective = make_objective(configuration(arch=arch, loss="crossentropy"))
+    assert objective.layers == ()
+
+
+def test_balanced_classes_weigh_as_in_keras_own_fit():
+    labels = np.eye(3, dtype="float32")[LABELS]
+    weights = {0: 0.5, 1: 2.0, 2: 1.0}
+    reference = small_model()
+    reference.compile("sgd", "categorical_crossentropy")
+    expected = reference.train_on_batch(
+        IMAGES, labels, class_weight=weights, return_dict=True
+    )["loss"]
+    trainer = Trainer(
+        small_model(),
+        make_objective(configuration()),
+        np.array([*weights.values()], "float32"),
+    )
+    trainer.compile("sgd")
+    got = trainer.train_on_batch(IMAGES, labels, return_dict=True)["loss"]
+    assert float(got) == pytest.approx(float(expected), rel=1e-5)
+
+
+# === Teachers ===
+
+
+def test_distillation_is_hintons_loss():
+    logits, given, _ = probabilities()
+    theirs = GENERATOR.normal(size=(6, 3)).astype("float32") * 3
+    softened = [softmax(values / 4, axis=1) for values in (theirs, logits)]
+    divergence = rel_entr(*softened).sum(1).mean()
+    mixed = Distillation([], alpha=0.7, temperature=4.0).mix(
+        2.0, softmax(theirs, axis=1), given
+    )
+    by_hand = 0.3 * 2.0 + 0.7 * 16 * divergence
+    assert float(mixed) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_teachers_are_averaged_in_the_students_order_and_size():
+    gray, colour = small_model(1), small_model(2, channels=3, size=24)
+    orders = [np.array([2, 0, 1]), np.arange(3)]
+    taught = Distillation([gray, colour], orders).teach_all(IMAGES, 7)
+    larger = np.stack(
+        [
+            keras.ops.image.resize(
+                np.repeat(image, 3, -1).astype("float32"), (24, 24)
+            )
+            for image in IMAGES
+        ]
+    )
+    one = gray.predict(IMAGES, verbose=0)[:, [2, 0, 1]]
+    other = colour.predict(larger, verbose=0)
+    np.testing.assert_allclose(taught, (one + other) / 2, atol=1e-5)
+
+
+def test_a_colour_picture_is_gray_for_a_gray_teacher():
+    teacher = small_model(1)
+    gray = np.repeat(IMAGES, 3, axis=-1)
+    np.testing.assert_allclose(
+        Distillation([teacher]).teach_all(gray, 24),
+        teacher.predict(IMAGES, verbose=0),
+        atol=1e-4,
+    )
+
+
+def test_asked_before_or_in_the_step_teachers_teach_the_same(tmp_path):
+    teacher = small_model(7)
+    distillation = Distillation([teacher], alpha=0.5)
+    taught = distillation.teach_all(IMAGES, 24)
+    config = configuration()
+    before = trained(tmp_path / "a", config, distillation, taught)
+    within = trained(tmp_path / "b", config, distillation)
+    alone = trained(tmp_path / "c", config)
+    for one, other in zip(
+        before[0].get_weights(), within[0].get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=2e-3)
+    assert abs(before[1]["loss"] - alone[1]["loss"]).min() > 1e-3
+    untouched = small_model(7)
+    for one, other in zip(
+        teacher.get_weights(), untouched.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+# === Optimizer ===
+
+
+def rates(config, steps=10):
+    optimizer = make_optimizer(config, steps)
+    values = []
+    for step in range(config.epochs * steps):
+        optimizer.iterations.assign(step)
+        values.append(float(optimizer.learning_rate))
+    return np.array(values)
+
+
+def test_a_cosine_falls_from_the_highest_rate_to_none():
+    config = configuration(schedule="cosine", epochs=4)
+    steps = np.arange(40)
+    by_hand = 0.01 * (1 + np.cos(np.pi * steps / 40)) / 2
+    np.testing.assert_allclose(rates(config), by_hand, atol=1e-7)
+
+
+def test_a_warm_up_rises_from_none():
+    config = configuration(schedule="cosine", epochs=4, warmup_epochs=1)
+    values = rates(config)
+    np.testing.assert_allclose(values[:10], np.arange(10) * 1e-3, atol=1e-7)
+    by_hand = 0.01 * (1 + np.cos(np.pi * np.arange(30) / 30)) / 2
+    np.testing.assert_allclose(values[10:], by_hand, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "sgd"])
+def test_kernels_alone_decay(kind):
+    config = configuration(optimizer=kind, weight_decay=0.1)
+    optimizer = make_optimizer(config, 1)
+    model = small_model()
+    before = [v.numpy() + 1.0 for v in model.trainable_variables]
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        variable.assign(value)
+    nothing = [np.zeros(v.shape, "float32") for v in before]
+    optimizer.apply(nothing, model.trainable_variables)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        kept = 1 - 0.01 * 0.1 if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(variable, value * kept, rtol=1e-5)
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(tmp_path):
+    # One step an epoch; Keras' average begins with the first step's weights.
+    settings = {"batch_size": 24, "epochs": 2, "optimizer": "sgd"}
+    _, plain = trained(tmp_path / "plain", configuration(**settings))
+    steps = {}
+    for epochs in (1, 2):
+        config = configuration(**settings | {"epochs": epochs})
+        model = small_model()
+        trainer = Trainer(model, make_objective(config))
+        trainer.compile(make_optimizer(config, 1))
+        batches = TrainingBatches(IMAGES, LABELS, 3, 24, 0)
+        for epoch in range(epochs):
+            batches.set_epoch(epoch)
+            trainer.fit(batches.batches, shuffle=False, verbose=0)
+        steps[epochs] = [v.numpy() for v in model.trainable_variables]
+    average = [
+        0.5 * first + 0.5 * second
+        for first, second in zip(steps[1], steps[2], strict=True)
+    ]
+    config = configuration(**settings, ema=0.5)
+    _, averaged = trained(tmp_path / "ema", config)
+    best = keras.saving.load_model(tmp_path / "ema" / "best.keras")
+    assert averaged["val_loss"].argmin() == 1
+    for kept, by_hand in zip(best.trainable_variables, average, strict=True):
+        np.testing.assert_allclose(kept, by_hand, atol=1e-5)
+    np.testing.assert_allclose(averaged["loss"], plain["loss"], rtol=1e-4)
+    assert (averaged["val_loss"] != plain["val_loss"]).all()
+
+
+# Keras' logger leaves its file open when it is interrupted.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_average_goes_on_after_a_break(tmp_path):
+    config = configuration(
+        **{"ema": 0.8, "optimizer": "adamw", "weight_decay": 0.01},
+        **{"schedule": "cosine", "epochs": 4},
+    )
+    _, whole = trained(tmp_path / "whole", config)
+
+    class Backup(RunBackup):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kerafer.training.fit.RunBackup", Backup)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "broken", config)
+    _, resumed = trained(tmp_path / "broken", config)
+    timing = ["seconds", "images_per_second"]
+    pd.testing.assert_frame_equal(
+        whole.drop(columns=timing), resumed.drop(columns=timing), rtol=1e-4
+    )
+
+
+# === Settings ===
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_settings(name):
+    file = find_recipe(name)
+    values = read_yaml(TrainingConfig, file)
+    config = checked(TrainingConfig, values)
+    assert config.batch_size > 1
+    with open(file, encoding="utf-8") as text:
+        assert f"kerafer train --config {name}" in text.read()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"warmup_epochs": 2}, "--schedule cosine"),
+        (
+            {"warmup_epochs": 3, "schedule": "cosine"},
+            "less than --epochs. Received: 3 of 3",
+        ),
+        ({"optimizer": "adamw"}, "Give --weight-decay"),
+        ({"weight_decay": 0.1}, "adamw or sgd"),
+        ({"freeze_until": "stem"}, "no --init-from"),
+        ({"label_smoothing": 1.0}, "less than 1. Received: 1.0"),
+        ({"ema": -0.1}, "--ema is 0 or more"),
+        ({"distill_alpha": 1.5}, "--distill-alpha is 0 to 1"),
+        ({"temperature": 0.0}, "--temperature is more than 0"),
+        ({"mix_alpha": float("nan")}, "--mix-alpha is more than 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(settings, message):
+    with pytest.raises(UserError, match=message):
+        configuration(**settings)
+
+
+# === By the command line ===
+
+TINY = [
+    *("train", "--arch", "mcnn", "--dataset", "synthetic", "--people", "6"),
+    *("--angles", "S", "--image-size", "48", "--channels", "1"),
+    *("--epochs", "1", "--augment", "none"),
+]
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """A run of one epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "earlier"
+    assert main([*TINY, "--out", str(folder)]) == 0
+    return folder
+
+
+def test_a_teacher_who_saw_the_test_pictures_is_refused(
+    earlier, tmp_path, capsys
+):
+    words = [*TINY, "--teacher", str(earlier), "--out", str(tmp_path / "new")]
+    assert main([*words, "--seed", "3"]) == 2
+    assert "--split" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert main([*words, "--epochs", "1"]) == 0
+    assert not (tmp_path / "new" / "taught.npy").exists()
+
+
+def test_a_run_starts_with_the_weights_of_another(earlier, tmp_path, capfd):
+    out = tmp_path / "new"
+    words = ["--init-from", str(earlier), "--freeze-until", "conv_5_norm"]
+    assert main([*TINY, *words, "--channels", "3", "--out", str(out)]) == 0
+    assert "fresh: none" in " ".join(capfd.readouterr().err.split())
+    before, after = (kerafer.load_model(run) for run in (earlier, out))
+    kernels = [model.get_layer("conv_3").kernel for model in (before, after)]
+    np.testing.assert_array_equal(*kernels)
+    dense = [model.get_layer("dense_1").kernel for model in (before, after)]
+    assert not np.array_equal(*dense)
+
+
+def test_folds_are_trained_once_and_told_together(tmp_path, capfd):
+    words = [*TINY, "--folds", "2", "--out", str(tmp_path / "folds")]
+    assert main(words) == 0
+    table = pd.read_csv(tmp_path / "folds" / "folds.csv")
+    assert list(table["fold"]) == [1, 2]
+    assert table["pictures"].sum() == 6 * 14
+    trained_at = (tmp_path / "folds" / "fold-1" / "best.keras").stat().st_mtime
+    capfd.readouterr()
+    assert main(words) == 0
+    told = " ".join(capfd.readouterr().err.split())
+    assert told.count("over already") == 2
+    best = tmp_path / "folds" / "fold-1" / "best.keras"
+    assert best.stat().st_mtime == trained_at
+    assert main([*words, "--epochs", "2"]) == 2
+    assert "the same settings" in capfd.readouterr().err
