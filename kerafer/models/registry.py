@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -16,23 +17,38 @@ from kerafer.errors import UserError
 Builder = Callable[..., keras.Model]
 
 _BUILDERS: dict[str, Builder] = {}
+_ALIASES: dict[str, str] = {}
 
 
-def register_model(builder: Builder) -> Builder:
+def register_model(
+    builder: Builder | None = None, alias: str | None = None
+) -> Builder | Callable[[Builder], Builder]:
     """Make a builder function known under its own name.
+
+    A decorator, with or without an alias:
+
+        @register_model
+        @register_model(alias="ddmafn")
 
     Args:
         builder: Called with `num_classes`, `input_shape` and its own options;
             returns a `keras.Model`. Options may be parameters of its own, or
             `**options: Unpack[...]` of a `TypedDict`.
+        alias: A second name that `create_model` takes and `list_models` does
+            not give. Defaults to none.
 
     Raises:
-        ValueError: Where the name is taken.
+        ValueError: Where a name is taken.
     """
+    if builder is None:
+        return functools.partial(register_model, alias=alias)
     name = builder.__name__
-    if name in _BUILDERS:
-        raise ValueError(f"A model's name is given once. Received: {name!r}")
+    for new in (name, alias):
+        if new in _BUILDERS or new in _ALIASES:
+            raise ValueError(f"A model's name is given once. Received: {new!r}")
     _BUILDERS[name] = builder
+    if alias is not None:
+        _ALIASES[alias] = name
     return builder
 
 
@@ -54,7 +70,7 @@ def create_model(
     `(batch, num_classes)`. Scaling is inside, augmentation is not.
 
     Args:
-        name: One of `list_models()`.
+        name: One of `list_models()`, or an alias.
         num_classes: Outputs, 2 or more. Defaults to 7.
         input_shape: `(height, width, channels)` with 1 or 3 channels. Defaults
             to `(224, 224, 3)`.
@@ -94,6 +110,7 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
     Raises:
         UserError: For an unknown name or option.
     """
+    name = _ALIASES.get(name, name)
     if name not in _BUILDERS:
         near = difflib.get_close_matches(name, _BUILDERS, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -1,0 +1,168 @@
+"""MLCL-Net's encoder with a classifier, a method of the article's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from kerafer.errors import UserError
+from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.registry import register_model
+
+# Halved twice it leaves 2 x 2 positions to the coarsest scale.
+_LEAST_SIZE = 5
+
+
+@register_model
+def mlcl_net(
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+) -> keras.Model:
+    """MLCL-Net's encoder and pyramid behind a classifier.
+
+    Residual stages of 16, 32 and 64 channels at the picture's own size, a half
+    and a quarter of it. A multiscale local contrast learning (MLCL) module on
+    each: three branches of kernels 1, 3 and 5, each followed by a 3x3 kernel
+    dilated by as much. Then a pyramid of 64 channels from the coarsest scale
+    up, global average pooling and a dense layer.
+
+    MLCL-Net segments small targets in infrared pictures; which classifier the
+    article (Liu et al., 2025) put on it is not known. Pooling and one dense
+    layer are the plainest and this project's choice: the article's scores of
+    this method can't be held against ours closely. With a 1x1 convolution to
+    one channel for the classifier it has the 657,249 parameters of the
+    published network; with 7 classes it has 657,639. Neither is a ReLU behind
+    the 1x1 convolutions of module and pyramid known; there is none here.
+
+    Args:
+        num_classes: Outputs.
+        input_shape: `(height, width, channels)`, at least 5 x 5. Odd sizes are
+            halved upwards, and what is too much is cut when doubled.
+
+    Raises:
+        UserError: Where the picture is too small.
+
+    Reference:
+        Yu et al., "Infrared small target detection based on multiscale local
+        contrast learning networks", Infrared Physics & Technology 123, 104107
+        (2022).
+    """
+    height, width, _ = input_shape
+    if min(height, width) < _LEAST_SIZE:
+        raise UserError(
+            f"mlcl_net needs pictures of at least {_LEAST_SIZE} x "
+            f"{_LEAST_SIZE} pixels for its three scales. "
+            f"Received: {height} x {width}."
+        )
+    # === Functional Model ===
+    inputs = keras.Input(input_shape, name="image")
+    x = apply_scaling(inputs)
+    for index in (1, 2):
+        x = _apply_normalised(x, 16, 1, f"stem_{index}")
+        x = layers.ReLU(name=f"stem_{index}_relu")(x)
+    scales = []
+    for stage, filters in enumerate((16, 32, 64), start=1):
+        for block in (1, 2, 3):
+            name = f"stage_{stage}_block_{block}"
+            if stage > 1 and block == 1:
+                x = _apply_down_block(x, filters, name)
+            else:
+                x = _apply_residual_block(x, filters, name)
+        scales.append(_apply_mlcl(x, f"mlcl_{stage}"))
+    fine, middle, coarse = (
+        layers.Conv2D(64, 1, name=f"pyramid_{stage}")(scale)
+        for stage, scale in enumerate(scales, start=1)
+    )
+    x = _apply_doubled_sum(coarse, middle, "pyramid_2")
+    x = _apply_doubled_sum(x, fine, "pyramid_1")
+    x = layers.Conv2D(64, 1, name="pyramid")(x)
+    x = layers.GlobalAveragePooling2D(name="average_pool")(x)
+    return keras.Model(
+        inputs, apply_classifier(x, num_classes), name="mlcl_net"
+    )
+
+
+def _apply_mlcl(x: Any, name: str) -> Any:
+    """Differences between a place and what is 1, 3 and 5 pixels around it."""
+    channels = x.shape[-1]
+    branches = []
+    for size in (1, 3, 5):
+        branch = f"{name}_branch_{size}"
+        y = _apply_rectified(x, channels, size, 1, f"{branch}_local")
+        branches.append(
+            _apply_rectified(y, channels, 3, size, f"{branch}_dilated")
+        )
+    x = layers.Concatenate(name=f"{name}_concatenate")(branches)
+    return layers.Conv2D(channels, 1, name=f"{name}_merge")(x)
+
+
+def _apply_residual_block(x: Any, filters: int, name: str) -> Any:
+    shortcut = x
+    x = _apply_normalised(x, filters, 1, f"{name}_conv_1")
+    x = layers.ReLU(name=f"{name}_relu_1")(x)
+    x = _apply_normalised(x, filters, 1, f"{name}_conv_2")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_relu_2")(x)
+
+
+def _apply_down_block(x: Any, filters: int, name: str) -> Any:
+    """Half the size, rounded up, by pooling and by a step of 2."""
+    side = _apply_normalised(x, filters, 2, f"{name}_side")
+    side = layers.ReLU(name=f"{name}_side_relu")(side)
+    x = _apply_normalised(x, filters, 1, f"{name}_conv_1")
+    x = layers.ReLU(name=f"{name}_relu_1")(x)
+    odd = tuple((0, size % 2) for size in x.shape[1:3])
+    if odd != ((0, 0), (0, 0)):
+        # Behind ReLU a border of zeros is as good as one of minus infinity.
+        x = layers.ZeroPadding2D(odd, name=f"{name}_pool_padding")(x)
+    x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+    x = _apply_normalised(x, filters, 1, f"{name}_conv_2")
+    x = layers.Add(name=f"{name}_add")([x, side])
+    return layers.ReLU(name=f"{name}_relu_2")(x)
+
+
+def _apply_doubled_sum(coarse: Any, fine: Any, name: str) -> Any:
+    """The coarse scale, doubled and cut to the fine one, and the fine one."""
+    x = layers.UpSampling2D(
+        2, interpolation="bilinear", name=f"{name}_doubling"
+    )(coarse)
+    excess = tuple(
+        (0, given - wanted)
+        for given, wanted in zip(x.shape[1:3], fine.shape[1:3], strict=True)
+    )
+    if excess != ((0, 0), (0, 0)):
+        x = layers.Cropping2D(excess, name=f"{name}_cropping")(x)
+    return layers.Add(name=f"{name}_add")([x, fine])
+
+
+def _apply_normalised(x: Any, filters: int, strides: int, name: str) -> Any:
+    """3x3 convolution, padded by 1 on each side, and BatchNorm."""
+    if strides > 1:
+        x = layers.ZeroPadding2D(1, name=f"{name}_padding")(x)
+    x = layers.Conv2D(
+        filters,
+        3,
+        strides=strides,
+        padding="same" if strides == 1 else "valid",
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    return layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
+    )(x)
+
+
+def _apply_rectified(
+    x: Any, filters: int, size: int, dilation_rate: int, name: str
+) -> Any:
+    x = layers.Conv2D(
+        filters,
+        size,
+        dilation_rate=dilation_rate,
+        padding="same",
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
