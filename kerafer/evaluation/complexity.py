@@ -11,8 +11,10 @@ from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import (
+    ChannelSlice,
     ConvolutionalBlockAttention,
     CoordinateAttention,
+    DualDirectionHead,
     EfficientChannelAttention,
     MultiScaleConv2D,
 )
@@ -59,7 +61,8 @@ def complexity(model: keras.Model, convention: str = "paper") -> Complexity:
             multiply-adds of convolutions and dense layers without bias, 4 for
             each output of a BatchNorm with scale and shift, and
             `height * width + 1` for each channel of a global average pooling
-            (one along a row or a column alike: its numbers and 1);
+            (one along a row or a column alike: its numbers and 1; other
+            average poolings add nothing, as maximum poolings do not);
             `"macs"` the multiply-adds of convolutions and dense layers alone;
             `"flops"` all floating-point operations: a multiply-add counts
             two, additions, comparisons and transcendental functions one.
@@ -119,6 +122,11 @@ def _convolution(layer: layers.Conv2D) -> _Cost:
     return _Cost(macs, 0, _outputs(layer) if layer.use_bias else 0)
 
 
+def _depthwise(layer: layers.DepthwiseConv2D) -> _Cost:
+    macs = _outputs(layer) * math.prod(layer.kernel.shape[:2])
+    return _Cost(macs, 0, _outputs(layer) if layer.use_bias else 0)
+
+
 def _multi_scale(layer: MultiScaleConv2D) -> _Cost:
     each = _outputs(layer) // len(layer.kernels)
     taps = sum(math.prod(kernel.shape[:-1]) for kernel in layer.kernels)
@@ -141,8 +149,36 @@ def _average_pool(layer: layers.Layer) -> _Cost:
     return _Cost(0, pixels * channels, pixels * channels)
 
 
-def _max_pool(layer: layers.MaxPooling2D) -> _Cost:
-    return _Cost(others=(math.prod(layer.pool_size) - 1) * _outputs(layer))
+def _pool(layer: layers.MaxPooling2D | layers.AveragePooling2D) -> _Cost:
+    # The comparisons of a maximum; the sums and the division of an average.
+    average = isinstance(layer, layers.AveragePooling2D)
+    numbers = math.prod(layer.pool_size) - (not average)
+    return _Cost(others=numbers * _outputs(layer))
+
+
+def _global_max_pool(layer: layers.GlobalMaxPooling2D) -> _Cost:
+    _, height, width, channels = layer.input.shape
+    return _Cost(others=(height * width - 1) * channels)
+
+
+def _of_several(layer: layers.Layer) -> _Cost:
+    """Sum, product or maximum of several tensors."""
+    return _Cost(others=(len(layer.input) - 1) * _outputs(layer))
+
+
+def _average(layer: layers.Average) -> _Cost:
+    return _Cost(others=len(layer.input) * _outputs(layer))
+
+
+# A number between two others: two products and a sum.
+_BETWEEN = 3
+
+
+def _up_sampling(layer: layers.UpSampling2D) -> _Cost:
+    if layer.interpolation == "nearest":
+        return _Cost()
+    # Bilinear: along one axis, and then along the other.
+    return _Cost(others=2 * _BETWEEN * _outputs(layer))
 
 
 _PSI = 8  # subtract, divide, times, cosine, square, times, exponential, times
@@ -181,7 +217,16 @@ def _bottleneck_cost(
     )
     if layer.use_bias:
         others += branches * (reduced + channels)
-    return _Cost(2 * branches * channels * reduced, average, others)
+    macs = 2 * branches * channels * reduced
+    if layer.fusion == "gated":
+        # One share of two vectors, and their weighted sum.
+        macs += branches * channels
+        others += _SIGMOID + 2 + 2 * channels
+    elif layer.fusion == "concat":
+        # One hidden vector, and one sum over it.
+        macs -= (branches - 1) * channels * reduced
+        others -= (branches - 1) * (reduced * hidden + channels)
+    return _Cost(macs, average, others)
 
 
 def _efficient(layer: EfficientChannelAttention) -> _Cost:
@@ -221,6 +266,22 @@ def _coordinate(layer: CoordinateAttention) -> _Cost:
     return _Cost(2 * hidden * channels, averages + 4 * hidden, others)
 
 
+def _direction_head(layer: DualDirectionHead) -> _Cost:
+    height, width, channels = _sizes(layer)
+    lines, pixels = height + width, height * width
+    reduced = layer.reduce_kernel.shape[-1]
+    hidden = lines * reduced
+    # BatchNorm, biases, hard-swish, sigmoids, product of row and column.
+    others = (
+        2 * lines * channels
+        + hidden * (1 + 2 + _HARD_SWISH)
+        + lines * channels * (1 + _SIGMOID)
+        + pixels * channels
+    )
+    macs = 2 * pixels * channels + 2 * hidden * channels
+    return _Cost(macs, 4 * (lines * channels + hidden), others)
+
+
 def _each_output(operations: int) -> Callable[[layers.Layer], _Cost]:
     return lambda layer: _Cost(others=operations * _outputs(layer))
 
@@ -231,18 +292,32 @@ _RULES: dict[type, Callable[[layers.Layer], _Cost]] = {
     EfficientChannelAttention: _efficient,
     ConvolutionalBlockAttention: _convolutional,
     CoordinateAttention: _coordinate,
+    DualDirectionHead: _direction_head,
+    ChannelSlice: _each_output(0),
     Morlet: _each_output(_PSI),
+    # A DepthwiseConv2D is no Conv2D to Keras.
+    layers.DepthwiseConv2D: _depthwise,
     layers.Conv2D: _convolution,
     layers.Dense: _dense,
     layers.BatchNormalization: _norm,
     layers.GlobalAveragePooling2D: _average_pool,
-    layers.MaxPooling2D: _max_pool,
+    layers.GlobalMaxPooling2D: _global_max_pool,
+    layers.MaxPooling2D: _pool,
+    layers.AveragePooling2D: _pool,
+    layers.UpSampling2D: _up_sampling,
     layers.ReLU: _each_output(1),
-    layers.Add: _each_output(1),
+    layers.PReLU: _each_output(2),
+    layers.Add: _of_several,
+    layers.Multiply: _of_several,
+    layers.Maximum: _of_several,
+    layers.Average: _average,
     layers.Rescaling: _each_output(2),
     layers.Softmax: _each_output(3),
     layers.InputLayer: _each_output(0),
     layers.Flatten: _each_output(0),
     layers.Dropout: _each_output(0),
     layers.ZeroPadding2D: _each_output(0),
+    layers.Cropping2D: _each_output(0),
+    layers.Concatenate: _each_output(0),
+    layers.Reshape: _each_output(0),
 }

@@ -1,0 +1,256 @@
+"""The small model: its limits, and its ghost modules against SciPy."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from harness import check_gradients, pictures
+from scipy.signal import correlate
+
+import kerafer
+from kerafer.evaluation import complexity
+from kerafer.export.graph import Graph
+from kerafer.export.tflite import tflite
+from kerafer.models.ghost_module import apply_ghost_module
+from kerafer.models.save import save_model
+
+
+def counted_macs(model):
+    """Multiply-adds of the operations that TensorFlow would run."""
+    # As one convolution the branches would count the zeros around them.
+    model.get_layer("stem").fused = False
+    function = tf.function(lambda image: model(image, training=False))
+    graph = function.get_concrete_function(
+        tf.TensorSpec((1, *model.input_shape[1:]))
+    ).graph
+    macs = 0
+    for operation in graph.get_operations():
+        if operation.type not in ("Conv2D", "DepthwiseConv2dNative", "MatMul"):
+            continue
+        outputs = math.prod(operation.outputs[0].shape)
+        kernel = operation.inputs[1].shape
+        if operation.type == "Conv2D":
+            macs += outputs * math.prod(kernel[:3])
+        elif operation.type == "MatMul":
+            assert not operation.get_attr("transpose_b")
+            macs += outputs * kernel[0]
+        else:
+            macs += outputs * math.prod(kernel[:2])
+    return macs
+
+
+@pytest.fixture(scope="module")
+def colour():
+    keras.utils.set_random_seed(1)
+    return kerafer.create_model("kerafer_edge", 7, (64, 64, 3))
+
+
+def test_it_is_as_small_as_a_phone_asks_for(colour):
+    parameters = sum(math.prod(v.shape) for v in colour.trainable_variables)
+    assert parameters == 569_103 < 1_000_000
+    macs = counted_macs(colour)
+    assert macs == 79_364_448 < 120_000_000
+
+
+def test_its_cost_is_that_of_tensorflows_operations(colour):
+    assert complexity(colour, "macs").macs == counted_macs(colour)
+
+
+@pytest.mark.parametrize(
+    ("width", "largest"), [(1.0, 1_200_000), (0.375, 150_000)]
+)
+def test_the_int8_file_is_as_small_as_a_phone_asks_for(width, largest):
+    model = kerafer.create_model("kerafer_edge", 7, (64, 64, 3), width=width)
+    images = pictures((4, 64, 64, 3)).astype(np.uint8)
+    content = tflite(Graph(model), "int8", "fused", images).content()
+    # A byte for each weight and more.
+    weights = sum(math.prod(v.shape) for v in model.trainable_variables)
+    assert weights < len(content) < largest
+
+
+@pytest.mark.parametrize("size", [24, 48, 49, 64, 97, 112])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_48_to_112_pixels_and_odd_ones_fit(size, channels):
+    shape = (size, size, channels)
+    model = kerafer.create_model("kerafer_edge", 3, shape, width=0.25)
+    outputs = model(pictures((2, *shape)))
+    np.testing.assert_allclose(np.sum(outputs, axis=1), 1, atol=1e-6)
+    # Each of three steps by 2 rounds up.
+    last = math.ceil(size / 8)
+    assert model.get_layer("head_attention").output.shape[1:3] == (last, last)
+
+
+def test_rectangles_fit():
+    model = kerafer.create_model("kerafer_edge", 3, (48, 65, 1), width=0.25)
+    assert model.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("shape", [(23, 23, 1), (23, 64, 3), (64, 23, 3)])
+def test_smaller_pictures_are_refused(shape):
+    size = f"{shape[0]} x {shape[1]}"
+    with pytest.raises(
+        kerafer.UserError, match=f"at least 24 x 24 .* Received: {size}"
+    ):
+        kerafer.create_model("kerafer_edge", input_shape=shape)
+
+
+@pytest.mark.parametrize("width", [0.2, 0, -1, 2.5, math.nan])
+def test_other_widths_are_refused(width):
+    with pytest.raises(kerafer.UserError, match=f"0.25 to 2.*width={width}"):
+        kerafer.create_model("kerafer_edge", 7, (48, 48, 1), width=width)
+
+
+def test_the_width_multiplies_the_channels_of_all_blocks():
+    for width, expected in (
+        (0.25, [12, 8, 16, 16, 40, 40]),
+        (0.5, [24, 16, 32, 32, 80, 80]),
+        (1.0, [48, 24, 64, 64, 160, 160]),
+    ):
+        model = kerafer.create_model(
+            "kerafer_edge", 7, (48, 48, 1), width=width
+        )
+        names = ["stem", *(f"block_{index}_add" for index in range(1, 6))]
+        channels = [model.get_layer(n).output.shape[-1] for n in names]
+        assert channels == expected
+
+
+def test_every_parameter_gets_a_gradient():
+    keras.utils.set_random_seed(1)
+    model = kerafer.create_model("kerafer_edge", 7, (48, 48, 3))
+    check_gradients(model, pictures((8, 48, 48, 3)))
+
+
+def test_a_saved_model_answers_the_same(tmp_path):
+    images = pictures((2, 48, 48, 1))
+    model = kerafer.create_model("kerafer_edge", 5, (48, 48, 1), width=0.25)
+    save_model(model, tmp_path / "model.keras")
+    loaded = kerafer.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+    np.testing.assert_array_equal(loaded(images), model(images))
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "facts"),
+    [
+        ({}, "WaveletChannelAttention", {"ratio": 4, "shared": True}),
+        ({"ratio": 8}, "WaveletChannelAttention", {"ratio": 8}),
+        (
+            {"wavelet": "mexh", "trainable_wavelet": False},
+            "WaveletChannelAttention",
+            {"wavelet": "mexh", "trainable_wavelet": False},
+        ),
+        ({"attention": "eca"}, "EfficientChannelAttention", {}),
+        (
+            {"attention": "channel", "shared": False},
+            "ChannelAttention",
+            {"shared": False},
+        ),
+    ],
+)
+def test_both_attentions_are_the_chosen_one(options, kind, facts):
+    model = kerafer.create_model(
+        "kerafer_edge", 3, (48, 48, 1), width=0.5, **options
+    )
+    names = [layer.name for layer in model.layers]
+    for name, before in (
+        ("attention", "stem_relu"),
+        ("head_attention", "block_5_relu_2"),
+    ):
+        assert names[names.index(name) - 1] == before
+        layer = model.get_layer(name)
+        assert type(layer).__name__ == kind
+        config = layer.get_config()
+        assert {fact: config[fact] for fact in facts} == facts
+
+
+def test_an_option_that_the_attention_does_not_have_is_refused():
+    with pytest.raises(kerafer.UserError, match="attention=eca are none"):
+        kerafer.create_model(
+            "kerafer_edge", 3, (48, 48, 1), attention="eca", ratio=8
+        )
+
+
+# === Ghost modules ===
+
+
+def convolved(images, kernel, strides):
+    """Correlation with a border of zeros, `(height, width, in, out)`."""
+    margin = kernel.shape[0] // 2
+    padded = np.pad(images, ((0, 0), (margin,) * 2, (margin,) * 2, (0, 0)))
+    outputs = [
+        [
+            correlate(image, kernel[..., index], mode="valid")[..., 0]
+            for index in range(kernel.shape[-1])
+        ]
+        for image in padded
+    ]
+    return np.moveaxis(np.array(outputs), 1, -1)[:, ::strides, ::strides]
+
+
+def normalised(values, weights):
+    gamma, beta, mean, variance = weights
+    return (values - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"filters": 6},
+        {"filters": 6, "ratio": 3, "size": 3, "strides": 2},
+        {"filters": 4, "size": 3, "cheap_size": 5, "activated": False},
+    ],
+    ids=str,
+)
+def test_a_ghost_module_is_what_the_article_says(facts):
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(2, 7, 6, 3)).astype("float32")
+    inputs = keras.Input((7, 6, 3))
+    model = keras.Model(inputs, apply_ghost_module(inputs, **facts))
+    drawn = [
+        generator.uniform(0.5, 1.5, weight.shape)
+        * (generator.choice([-1, 1], weight.shape) if weight.trainable else 1)
+        for weight in model.weights
+    ]
+    model.set_weights(drawn)
+    # In the order of the layers: kernel, BatchNorm's four, and again.
+    kernel, primary_norm, cheap_kernel, cheap_norm = (
+        drawn[0],
+        drawn[1:5],
+        drawn[5],
+        drawn[6:10],
+    )
+    last = (
+        (lambda v: np.maximum(v, 0))
+        if facts.get("activated", True)
+        else (lambda v: v)
+    )
+    primary = last(
+        normalised(
+            convolved(images, kernel, facts.get("strides", 1)), primary_norm
+        )
+    )
+    # Every primary channel alone, with each of its own kernels.
+    cheap = np.concatenate(
+        [
+            convolved(primary[..., [c]], cheap_kernel[:, :, [c]], 1)
+            for c in range(primary.shape[-1])
+        ],
+        axis=-1,
+    )
+    cheap = last(normalised(cheap, cheap_norm))
+    ratio = facts.get("ratio", 2)
+    assert primary.shape[-1] * ratio == facts["filters"]
+    expected = np.concatenate([primary, cheap], axis=-1)
+    np.testing.assert_allclose(model(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("filters", "ratio"), [(8, 1), (8, 0), (7, 2), (8, 3)])
+def test_a_ghost_module_needs_a_ratio_that_divides(filters, ratio):
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(
+        kerafer.UserError, match=f"ratio={ratio}, filters={filters}"
+    ):
+        apply_ghost_module(inputs, filters, ratio=ratio)
