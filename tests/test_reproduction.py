@@ -143,7 +143,8 @@ def test_tables_are_the_articles():
     with pytest.raises(UserError, match=r"2 to 8\. Received: 9"):
         group_of_table(9, "kdef")
     assert open_questions() == [
-        *("ratio", "branches", "wavelet", "gate", "scales", "split")
+        *("ratio", "branches", "wavelet", "gate", "scales", "stem"),
+        *("fusion", "split", "resolution"),
     ]
 
 

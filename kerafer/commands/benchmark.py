@@ -19,6 +19,7 @@ KINDS = {
     "training": "training steps, float32 and what --precision auto chooses",
     "pipeline": "input batches alone, for each augmentation",
     "stem": "the multi-scale layer as one convolution and as branches",
+    "stems": "mcnn and msc_resnet18 with every form of their stem",
     "latency": "every file of an export, one picture at a time",
 }
 
@@ -66,9 +67,12 @@ def run(parsed: argparse.Namespace) -> int:
             f"Received: {parsed.kind}."
         )
     load_tensorflow()
-    rows = {"training": _training, "pipeline": _pipeline, "stem": _stem}[
-        parsed.kind
-    ](config)
+    rows = {
+        "training": _training,
+        "pipeline": _pipeline,
+        "stem": _stem,
+        "stems": _stems,
+    }[parsed.kind](config)
     _show(parsed.kind, config, rows)
     if parsed.out:
         _write(parsed.out, config, rows)
@@ -135,6 +139,12 @@ def _stem(config: BenchmarkConfig) -> list[dict[str, object]]:
     return rows
 
 
+def _stems(config: BenchmarkConfig) -> list[dict[str, object]]:
+    from kerafer.evaluation.stem_costs import stem_costs
+
+    return stem_costs(config.image_size, config.batch_size, config.repeats)
+
+
 def _row(name: str, seconds: float, pictures: int) -> dict[str, object]:
     return {
         "what": name,
@@ -150,12 +160,34 @@ def _show(
         title=f"{kind}, {config.image_size} x {config.image_size}, batch "
         f"{config.batch_size}, median of {config.repeats}"
     )
-    table.add_column("what")
-    table.add_column("images/s", justify="right")
-    table.add_column("ms an image", justify="right")
+    shown = [name for name in rows[0] if name != "threads"]
+    for name in shown:
+        side = "left" if isinstance(rows[0][name], str) else "right"
+        table.add_column(_HEADINGS.get(name, name), justify=side)
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(_cell(name, row[name]) for name in shown))
     console.print(table)
+
+
+_HEADINGS = {
+    "images_per_second": "images/s",
+    "milliseconds_per_image": "ms an image",
+    "arch": "model",
+    "stem_macs": "MACs of stem",
+    "macs": "MACs",
+    "inference_ms": "ms a picture",
+    "training_ms": "ms a step",
+}
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name == "parameters":
+        return f"{value / 1e6:.2f} M"
+    if name in ("stem_macs", "macs"):
+        return f"{value / 1e9:.3f} G"
+    return str(value)
 
 
 def _write(
@@ -167,5 +199,6 @@ def _write(
 
     constant = dataclasses.asdict(config) | versions()
     constant["backend"] = keras.backend.backend()
-    table = pd.DataFrame([row | constant for row in rows])
+    # What a row says of itself, such as its model, is not overwritten.
+    table = pd.DataFrame([row | constant | row for row in rows])
     write_text(file, table.to_csv(index=False, lineterminator="\n"))

@@ -1,10 +1,12 @@
 """The article's layers and the attentions beside them, for anyone's model."""
 
 from kerafer.layers.channel_attention import ChannelAttention
+from kerafer.layers.channel_slice import ChannelSlice
 from kerafer.layers.convolutional_block_attention import (
     ConvolutionalBlockAttention,
 )
 from kerafer.layers.coordinate_attention import CoordinateAttention
+from kerafer.layers.dual_direction_head import DualDirectionHead
 from kerafer.layers.efficient_channel_attention import (
     EfficientChannelAttention,
 )
@@ -16,8 +18,10 @@ from kerafer.layers.wavelet_squeeze_excitation import WaveletSqueezeExcitation
 
 __all__ = [
     "ChannelAttention",
+    "ChannelSlice",
     "ConvolutionalBlockAttention",
     "CoordinateAttention",
+    "DualDirectionHead",
     "EfficientChannelAttention",
     "Morlet",
     "MultiScaleConv2D",

@@ -34,6 +34,16 @@ def boolean(name: str, value: bool) -> bool:
     return value
 
 
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return `value`, or refuse what is not among the choices."""
+    if value not in choices:
+        known = ", ".join(f'"{choice}"' for choice in choices)
+        raise ValueError(
+            f"`{name}` must be one of {known}. Received: {name}={value!r}"
+        )
+    return value
+
+
 def image_data_format(value: str | None) -> str:
     """Return `value`, Keras' setting for `None`, or refuse it."""
     value = value or keras.config.image_data_format()

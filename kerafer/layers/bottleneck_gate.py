@@ -28,7 +28,13 @@ class BottleneckGate(Gate):
         activation: f; a subclass may have a `hidden` of its own instead.
         use_bias: Whether biases are added behind W1 and W2.
         **kwargs: Those of `Gate`.
+
+    Attributes:
+        fusion: How the pools come together, as in `WaveletChannelAttention`,
+            which alone has others than `"sum"`.
     """
+
+    fusion = "sum"
 
     def __init__(
         self,
@@ -54,12 +60,13 @@ class BottleneckGate(Gate):
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         reduced = reduced_channels(channels, self.ratio)
+        values = channels * (len(self.pools) if self.fusion == "concat" else 1)
         self.reduce_kernels, self.expand_kernels = [], []
         self.reduce_biases, self.expand_biases = [], []
         for names in self._branches:
             suffix = "_".join(names)
             self.reduce_kernels.append(
-                self._kernel(f"reduce_{suffix}", (channels, reduced))
+                self._kernel(f"reduce_{suffix}", (values, reduced))
             )
             self.expand_kernels.append(
                 self._kernel(f"expand_{suffix}", (reduced, channels))
@@ -77,19 +84,30 @@ class BottleneckGate(Gate):
         return self.activation(values)
 
     def gate(self, inputs: Any) -> Any:
-        logits = 0.0
-        for index, names in enumerate(self._branches):
-            for name in names:
-                values = self._pooled(inputs, _POOLS[name])
-                values = ops.matmul(values, self.reduce_kernels[index])
-                if self.use_bias:
-                    values = values + self.reduce_biases[index]
-                values = self.hidden(values, index)
-                values = ops.matmul(values, self.expand_kernels[index])
-                if self.use_bias:
-                    values = values + self.expand_biases[index]
-                logits = logits + values
-        return ops.sigmoid(logits)
+        pools = [self._pooled(inputs, _POOLS[name]) for name in self.pools]
+        return ops.sigmoid(self._fused(pools))
+
+    def _fused(self, pools: list[Any]) -> Any:
+        """What the sigmoid takes: shape `(batch, channels)`."""
+        return sum(self._of_each(pools))
+
+    def _of_each(self, pools: list[Any]) -> list[Any]:
+        # One set of weights serves all pools, or each pool has its own.
+        return [
+            self._bottleneck(pool, 0 if self.shared else index)
+            for index, pool in enumerate(pools)
+        ]
+
+    def _bottleneck(self, values: Any, branch: int) -> Any:
+        """W2 . f(W1 . values)."""
+        values = ops.matmul(values, self.reduce_kernels[branch])
+        if self.use_bias:
+            values = values + self.reduce_biases[branch]
+        values = self.hidden(values, branch)
+        values = ops.matmul(values, self.expand_kernels[branch])
+        if self.use_bias:
+            values = values + self.expand_biases[branch]
+        return values
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "ratio": self.ratio}

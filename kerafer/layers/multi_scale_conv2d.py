@@ -54,6 +54,10 @@ class MultiScaleConv2D(keras.layers.Layer):
             branches, or each alone. The numbers are the same, the weights
             too. Defaults to what was measured to be faster; see
             `docs/results/stem.csv`.
+        groups: Every branch's convolution is cut into as many, each of its
+            own part of the input channels and for its own part of the
+            filters; the number of input channels makes it depthwise. Defaults
+            to 1.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -64,7 +68,8 @@ class MultiScaleConv2D(keras.layers.Layer):
 
     Raises:
         ValueError: For an even kernel size, a size, stride or number below 1,
-            lists of different length, or an undefined number of channels.
+            lists of different length, an undefined number of channels, or
+            groups that divide the filters or the channels not.
 
     Example:
         >>> layer = MultiScaleConv2D(64, strides=4, activation="relu")
@@ -94,6 +99,7 @@ class MultiScaleConv2D(keras.layers.Layer):
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         fused: bool | None = None,
+        groups: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -128,6 +134,12 @@ class MultiScaleConv2D(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.fused = fused
+        self.groups = positive_int("groups", groups)
+        if self.filters % self.groups:
+            raise ValueError(
+                "`groups` must divide `filters`. "
+                f"Received: groups={groups}, filters={filters}"
+            )
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     @property
@@ -151,10 +163,15 @@ class MultiScaleConv2D(keras.layers.Layer):
                 "The number of channels must be defined. "
                 f"Received: input_shape={input_shape}"
             )
+        if channels % self.groups:
+            raise ValueError(
+                "`groups` must divide the number of channels. "
+                f"Received: groups={self.groups}, channels={channels}"
+            )
         self.kernels = [
             self.add_weight(
                 name=f"kernel_{index}_{size}x{size}",
-                shape=(size, size, channels, self.filters),
+                shape=(size, size, channels // self.groups, self.filters),
                 initializer=self._fresh(self.kernel_initializer),
                 regularizer=self.kernel_regularizer,
                 constraint=self.kernel_constraint,
@@ -217,14 +234,30 @@ class MultiScaleConv2D(keras.layers.Layer):
             if max(self.strides) > 1:
                 # No backend convolves with a stride and a dilation at once.
                 kernel, rate = _spread(ops.convert_to_tensor(kernel), rate), 1
-            outputs.append(self._convolve(aligned, kernel, rate))
+            outputs += self._convolve(aligned, kernel, rate)
         return ops.concatenate(outputs, axis=-1)
 
     def _one(self, inputs: Any) -> Any:
         """All branches in one convolution."""
         if self.padding == "same":
             inputs = _pad(inputs, max(self._extents) // 2)
-        return self._convolve(inputs, self.fused_kernel(), 1)
+        kernels = self._aligned_kernels()
+        if self.groups == 1:
+            return self._convolve(inputs, ops.concatenate(kernels, axis=-1))[0]
+        parts = [ops.split(kernel, self.groups, axis=-1) for kernel in kernels]
+        # A group's part of every branch, one group behind the other.
+        kernel = ops.concatenate(
+            [part for group in zip(*parts, strict=True) for part in group],
+            axis=-1,
+        )
+        outputs = [
+            ops.split(output, len(kernels), axis=-1)
+            for output in self._convolve(inputs, kernel)
+        ]
+        return ops.concatenate(
+            [part for branch in zip(*outputs, strict=True) for part in branch],
+            axis=-1,
+        )
 
     def fused_kernel(self) -> Any:
         """The one kernel that computes all branches.
@@ -232,8 +265,19 @@ class MultiScaleConv2D(keras.layers.Layer):
         Returns:
             Tensor of shape `(extent, extent, channels, branches * filters)`:
             `extent` is that of the widest branch; the others are padded with
-            zeros around their centre.
+            zeros around their centre. With groups, it has zeros for the
+            channels that a filter does not see.
         """
+        return ops.concatenate(
+            [
+                _ungrouped(kernel, self.groups)
+                for kernel in self._aligned_kernels()
+            ],
+            axis=-1,
+        )
+
+    def _aligned_kernels(self) -> list[Any]:
+        """The branches' kernels with zeros around, all of one extent."""
         widest = max(self._extents)
         kernels = []
         for kernel, extent, rate in zip(
@@ -244,17 +288,33 @@ class MultiScaleConv2D(keras.layers.Layer):
             kernels.append(
                 ops.pad(kernel, ((margin, margin),) * 2 + ((0, 0), (0, 0)))
             )
-        return ops.concatenate(kernels, axis=-1)
+        return kernels
 
-    def _convolve(self, inputs: Any, kernel: Any, dilation_rate: int) -> Any:
-        return ops.conv(
-            inputs,
-            kernel,
-            strides=self.strides,
-            padding="valid",
-            data_format="channels_last",
-            dilation_rate=dilation_rate,
-        )
+    def _convolve(
+        self, inputs: Any, kernel: Any, dilation_rate: int = 1
+    ) -> list[Any]:
+        """The outputs of every group."""
+        if self.groups == 1:
+            pairs = [(inputs, kernel)]
+        else:
+            # A grouped convolution of TensorFlow's own has no gradient on a
+            # processor, and Keras' way around that takes twenty times as long.
+            pairs = zip(
+                ops.split(inputs, self.groups, axis=-1),
+                ops.split(kernel, self.groups, axis=-1),
+                strict=True,
+            )
+        return [
+            ops.conv(
+                part,
+                weights,
+                strides=self.strides,
+                padding="valid",
+                data_format="channels_last",
+                dilation_rate=dilation_rate,
+            )
+            for part, weights in pairs
+        ]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         widest = max(self._extents)
@@ -306,6 +366,7 @@ class MultiScaleConv2D(keras.layers.Layer):
                 self.bias_constraint
             ),
             "fused": self.fused,
+            "groups": self.groups,
         }
 
 
@@ -333,3 +394,16 @@ def _spread(kernel: Any, rate: int) -> Any:
         kernel, (height * rate, width * rate, channels, filters)
     )
     return kernel[: rate * (height - 1) + 1, : rate * (width - 1) + 1]
+
+
+def _ungrouped(kernel: Any, groups: int) -> Any:
+    """A grouped kernel with zeros for the channels of the other groups."""
+    if groups == 1:
+        return kernel
+    channels = kernel.shape[-2]
+    parts = ops.split(kernel, groups, axis=-1)
+    whole = []
+    for group, part in enumerate(parts):
+        around = (group * channels, (groups - 1 - group) * channels)
+        whole.append(ops.pad(part, ((0, 0), (0, 0), around, (0, 0))))
+    return ops.concatenate(whole, axis=-1)

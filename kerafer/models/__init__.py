@@ -1,11 +1,18 @@
 """All models, by name."""
 
+from kerafer.models.cder_net import cder_net
 from kerafer.models.cnn import cnn
+from kerafer.models.ddamfn import ddamfn
+from kerafer.models.fold import fold
+from kerafer.models.kerafer_edge import kerafer_edge
 from kerafer.models.load import load_model
+from kerafer.models.ma_net import ma_net
 from kerafer.models.mcnn import mcnn
+from kerafer.models.mlcl_net import mlcl_net
 from kerafer.models.msc_resnet18 import msc_resnet18
 from kerafer.models.msc_wca_resnet18 import msc_wca_resnet18
 from kerafer.models.registry import create_model, list_models, register_model
+from kerafer.models.res_emote_net import res_emote_net
 from kerafer.models.resnet18 import resnet18
 from kerafer.models.wca_cnn import wca_cnn
 from kerafer.models.wca_mcnn import wca_mcnn
@@ -13,14 +20,21 @@ from kerafer.models.wca_resnet18 import wca_resnet18
 from kerafer.models.wse_mcnn import wse_mcnn
 
 __all__ = [
+    "cder_net",
     "cnn",
     "create_model",
+    "ddamfn",
+    "fold",
+    "kerafer_edge",
     "list_models",
     "load_model",
+    "ma_net",
     "mcnn",
+    "mlcl_net",
     "msc_resnet18",
     "msc_wca_resnet18",
     "register_model",
+    "res_emote_net",
     "resnet18",
     "wca_cnn",
     "wca_mcnn",

@@ -52,11 +52,13 @@ class AttentionOptions(WaveletOptions, total=False):
             (CBAM's channel part: wCA with ReLU for the wavelet) or
             `"coordinate"`. Defaults to `"wca"`.
         ratio, shared, wavelet, center_frequency, per_channel,
-        trainable_wavelet: As in the layer of that name, with its defaults.
+        trainable_wavelet, fusion: As in the layer of that name, with its
+            defaults.
     """
 
     attention: str
     shared: bool
+    fusion: str
 
 
 def make_attention(**options: Unpack[AttentionOptions]) -> keras.layers.Layer:

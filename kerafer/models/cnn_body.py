@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import layers
 
 from kerafer.errors import UserError
-from kerafer.layers import MultiScaleConv2D
 from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.multi_scale_stem import MultiScaleStem
 
 Step = Callable[[Any], Any]
 
@@ -22,6 +22,8 @@ def build_cnn(
     kernel_sizes: tuple[int, ...] | None,
     attention: Step | None,
     stem_strides: int | None,
+    dilation_rates: int | Sequence[int] | None = None,
+    groups: int = 1,
 ) -> keras.Model:
     """AlexNet's body behind one of two stems, with a place for attention.
 
@@ -34,15 +36,14 @@ def build_cnn(
         attention: Applied behind the first pooling.
         stem_strides: Step of the stem. `None` takes the article's 4, and 2
             where the picture is too small for three poolings behind 4.
+        dilation_rates, groups: Of the multi-scale stem, as in
+            `kerafer.models.multi_scale_stem.MultiScaleStem`.
 
     Raises:
         UserError: Where the picture is too small; names the least size.
     """
-    if kernel_sizes is None:
-        kernel_size, padding = 11, 2
-    else:
-        kernel_size = max(kernel_sizes)
-        padding = kernel_size // 2
+    # The multi-scale stem is padded as if its kernels were single pixels.
+    kernel_size, padding = (11, 2) if kernel_sizes is None else (1, 0)
     stem_strides = _fitting_strides(
         name, input_shape[:2], kernel_size, padding, stem_strides
     )
@@ -58,12 +59,8 @@ def build_cnn(
             name="stem",
         )(x)
     else:
-        x = MultiScaleConv2D(
-            64,
-            kernel_sizes=kernel_sizes,
-            strides=stem_strides,
-            name="stem",
-        )(x)
+        stem = MultiScaleStem(kernel_sizes, dilation_rates, groups)
+        x = stem.layer(input_shape[-1], strides=stem_strides, name="stem")(x)
     x = layers.ReLU(name="stem_relu")(x)
     x = layers.MaxPooling2D(3, 2, name="pool_1")(x)
     if attention is not None:

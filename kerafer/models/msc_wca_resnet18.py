@@ -8,7 +8,7 @@ from typing import Unpack
 import keras
 
 from kerafer.models.attention import AttentionOptions, make_attention
-from kerafer.models.kernel_sizes import as_branches
+from kerafer.models.multi_scale_stem import as_branches
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18_body import build_resnet18
 
@@ -18,6 +18,9 @@ def msc_wca_resnet18(
     num_classes: int,
     input_shape: tuple[int, int, int],
     kernel_sizes: int | Sequence[int] = (3, 5, 7),
+    dilation_rates: int | Sequence[int] | None = None,
+    groups: int = 1,
+    stem: str = "full",
     **options: Unpack[AttentionOptions],
 ) -> keras.Model:
     """ResNet18 with a multi-scale stem and wCA (MsC-wCA-ResNet18).
@@ -27,6 +30,11 @@ def msc_wca_resnet18(
         input_shape: `(height, width, channels)`.
         kernel_sizes: One odd kernel size, or one a branch of the stem.
             Defaults to `(3, 5, 7)`.
+        dilation_rates, groups: As in
+            `kerafer.models.multi_scale_stem.MultiScaleStem`.
+        stem: `"full"` or `"stride_2"`, as in
+            `kerafer.models.resnet18_body.build_resnet18`. Defaults to
+            `"full"`, the article's.
         **options: As in `kerafer.models.attention.AttentionOptions`.
 
     Reference:
@@ -37,5 +45,8 @@ def msc_wca_resnet18(
         num_classes,
         input_shape,
         kernel_sizes=as_branches(kernel_sizes),
+        dilation_rates=dilation_rates,
+        groups=groups,
+        stem=stem,
         attention=make_attention(**options),
     )

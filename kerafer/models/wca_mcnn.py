@@ -9,7 +9,7 @@ import keras
 
 from kerafer.models.attention import AttentionOptions, make_attention
 from kerafer.models.cnn_body import build_cnn
-from kerafer.models.kernel_sizes import as_branches
+from kerafer.models.multi_scale_stem import as_branches
 from kerafer.models.registry import register_model
 
 
@@ -19,6 +19,8 @@ def wca_mcnn(
     input_shape: tuple[int, int, int],
     stem_strides: int | None = None,
     kernel_sizes: int | Sequence[int] = (3, 5, 7),
+    dilation_rates: int | Sequence[int] | None = None,
+    groups: int = 1,
     **options: Unpack[AttentionOptions],
 ) -> keras.Model:
     """AlexNet with a multi-scale stem and wCA (wCA-MCNN).
@@ -30,6 +32,8 @@ def wca_mcnn(
             is too small for it.
         kernel_sizes: One odd kernel size, or one a branch of the stem.
             Defaults to `(3, 5, 7)`.
+        dilation_rates, groups: As in
+            `kerafer.models.multi_scale_stem.MultiScaleStem`.
         **options: As in `kerafer.models.attention.AttentionOptions`.
 
     Reference:
@@ -40,6 +44,8 @@ def wca_mcnn(
         num_classes,
         input_shape,
         kernel_sizes=as_branches(kernel_sizes),
+        dilation_rates=dilation_rates,
+        groups=groups,
         attention=make_attention(**options),
         stem_strides=stem_strides,
     )

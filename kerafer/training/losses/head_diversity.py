@@ -66,3 +66,8 @@ class HeadDiversity:
     def get_config(self) -> dict[str, Any]:
         """What makes its equal."""
         return {"epsilon": self.epsilon}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> HeadDiversity:
+        """Its equal."""
+        return cls(**config)

@@ -1,0 +1,267 @@
+"""The losses of the methods that the article compares with."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import log_softmax, rel_entr, softmax
+
+from kerafer.training.losses import ClassPairDivergence, HeadDiversity
+
+# Class 2 has one picture and no pair.
+CLASSES = np.array([0, 1, 0, 2, 1, 0])
+LABELS = np.eye(4, dtype="float32")[CLASSES]
+EMBEDDINGS = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+
+
+def mean_divergence(classes, embeddings):
+    """Pair by pair, in both orders."""
+    shares = softmax(embeddings.astype("float64"), axis=-1)
+    divergences = [
+        rel_entr(shares[i], shares[j]).sum()
+        for i, j in itertools.permutations(range(len(classes)), 2)
+        if classes[i] == classes[j]
+    ]
+    return np.mean(divergences)
+
+
+def loss_and_gradient(loss, values, *before):
+    values = tf.nest.map_structure(tf.convert_to_tensor, values)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        result = loss(*before, values)
+    assert result.shape == ()
+    assert result.dtype == "float32"
+    return float(result), tape.gradient(result, values)
+
+
+# === Pairs of one class ===
+
+
+def test_pairs_of_one_class_diverge_as_scipy_says():
+    expected = mean_divergence(CLASSES, EMBEDDINGS)
+    # 3 x 2 ordered pairs of class 0, 2 of class 1.
+    assert expected > 0.1
+    got = float(ClassPairDivergence()(LABELS, EMBEDDINGS))
+    assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_two_pictures_by_hand():
+    embeddings = np.log(np.array([[1, 1], [1, 3]], "float32"))
+    labels = np.ones((2, 1), "float32")
+    there = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
+    back = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
+    got = float(ClassPairDivergence()(labels, embeddings))
+    assert got == pytest.approx((there + back) / 2, rel=1e-5)
+
+
+def test_the_largest_share_of_a_mixed_label_counts():
+    shares = np.random.default_rng(1).uniform(0, 0.3, LABELS.shape)
+    mixed = (LABELS * 0.6 + shares * 0.4).astype("float32")
+    assert (mixed.argmax(1) == CLASSES).all()
+    assert ClassPairDivergence()(mixed, EMBEDDINGS) == ClassPairDivergence()(
+        LABELS, EMBEDDINGS
+    )
+    turned = mixed[::-1]
+    assert float(ClassPairDivergence()(turned, EMBEDDINGS)) == pytest.approx(
+        mean_divergence(CLASSES[::-1], EMBEDDINGS), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_without_a_pair_it_is_zero_and_flat(count):
+    got, gradient = loss_and_gradient(
+        ClassPairDivergence(), EMBEDDINGS[:count], np.eye(4)[:count]
+    )
+    assert got == 0
+    np.testing.assert_array_equal(gradient, np.zeros((count, 5)))
+
+
+def test_a_batch_of_one_class():
+    got, gradient = loss_and_gradient(
+        ClassPairDivergence(), EMBEDDINGS, np.eye(4)[[3] * 6]
+    )
+    expected = mean_divergence([3] * 6, EMBEDDINGS)
+    assert got == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(gradient).all()
+
+
+def test_equal_embeddings_of_a_class_leave_nothing_to_gain():
+    embeddings = EMBEDDINGS[CLASSES] * 10
+    got, gradient = loss_and_gradient(ClassPairDivergence(), embeddings, LABELS)
+    assert abs(got) < 1e-5
+    np.testing.assert_allclose(gradient, np.zeros((6, 5)), atol=1e-5)
+
+
+def test_its_gradient_is_the_slope():
+    loss = ClassPairDivergence()
+    _, gradient = loss_and_gradient(loss, EMBEDDINGS, LABELS)
+    step = 1e-5
+    for place in np.ndindex(EMBEDDINGS.shape):
+        moved = np.zeros(EMBEDDINGS.shape)
+        moved[place] = step
+        up, down = (
+            mean_divergence(CLASSES, EMBEDDINGS + sign * moved)
+            for sign in (1, -1)
+        )
+        slope = (up - down) / (2 * step)
+        assert float(gradient[place]) == pytest.approx(slope, abs=1e-4)
+    # A picture without a pair has no part in it.
+    assert not np.any(gradient[3])
+
+
+def test_far_embeddings_are_told_without_overflow():
+    embeddings = EMBEDDINGS * 1e4
+    # As shares most of these are 0, and their logarithms minus infinity.
+    assert (softmax(embeddings, axis=-1) == 0).any()
+    logs = log_softmax(embeddings.astype("float64"), axis=-1)
+    expected = np.mean(
+        [
+            np.sum(np.exp(logs[i]) * (logs[i] - logs[j]))
+            for i, j in itertools.permutations(range(6), 2)
+            if CLASSES[i] == CLASSES[j]
+        ]
+    )
+    got, gradient = loss_and_gradient(ClassPairDivergence(), embeddings, LABELS)
+    assert got == pytest.approx(expected, rel=1e-4)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_half_precision_is_widened_first(kind):
+    half = tf.cast(EMBEDDINGS, kind)
+    keras.config.set_dtype_policy(f"mixed_{kind}")
+    got, gradient = loss_and_gradient(ClassPairDivergence(), half, LABELS)
+    wide = np.array(tf.cast(half, "float32"))
+    assert got == pytest.approx(mean_divergence(CLASSES, wide), rel=1e-5)
+    assert gradient.dtype == kind
+
+
+def test_a_batch_of_unknown_size():
+    loss = tf.function(
+        ClassPairDivergence(),
+        input_signature=[
+            tf.TensorSpec((None, 4), "float32"),
+            tf.TensorSpec((None, 5), "float32"),
+        ],
+    )
+    for count in (3, 6):
+        assert float(loss(LABELS[:count], EMBEDDINGS[:count])) == pytest.approx(
+            mean_divergence(CLASSES[:count], EMBEDDINGS[:count]), rel=1e-5
+        )
+
+
+def test_keras_trains_and_saves_with_it(tmp_path):
+    inputs = keras.Input((5,))
+    embedding = keras.layers.Dense(5, name="embedding")
+    outputs = embedding(inputs)
+    model = keras.Model(
+        inputs, [keras.layers.Dense(4, activation="softmax")(outputs), outputs]
+    )
+    embedding.set_weights([np.eye(5), np.zeros(5)])
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        ["categorical_crossentropy", ClassPairDivergence()],
+        loss_weights=[0.3, 0.7],
+    )
+    probabilities = model.predict(EMBEDDINGS, verbose=0)[0]
+    entropy = -np.log(np.sum(probabilities * LABELS, axis=1)).mean()
+    expected = 0.3 * entropy + 0.7 * mean_divergence(CLASSES, EMBEDDINGS)
+    got = model.evaluate(
+        EMBEDDINGS, [LABELS, LABELS], verbose=0, return_dict=True
+    )["loss"]
+    assert got == pytest.approx(expected, rel=1e-4)
+    model.fit(EMBEDDINGS, [LABELS, LABELS], epochs=30, verbose=0)
+    assert mean_divergence(CLASSES, model.predict(EMBEDDINGS, verbose=0)[1]) < (
+        0.5 * mean_divergence(CLASSES, EMBEDDINGS)
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.loss[1], ClassPairDivergence)
+
+
+# === Heads apart ===
+
+
+def constant_maps(*values):
+    return [np.full((2, 3, 4, 5), value, "float32") for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.0, 0.5), 1 / 0.25),
+        ((1.0, 0.8), 1 / 0.04),
+        # The three pairs are 1, 3 and 2 apart.
+        ((0.0, 1.0, 3.0), 3 / (1 + 9 + 4)),
+        ((1.0, 1.0, 0.0), 3 / 2),
+    ],
+)
+def test_heads_apart_by_hand(values, expected):
+    got = float(HeadDiversity()(constant_maps(*values)))
+    assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_heads_apart_in_some_places_only():
+    maps = constant_maps(0.0, 0.0)
+    # One picture of two, one place of twelve, one channel of five, 6 apart.
+    maps[1][1, 2, 3, 4] = 6.0
+    got = float(HeadDiversity()(maps))
+    assert got == pytest.approx(2 * 12 * 5 / 36, rel=1e-4)
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 0.5])
+def test_equal_heads_give_one_by_epsilon_and_no_slope(epsilon):
+    for count in (2, 3):
+        got, gradients = loss_and_gradient(
+            HeadDiversity(epsilon), constant_maps(*[0.3] * count)
+        )
+        assert got == pytest.approx(1 / epsilon, rel=1e-5)
+        for gradient in gradients:
+            np.testing.assert_array_equal(gradient, np.zeros((2, 3, 4, 5)))
+    assert HeadDiversity().epsilon == 1e-6
+
+
+def test_the_gradient_pushes_heads_apart():
+    _, (low, high) = loss_and_gradient(HeadDiversity(), constant_maps(0.2, 0.7))
+    # d/da of 1 / (a - b)^2 is -2 / (a - b)^3, shared by 120 numbers.
+    np.testing.assert_allclose(low, np.full(low.shape, 16 / 120), rtol=1e-3)
+    np.testing.assert_allclose(high, -low, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_heads_in_half_precision_are_widened_first(kind):
+    # Squared this is 0 in float16.
+    maps = [tf.cast(each, kind) for each in constant_maps(0.0, 1e-4)]
+    apart = float(maps[1][0, 0, 0, 0]) ** 2
+    got, gradients = loss_and_gradient(HeadDiversity(), maps)
+    assert got == pytest.approx(1 / (apart + 1e-6), rel=1e-4)
+    assert all(gradient.dtype == kind for gradient in gradients)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_head_differs_from_none(count):
+    with pytest.raises(ValueError, match=f"Two or more.*Received: {count}"):
+        HeadDiversity()(constant_maps(*[0.3] * count))
+
+
+@pytest.mark.parametrize("epsilon", [0, -1e-6, float("nan")])
+def test_epsilon_is_above_zero(epsilon):
+    with pytest.raises(ValueError, match="`epsilon` must be above 0"):
+        HeadDiversity(epsilon)
+
+
+# === Both ===
+
+
+@pytest.mark.parametrize(
+    "loss", [HeadDiversity(0.25), ClassPairDivergence(name="together")]
+)
+def test_losses_are_saved_by_name(loss):
+    saved = keras.saving.serialize_keras_object(loss)
+    assert saved["registered_name"] == f"kerafer>{type(loss).__name__}"
+    twin = keras.saving.deserialize_keras_object(saved)
+    assert type(twin) is type(loss)
+    assert twin.get_config() == loss.get_config()
