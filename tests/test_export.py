@@ -197,8 +197,8 @@ def test_other_options_of_the_layers():
 
 def test_a_layer_without_rule_is_named():
     inputs = keras.Input((8, 8, 3))
-    x = layers.DepthwiseConv2D(3, name="odd_one")(inputs)
-    with pytest.raises(UserError, match=r"odd_one, a DepthwiseConv2D"):
+    x = layers.SeparableConv2D(2, 3, name="odd_one")(inputs)
+    with pytest.raises(UserError, match=r"odd_one, a SeparableConv2D"):
         Graph(keras.Model(inputs, x))
 
 

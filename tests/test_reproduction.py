@@ -414,7 +414,7 @@ def test_questions_are_planned_from_their_lines(tmp_path, trainer):
         (["--figures", "7"], "1 to 19 but 7"),
         (["--questions", "why"], "The questions are ratio"),
         (["--runs", "0"], "--runs is at least 1"),
-        (["--tables", "7", "--archs", "alexnet"], "The models are cnn"),
+        (["--tables", "7", "--archs", "alexnet"], "The models are cder_net"),
         (["--tables", "7", "--archs", "cnn"], "None of the models"),
         (["--tables", "4", "--dataset", "kdef"], "KDEF"),
         (["--epochs", "0"], "--epochs is at least 1"),

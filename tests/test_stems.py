@@ -286,7 +286,7 @@ def test_the_benchmark_times_every_form(tmp_path, monkeypatch, capsys):
     words = ["--image-size", "48", "--batch-size", "2", "--repeats", "1"]
     assert main(["benchmark", "stems", *words, "--out", str(file)]) == 0
     told = capsys.readouterr().err
-    assert "0.009 G" in told and "WARNING" not in told
+    assert " 0.009 " in told and "WARNING" not in told
     table = pd.read_csv(file)
     assert list(table["arch"]) == ["mcnn"] * 5
     assert list(table["stem"]) == [*MODELS["mcnn"], "folded"]

@@ -173,10 +173,11 @@ _HEADINGS = {
     "images_per_second": "images/s",
     "milliseconds_per_image": "ms an image",
     "arch": "model",
-    "stem_macs": "MACs of stem",
-    "macs": "MACs",
-    "inference_ms": "ms a picture",
-    "training_ms": "ms a step",
+    "parameters": "M para-\nmeters",
+    "stem_macs": "G MACs,\nstem",
+    "macs": "G MACs,\nall",
+    "inference_ms": "ms a\npicture",
+    "training_ms": "ms a\nstep",
 }
 
 
@@ -184,9 +185,9 @@ def _cell(name: str, value: object) -> str:
     if value is None:
         return ""
     if name == "parameters":
-        return f"{value / 1e6:.2f} M"
+        return f"{value / 1e6:.2f}"
     if name in ("stem_macs", "macs"):
-        return f"{value / 1e9:.3f} G"
+        return f"{value / 1e9:.3f}"
     return str(value)
 
 

@@ -4,71 +4,29 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
 from kerafer.errors import UserError
-from kerafer.layers import (
-    MultiScaleConv2D,
-    WaveletChannelAttention,
-    WaveletSqueezeExcitation,
-)
-from kerafer.layers.morlet import Morlet, _away_from_zero
-from kerafer.layers.wavelet_gate import WaveletGate
+from kerafer.export.attention_rules import ATTENTION_RULES
+from kerafer.export.layer_rules import LAYER_RULES
+from kerafer.export.node import Node
 
-Margins = tuple[int, int, int, int]
-
-
-@dataclasses.dataclass(eq=False)
-class Node:
-    """One operation.
-
-    Args:
-        kind: `input`, `convolution`, `dense`, `norm`, `wavelet`, `relu`,
-            `sigmoid`, `softmax`, `add`, `multiply`, `max_pool`, `pad`,
-            `global_max`, `global_average` or `flatten`.
-        name: Unique in its graph.
-        inputs: Whose results it takes.
-        shape: Of its result, without the batch.
-        kernels: Of a convolution one `(height, width, in, out)` for each
-            branch, whose outputs are concatenated; of a dense layer one
-            `(in, out)`.
-        bias: Added by a convolution, a dense layer or `norm`.
-        factor: What `norm` multiplies with before.
-        margins: Zeros at top, bottom, left and right, for each branch of a
-            convolution, or for `pad`.
-        strides: Of a convolution or pool.
-        size: Of a pool.
-        relu: Whether a convolution, dense layer or sum ends in a ReLU.
-        wavelet, center_frequency: Of a wavelet.
-    """
-
-    kind: str
-    name: str
-    inputs: list[Node]
-    shape: tuple[int, ...]
-    kernels: list[np.ndarray] = dataclasses.field(default_factory=list)
-    bias: np.ndarray | None = None
-    factor: np.ndarray | None = None
-    margins: list[Margins] = dataclasses.field(default_factory=list)
-    strides: tuple[int, int] = (1, 1)
-    size: tuple[int, int] = (1, 1)
-    relu: bool = False
-    wavelet: str = ""
-    center_frequency: float = 0.0
+_RULES = {**LAYER_RULES, **ATTENTION_RULES}
+_CONVOLUTIONS = ("convolution", "depthwise")
 
 
 class Graph:
     """What a trained model computes for one picture, ready for inference.
 
-    Dropout is gone; BatchNorm and the factor of the pixels' scaling are part
-    of the convolutions; the attention layers are dense layers around the bare
-    wavelet; all numbers are float32 constants, whatever the training computed
-    in. What is left of the scaling is `pixel - zero`.
+    Dropout is gone; BatchNorm, constant factors and the factor of the pixels'
+    scaling are part of the convolutions and dense layers; the attention layers
+    are plain operations around the bare wavelet; all numbers are float32
+    constants, whatever the training computed in. What is left of the scaling
+    is `pixel - zero`.
 
     Args:
         model: A functional model that maps one picture to probabilities.
@@ -86,13 +44,11 @@ class Graph:
         self.nodes: list[Node] = []
         self.scale, self.offset = 1.0, 0.0
         made: dict[int, Node] = {}
-        for operation in model.operations:
-            tensors = keras.tree.flatten(
-                [] if _is_input(operation) else operation.input
-            )
-            inputs = [made[id(tensor)] for tensor in tensors]
-            made[id(operation.output)] = self._rule(operation)(
-                self, operation, inputs
+        for call in _calls(model):
+            inputs = [made[id(tensor)] for tensor in call.input_tensors]
+            output = call.outputs[0]
+            made[id(output)] = self._rule(call.operation)(
+                self, call.operation, inputs, tuple(output.shape[1:])
             )
         self._fold_norms()
         self._fold_margins()
@@ -112,7 +68,10 @@ class Graph:
         """
         missing = self.offset + round(self.zero) * self.scale
         kernels = [kernel / self.scale for kernel in node.kernels]
-        sums = [kernel.sum(axis=(0, 1, 2)) for kernel in kernels]
+        if node.kind == "depthwise":
+            sums = [kernel.sum(axis=(0, 1)).ravel() for kernel in kernels]
+        else:
+            sums = [kernel.sum(axis=(0, 1, 2)) for kernel in kernels]
         bias = node.bias + missing * np.concatenate(sums)
         return dataclasses.replace(node, kernels=kernels, bias=bias)
 
@@ -134,6 +93,9 @@ class Graph:
     def add(self, kind: str, name: str, *inputs: Node, **facts: Any) -> Node:
         """Append a node; its shape is that of its first input by default."""
         facts.setdefault("shape", inputs[0].shape if inputs else ())
+        if any(node.name == name for node in self.nodes):
+            # A layer that is used twice.
+            name = f"{name}_{len(self.nodes)}"
         self.nodes.append(Node(kind, name, list(inputs), **facts))
         return self.nodes[-1]
 
@@ -161,15 +123,21 @@ class Graph:
     def _fold_norms(self) -> None:
         for node in [n for n in self.nodes if n.kind == "norm"]:
             (source,) = node.inputs
-            if source.kind not in ("convolution", "dense"):
+            if source.kind not in (*_CONVOLUTIONS, "dense"):
                 continue
             if len(self.consumers(source)) > 1:
                 continue
-            ends = np.cumsum([kernel.shape[-1] for kernel in source.kernels])
+            if source.kind == "depthwise":
+                shapes = [kernel.shape[2:] for kernel in source.kernels]
+            else:
+                shapes = [kernel.shape[-1:] for kernel in source.kernels]
+            ends = np.cumsum([np.prod(shape) for shape in shapes])
             factors = np.split(node.factor, ends[:-1])
             source.kernels = [
-                kernel * factor
-                for kernel, factor in zip(source.kernels, factors, strict=True)
+                kernel * factor.reshape(shape)
+                for kernel, factor, shape in zip(
+                    source.kernels, factors, shapes, strict=True
+                )
             ]
             source.bias = source.bias * node.factor + node.bias
             self._remove(node)
@@ -177,7 +145,7 @@ class Graph:
     def _fold_margins(self) -> None:
         for node in [n for n in self.nodes if n.kind == "pad"]:
             consumers = self.consumers(node)
-            if any(other.kind != "convolution" for other in consumers):
+            if any(other.kind not in _CONVOLUTIONS for other in consumers):
                 continue
             for other in consumers:
                 other.margins = [
@@ -190,7 +158,7 @@ class Graph:
         for node in [n for n in self.nodes if n.kind == "relu"]:
             (source,) = node.inputs
             if (
-                source.kind in ("convolution", "dense", "add")
+                source.kind in (*_CONVOLUTIONS, "dense", "add")
                 and len(self.consumers(source)) == 1
             ):
                 source.relu = True
@@ -199,9 +167,7 @@ class Graph:
     def _fold_scaling(self) -> None:
         for node in [n for n in self.nodes if n.kind == "scaling"]:
             consumers = self.consumers(node)
-            if node.inputs != self.nodes[:1] or any(
-                other.kind != "convolution" for other in consumers
-            ):
+            if any(other.kind not in _CONVOLUTIONS for other in consumers):
                 raise UserError(
                     "An export takes models that scale the pixels first and "
                     "convolve them then. Received another order, at "
@@ -212,258 +178,14 @@ class Graph:
             self._remove(node)
 
 
-def _is_input(operation: Any) -> bool:
-    return isinstance(operation, layers.InputLayer)
-
-
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(values), np.float32)
-
-
-def _bias(layer: Any, outputs: int) -> np.ndarray:
-    if layer.bias is None:
-        return np.zeros(outputs, np.float32)
-    return _array(layer.bias)
-
-
-# === A rule for each layer ===
-
-
-def _input(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    shape = layer.batch_shape[1:]
-    if None in shape or len(shape) != 3:
+def _calls(model: keras.Model) -> Iterator[Any]:
+    """Every use of a layer, as Keras keeps it, each behind its inputs'."""
+    # A layer's own `input` and `output` are those of its first use alone.
+    by_depth = getattr(model, "_nodes_by_depth", None)
+    if by_depth is None or len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UserError(
-            "An exported model takes pictures of one size. Received an input "
-            f"of shape {shape}."
+            "An export takes functional models with one input and one output. "
+            f"Received: {model.name}, a {type(model).__name__}."
         )
-    return graph.add("input", layer.name, shape=tuple(shape))
-
-
-def _rescaling(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    if np.ndim(layer.scale) or np.ndim(layer.offset) or graph.scale != 1.0:
-        raise UserError(
-            "An export takes models with one scaling of the pixels by two "
-            f"numbers. Received another one: {layer.name}."
-        )
-    graph.scale, graph.offset = float(layer.scale), float(layer.offset)
-    return graph.add("scaling", layer.name, *inputs)
-
-
-def _convolution(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    if layer.groups != 1 or tuple(layer.dilation_rate) != (1, 1):
-        raise UserError(
-            "An export knows convolutions without groups and dilation. "
-            f"Received: {layer.name}."
-        )
-    kernel, shape = _array(layer.kernel), tuple(layer.output.shape[1:])
-    margins = (0, 0, 0, 0)
-    if layer.padding == "same":
-        rows, columns = (
-            _same(*axis)
-            for axis in zip(
-                inputs[0].shape[:2],
-                shape[:2],
-                kernel.shape[:2],
-                layer.strides,
-                strict=True,
-            )
-        )
-        margins = (*rows, *columns)
-    node = graph.add(
-        "convolution",
-        layer.name,
-        *inputs,
-        shape=shape,
-        kernels=[kernel],
-        bias=_bias(layer, kernel.shape[-1]),
-        margins=[margins],
-        strides=tuple(layer.strides),
-    )
-    return _activated(graph, layer, node)
-
-
-def _same(size: int, outputs: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and behind, as TensorFlow pads."""
-    total = max((outputs - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
-def _multi_scale(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    whole = _array(layer.fused_kernel())
-    widest = len(whole)
-    kernels, margins = [whole], [(0, 0, 0, 0)]
-    if layer.padding == "same":
-        extents = [
-            rate * (size - 1) + 1
-            for size, rate in zip(
-                layer.kernel_sizes, layer.dilation_rates, strict=True
-            )
-        ]
-        kernels = []
-        for branch, extent in enumerate(extents):
-            taps = slice((widest - extent) // 2, (widest + extent) // 2)
-            outputs = slice(
-                branch * layer.filters, (branch + 1) * layer.filters
-            )
-            kernels.append(whole[taps, taps, :, outputs])
-        margins = [(extent // 2,) * 4 for extent in extents]
-    node = graph.add(
-        "convolution",
-        layer.name,
-        *inputs,
-        shape=tuple(layer.output.shape[1:]),
-        kernels=kernels,
-        bias=_bias(layer, whole.shape[-1]),
-        margins=margins,
-        strides=tuple(layer.strides),
-    )
-    return _activated(graph, layer, node)
-
-
-def _dense(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    kernel = _array(layer.kernel)
-    node = graph.add(
-        "dense",
-        layer.name,
-        *inputs,
-        shape=tuple(layer.output.shape[1:]),
-        kernels=[kernel],
-        bias=_bias(layer, kernel.shape[-1]),
-    )
-    return _activated(graph, layer, node)
-
-
-def _activated(graph: Graph, layer: Any, node: Node) -> Node:
-    """The node, and behind it the activation that its layer brings along."""
-    name = keras.activations.serialize(layer.activation)
-    if name == "linear":
-        return node
-    if name not in ("relu", "sigmoid", "softmax"):
-        raise UserError(
-            "An export knows the activations relu, sigmoid and softmax. "
-            f"Received: {name}, at {layer.name}."
-        )
-    return graph.add(name, f"{layer.name}_{name}", node)
-
-
-def _norm(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    factor = 1.0 / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
-    if layer.scale:
-        factor = factor * _array(layer.gamma)
-    bias = -_array(layer.moving_mean) * factor
-    if layer.center:
-        bias = bias + _array(layer.beta)
-    return graph.add("norm", layer.name, *inputs, factor=factor, bias=bias)
-
-
-def _gate(graph: Graph, layer: WaveletGate, inputs: list[Node]) -> Node:
-    (features,) = inputs
-    sets = zip(
-        layer._branches,
-        layer.reduce_kernels,
-        layer.wavelets,
-        layer.expand_kernels,
-        strict=True,
-    )
-    logits = None
-    for pools, reduce, wavelet, expand in sets:
-        # psi's own scale and shift are one more dense layer.
-        scale = _array(_away_from_zero(wavelet.scale.value))
-        shift = np.broadcast_to(_array(wavelet.shift), reduce.shape[-1])
-        for pool in pools:
-            name = f"{layer.name}_{pool}"
-            channels = features.shape[-1]
-            node = graph.add(
-                f"global_{pool}", name, features, shape=(channels,)
-            )
-            node = graph.add(
-                "dense",
-                f"{name}_reduce",
-                node,
-                shape=(reduce.shape[-1],),
-                kernels=[_array(reduce) / scale],
-                bias=(-shift / scale).astype(np.float32),
-            )
-            node = _psi(graph, wavelet, node, f"{name}_psi")
-            node = graph.add(
-                "dense",
-                f"{name}_expand",
-                node,
-                shape=(channels,),
-                kernels=[_array(expand)],
-                bias=np.zeros(channels, np.float32),
-            )
-            if logits is not None:
-                node = graph.add("add", f"{layer.name}_sum", logits, node)
-            logits = node
-    gate = graph.add("sigmoid", f"{layer.name}_gate", logits)
-    return graph.add("multiply", layer.name, features, gate)
-
-
-def _psi(graph: Graph, layer: Morlet, node: Node, name: str) -> Node:
-    return graph.add(
-        "wavelet",
-        name,
-        node,
-        wavelet=layer.wavelet,
-        center_frequency=float(layer.center_frequency),
-    )
-
-
-def _pad(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    (top, bottom), (left, right) = layer.padding
-    return graph.add(
-        "pad",
-        layer.name,
-        *inputs,
-        shape=tuple(layer.output.shape[1:]),
-        margins=[(top, bottom, left, right)],
-    )
-
-
-def _max_pool(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    if layer.padding != "valid":
-        raise UserError(
-            'An export knows poolings of padding "valid". '
-            f"Received: {layer.name}, {layer.padding!r}."
-        )
-    return graph.add(
-        "max_pool",
-        layer.name,
-        *inputs,
-        shape=tuple(layer.output.shape[1:]),
-        size=tuple(layer.pool_size),
-        strides=tuple(layer.strides),
-    )
-
-
-def _plain(kind: str) -> Callable[..., Node]:
-    def rule(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-        shape = tuple(layer.output.shape[1:])
-        return graph.add(kind, layer.name, *inputs, shape=shape)
-
-    return rule
-
-
-def _skip(graph: Graph, layer: Any, inputs: list[Node]) -> Node:
-    return inputs[0]
-
-
-_RULES: dict[type, Callable[..., Node]] = {
-    layers.InputLayer: _input,
-    layers.Rescaling: _rescaling,
-    layers.Conv2D: _convolution,
-    MultiScaleConv2D: _multi_scale,
-    layers.BatchNormalization: _norm,
-    layers.ReLU: _plain("relu"),
-    layers.Add: _plain("add"),
-    layers.ZeroPadding2D: _pad,
-    layers.MaxPooling2D: _max_pool,
-    WaveletChannelAttention: _gate,
-    WaveletSqueezeExcitation: _gate,
-    layers.GlobalAveragePooling2D: _plain("global_average"),
-    layers.Flatten: _plain("flatten"),
-    layers.Dropout: _skip,
-    layers.Dense: _dense,
-    layers.Softmax: _plain("softmax"),
-}
+    for depth in sorted(by_depth, reverse=True):
+        yield from by_depth[depth]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from kerafer.errors import UserError
-from kerafer.export.graph import Graph, Node
+from kerafer.export.graph import Graph
+from kerafer.export.node import Node
 
 # TensorRT 8.6 parses up to opset 17, TensorRT 10 that and later ones.
 OPSET, IR_VERSION = 17, 8
@@ -105,11 +106,30 @@ class _Writer:
                     kernel_shape=kernel.shape[:2],
                     strides=node.strides,
                     pads=(top, left, bottom, right),
+                    dilations=node.dilation,
+                    group=node.inputs[0].shape[-1] // kernel.shape[2],
                 )
             )
             start = end
         return (
             parts[0] if len(parts) == 1 else self._op("Concat", *parts, axis=1)
+        )
+
+    def _depthwise(self, node: Node, x: str) -> str:
+        (kernel,) = node.kernels
+        filters = kernel.transpose(2, 3, 0, 1).reshape(
+            node.shape[-1], 1, *kernel.shape[:2]
+        )
+        return self._op(
+            "Conv",
+            x,
+            self._constant(filters),
+            self._constant(node.bias),
+            kernel_shape=kernel.shape[:2],
+            strides=node.strides,
+            pads=_pads(node),
+            dilations=node.dilation,
+            group=kernel.shape[2],
         )
 
     def _dense(self, node: Node, x: str) -> str:
@@ -119,6 +139,8 @@ class _Writer:
     def _norm(self, node: Node, x: str) -> str:
         shape = (-1, 1, 1) if len(node.shape) == 3 else (-1,)
         x = self._op("Mul", x, self._constant(node.factor.reshape(shape)))
+        if not node.bias.any():
+            return x
         return self._op("Add", x, self._constant(node.bias.reshape(shape)))
 
     def _pad(self, node: Node, x: str) -> str:
@@ -128,8 +150,27 @@ class _Writer:
 
     def _max_pool(self, node: Node, x: str) -> str:
         return self._op(
-            "MaxPool", x, kernel_shape=node.size, strides=node.strides
+            "MaxPool",
+            x,
+            kernel_shape=node.size,
+            strides=node.strides,
+            pads=_pads(node),
         )
+
+    def _average_pool(self, node: Node, x: str) -> str:
+        return self._op(
+            "AveragePool",
+            x,
+            kernel_shape=node.size,
+            strides=node.strides,
+            pads=_pads(node),
+        )
+
+    def _axis_max(self, node: Node, x: str) -> str:
+        return self._op("ReduceMax", x, axes=[_axis(node, node.axis)])
+
+    def _axis_mean(self, node: Node, x: str) -> str:
+        return self._op("ReduceMean", x, axes=[_axis(node, node.axis)])
 
     def _global_max(self, node: Node, x: str) -> str:
         return self._op("Flatten", self._op("GlobalMaxPool", x))
@@ -137,25 +178,88 @@ class _Writer:
     def _global_average(self, node: Node, x: str) -> str:
         return self._op("Flatten", self._op("GlobalAveragePool", x))
 
-    def _multiply(self, node: Node, x: str, gate: str) -> str:
-        shape = self._constant((1, -1, 1, 1), np.int64)
-        return self._op("Mul", x, self._op("Reshape", gate, shape))
+    def _reshape(self, node: Node, x: str) -> str:
+        # The numbers keep the order that they have with channels last.
+        (source,) = node.inputs
+        if not _one_order(source.shape):
+            x = self._op("Transpose", x, perm=(0, 2, 3, 1))
+        first = _one_order(node.shape)
+        shape = _channels_first(node.shape) if first else node.shape
+        x = self._op("Reshape", x, self._constant((1, *shape), np.int64))
+        return x if first else self._op("Transpose", x, perm=(0, 3, 1, 2))
 
-    def _flatten(self, node: Node, x: str) -> str:
-        # The dense layer behind was trained on channels last.
-        return self._op("Flatten", self._op("Transpose", x, perm=(0, 2, 3, 1)))
+    def _concatenate(self, node: Node, *inputs: str) -> str:
+        return self._op("Concat", *inputs, axis=_axis(node, node.axis))
+
+    def _slice(self, node: Node, x: str) -> str:
+        axes = range(len(node.shape))
+        ends = np.add(node.start, node.shape)
+        cut = [
+            axis
+            for axis in axes
+            if node.shape[axis] != node.inputs[0].shape[axis]
+        ]
+        return self._op(
+            "Slice",
+            x,
+            self._constant([node.start[axis] for axis in cut], np.int64),
+            self._constant([ends[axis] for axis in cut], np.int64),
+            self._constant([_axis(node, axis) for axis in cut], np.int64),
+        )
+
+    def _nearest(self, node: Node, x: str) -> str:
+        return self._resized(
+            node,
+            x,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
+    def _bilinear(self, node: Node, x: str) -> str:
+        return self._resized(
+            node,
+            x,
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        )
+
+    def _resized(self, node: Node, x: str, **attributes: str) -> str:
+        scales = self._constant((1, 1, *node.size))
+        return self._op("Resize", x, "", scales, **attributes)
 
     def _relu(self, node: Node, x: str) -> str:
         return self._op("Relu", x)
+
+    def _relu6(self, node: Node, x: str) -> str:
+        return self._op("Clip", x, self._constant(0.0), self._constant(6.0))
+
+    def _prelu(self, node: Node, x: str) -> str:
+        slope = node.factor
+        if slope.ndim == 3:
+            slope = slope.transpose(2, 0, 1)
+        return self._op("PRelu", x, self._constant(slope))
+
+    def _hard_swish(self, node: Node, x: str) -> str:
+        return self._op("HardSwish", x)
 
     def _sigmoid(self, node: Node, x: str) -> str:
         return self._op("Sigmoid", x)
 
     def _softmax(self, node: Node, x: str) -> str:
-        return self._op("Softmax", x, axis=-1)
+        return self._op("Softmax", x, axis=1)
 
     def _add(self, node: Node, *inputs: str) -> str:
         return self._op("Add", *inputs)
+
+    def _subtract(self, node: Node, *inputs: str) -> str:
+        return self._op("Sub", *inputs)
+
+    def _multiply(self, node: Node, *inputs: str) -> str:
+        return self._op("Mul", *inputs)
+
+    def _maximum(self, node: Node, *inputs: str) -> str:
+        return self._op("Max", *inputs)
 
     def _wavelet(self, node: Node, t: str) -> str:
         square = self._op("Mul", t, t)
@@ -179,3 +283,22 @@ class _Writer:
 
     def _plus(self, x: str, term: float) -> str:
         return self._op("Add", x, self._constant(term))
+
+
+def _pads(node: Node) -> tuple[int, ...]:
+    ((top, bottom, left, right),) = node.margins
+    return top, left, bottom, right
+
+
+def _axis(node: Node, axis: int) -> int:
+    """Where an axis of a node is with the batch, and channels first."""
+    return 1 if axis == len(node.shape) - 1 else axis + 2
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[-1], *shape[:-1])
+
+
+def _one_order(shape: tuple[int, ...]) -> bool:
+    """Whether the numbers are in the same order with channels first."""
+    return shape[-1] == 1 or math.prod(shape[:-1]) == 1

@@ -37,8 +37,8 @@ def tflite(
         The file, without metadata.
 
     Raises:
-        UserError: Where an operation of the file is none of LiteRT's own, or a
-            tensor of `integer` is of floats.
+        UserError: Where an operation of the file is none of LiteRT's own, a
+            tensor of `integer` is of floats, or one of 8 bits is always 0.
     """
     quantized = kind in QUANTIZED
     module = Module(graph, form, quantized)
@@ -57,6 +57,7 @@ def tflite(
     if quantized and (table := psi_table(graph)):
         file.look_up(table)
     file.check_operators()
+    file.check_ranges()
     if kind == "integer" and file.float_tensors:
         raise UserError(
             "No tensor of an integer file is of floats. The converter left: "

@@ -22,6 +22,8 @@ _FLOATS = (
     schema.TensorType.FLOAT64,
     schema.TensorType.BFLOAT16,
 )
+# The converter's scale for numbers that are all 0 is 2e-6 / 255.
+_LEAST_SCALE = 1e-8
 # What a batch of undefined size leaves in a graph.
 _DYNAMIC = ("SHAPE", "PACK", "STRIDED_SLICE")
 
@@ -80,6 +82,30 @@ class TfliteFile:
             raise UserError(
                 "An exported file has builtin operations and one batch size "
                 f"only. The converter put in: {', '.join(outside)}."
+            )
+
+    def check_ranges(self) -> None:
+        """Refuse results of 8 bits that are 0 for all calibration pictures.
+
+        LiteRT can't load a file with them.
+
+        Raises:
+            UserError: Names them.
+        """
+        empty = []
+        for operator in self._graph.operators:
+            for index in operator.outputs:
+                tensor = self._graph.tensors[index]
+                scales = getattr(tensor.quantization, "scale", None)
+                if scales is not None and max(scales) < _LEAST_SCALE:
+                    empty.append(tensor.name.decode().split("/")[0])
+        if empty:
+            raise UserError(
+                "The formats int8 and integer need a range for the result of "
+                "every operation. On all calibration pictures these are 0: "
+                f"{', '.join(dict.fromkeys(empty))}.\n"
+                "Such a layer does nothing, as a ReLU that is always 0 does. "
+                "Train again, or export float16 or dynamic."
             )
 
     def _name(self, operator: Any) -> str:
