@@ -6,14 +6,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test test-clients check-aarch64 lint bench clean
+.PHONY: demo test test-all test-clients check-aarch64 lint bench clean
 
 demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/kerafer train --arch wca_mcnn --dataset synthetic --image-size 64 \
 	  --epochs 4 --learning-rate 2e-4 --augment none --out demo
 
+# All but what takes long alone; that too with test-all.
 test: $(VENV)/.installed-test lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
+	  -m 'not slow and not clients'
+
+test-all: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.installed-test

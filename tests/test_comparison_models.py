@@ -196,6 +196,7 @@ def test_every_parameter_learns_and_is_saved(name, models, tmp_path):
     np.testing.assert_array_equal(loaded(images), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "policy", "middle"),
     [

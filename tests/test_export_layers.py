@@ -11,6 +11,7 @@ from kerafer.errors import UserError
 from kerafer.export.graph import Graph
 from kerafer.export.module import Module
 from kerafer.export.onnx import onnx_bytes
+from kerafer.export.stem import FORMS, Stem, choose_stem
 from kerafer.export.tflite import tflite
 from kerafer.layers import (
     ChannelAttention,
@@ -405,6 +406,30 @@ def test_pixels_are_scaled_and_then_convolved():
     x = layers.MaxPooling2D(name="early")(layers.Rescaling(2)(inputs))
     with pytest.raises(UserError, match="scale the pixels first"):
         Graph(keras.Model(inputs, layers.Conv2D(2, 3)(x)))
+
+
+def test_the_form_of_the_stem_is_that_of_its_convolution(monkeypatch):
+    asked = []
+
+    def watched(graph, kind, form, pictures):
+        asked.append((graph.nodes[-1].name, form))
+        return tflite(graph, kind, form, pictures)
+
+    monkeypatch.setattr("kerafer.export.stem.tflite", watched)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    fine = layers.Conv2D(4, 3, strides=2, padding="same")(inputs)
+    wide = MultiScaleConv2D(4, strides=2, name="wide")(inputs)
+    x = layers.Concatenate()([fine, wide])
+    graph = Graph(keras.Model(inputs, x))
+    stem = choose_stem(graph, "float32", "auto", pictures()[0])
+    assert asked == [("wide", form) for form in FORMS]
+    assert set(stem.milliseconds) == set(FORMS)
+
+    x = layers.Dense(3)(layers.Flatten()(inputs))
+    graph = Graph(keras.Model(inputs, layers.Softmax()(x)))
+    assert choose_stem(graph, "float32", "auto", pictures()[0]) == Stem(
+        "separate"
+    )
 
 
 def test_a_layer_that_is_always_0_has_no_8_bit_range():

@@ -230,6 +230,7 @@ def test_frozen_layers_stay_frozen():
     assert folded.get_layer("tapped").trainable
 
 
+@pytest.mark.slow
 def test_keras_alone_loads_a_folded_mcnn(tmp_path):
     images = pictures((2, 36, 36, 3))
     model = draw_weights(kerafer.create_model("mcnn", 3, (36, 36, 3)))

@@ -249,6 +249,7 @@ def test_no_scale_gives_nan_or_stops_learning(policy, scale):
     assert np.all(np.array(gradients[1]) != 0)
 
 
+@pytest.mark.slow
 def test_a_scale_that_crosses_zero_goes_on_learning():
     layer = Morlet(per_channel=False)
     x = np.random.default_rng(5).normal(size=(512, 1)).astype("f")
@@ -660,6 +661,7 @@ BACKEND_PROGRAM = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_compute_and_train_the_same(backend, tmp_path):
     pytest.importorskip(backend)

@@ -225,6 +225,7 @@ def test_every_policy_changes_pictures_within_bounds():
         make_augmentation("heavy")
 
 
+@pytest.mark.slow
 def test_augmentation_runs_in_tf_data_under_another_backend():
     pytest.importorskip("jax")
     from harness import run_python

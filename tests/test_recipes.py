@@ -198,6 +198,7 @@ def test_a_colour_picture_is_gray_for_a_gray_teacher():
     )
 
 
+@pytest.mark.slow
 def test_asked_before_or_in_the_step_teachers_teach_the_same(tmp_path):
     teacher = small_model(7)
     distillation = Distillation([teacher], alpha=0.5)
@@ -281,6 +282,7 @@ def test_the_average_of_the_weights_is_validated_and_kept(tmp_path):
 
 
 # Keras' logger leaves its file open when it is interrupted.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_average_goes_on_after_a_break(tmp_path):
     config = configuration(
@@ -359,6 +361,7 @@ def earlier(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_teacher_who_saw_the_test_pictures_is_refused(
     earlier, tmp_path, capsys
 ):
@@ -370,6 +373,7 @@ def test_a_teacher_who_saw_the_test_pictures_is_refused(
     assert not (tmp_path / "new" / "taught.npy").exists()
 
 
+@pytest.mark.slow
 def test_a_run_starts_with_the_weights_of_another(earlier, tmp_path, capfd):
     out = tmp_path / "new"
     words = ["--init-from", str(earlier), "--freeze-until", "conv_5_norm"]
@@ -382,6 +386,7 @@ def test_a_run_starts_with_the_weights_of_another(earlier, tmp_path, capfd):
     assert not np.array_equal(*dense)
 
 
+@pytest.mark.slow
 def test_folds_are_trained_once_and_told_together(tmp_path, capfd):
     words = [*TINY, "--folds", "2", "--out", str(tmp_path / "folds")]
     assert main(words) == 0

@@ -251,6 +251,7 @@ def test_scores_over_runs_stand_beside_the_articles(tmp_path):
     assert runs["command"][0].startswith("python scripts/train.py")
 
 
+@pytest.mark.slow
 def test_table_8_has_the_published_counts(tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     out = tmp_path / "out"

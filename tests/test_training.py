@@ -406,6 +406,7 @@ def test_a_kdef_tree_trains_by_the_papers_split(tmp_path, capsys):
     assert metrics["split"] == "paper"
 
 
+@pytest.mark.slow
 def test_benchmarks_write_their_table(tmp_path):
     for kind, rows in (("training", 1), ("pipeline", 3), ("stem", 12)):
         file = tmp_path / f"{kind}.csv"

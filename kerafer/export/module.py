@@ -70,11 +70,13 @@ class Module(tf.Module):
         return getattr(self, f"_{node.kind}")(node, *inputs)
 
     def _constant(self, name: str, value: np.ndarray) -> tf.Variable:
-        # TensorFlow traces a function more than once.
+        # TensorFlow traces a function more than once, and takes long for a
+        # variable that is made within it.
         if name not in self._constants:
-            self._constants[name] = tf.Variable(
-                value.astype(np.float32), trainable=False, name=_scope(name)
-            )
+            with tf.init_scope():
+                self._constants[name] = tf.Variable(
+                    value.astype(np.float32), trainable=False, name=_scope(name)
+                )
         return self._constants[name]
 
     def _input(self, node: Node, image: tf.Tensor) -> tf.Tensor:

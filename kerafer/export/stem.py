@@ -37,6 +37,8 @@ def choose_stem(
 ) -> Stem:
     """Measure all forms of the model's first convolution.
 
+    Of several convolutions of the picture it is the one with most branches.
+
     Args:
         graph: Of the whole model.
         kind: One of `kerafer.export.tflite.FORMATS`.
@@ -44,9 +46,15 @@ def choose_stem(
         picture: A uint8 picture.
         threads: That LiteRT computes with. Defaults to 2.
     """
-    first = next(node for node in graph.nodes if node.kind == "convolution")
     if form != "auto":
         return Stem(form)
+    convolutions = [n for n in graph.nodes if n.kind == "convolution"]
+    if not convolutions:
+        return Stem("separate")
+    first = max(
+        convolutions,
+        key=lambda node: (node.inputs[0].kind == "input", len(node.kernels)),
+    )
     head = graph.head(first)
     with tempfile.TemporaryDirectory() as folder:
         predictors = {}
