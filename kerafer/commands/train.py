@@ -142,10 +142,10 @@ def _cross_validate(config: TrainingConfig, parsed: argparse.Namespace) -> int:
         parsed.out or f"runs/{config.arch}-{config.dataset}-{count}-folds"
     )
     runs = []
-    for fold in range(1, count + 1):
-        load_tensorflow()
-        import keras
+    load_tensorflow()
+    import keras
 
+    for fold in range(1, count + 1):
         # The model of the fold before, and what was traced for it.
         keras.backend.clear_session()
         own = dataclasses.replace(config, split=f"fold-{fold}-of-{count}")
@@ -205,20 +205,23 @@ def _classifiers(
     name: str, source: keras.Model, model: keras.Model, pictures: Pictures
 ) -> list[str]:
     """The layers whose outputs are classes, if the source has other ones."""
-    from kerafer.runtime.labels import find_labels
-
-    path = Path(name)
     try:
-        labels = find_labels(
-            path / "best.keras" if path.is_dir() else path,
-            source.output_shape[-1],
-        )
+        labels = _labels(name, source)
     except UserError:
         # Nothing beside the file says which classes it knows.
         labels = ()
     if labels == tuple(pictures.dataset.class_names):
         return []
     return [x.name for x in model.layers if x.name.endswith("logits")]
+
+
+def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
+    """The classes of a model, which is a run or a file."""
+    from kerafer.runtime.labels import find_labels
+
+    path = Path(name)
+    file = path / "best.keras" if path.is_dir() else path
+    return find_labels(file, model.output_shape[-1])
 
 
 def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
@@ -241,7 +244,6 @@ def _distillation(
         return None
     from kerafer.evaluation.predictions import column_order
     from kerafer.models import load_model
-    from kerafer.runtime.labels import find_labels
     from kerafer.training.distillation import Distillation
 
     teachers, orders = [], []
@@ -249,11 +251,7 @@ def _distillation(
         _check_unseen(name, "--teacher", pictures)
         teacher = load_model(name)
         teacher.trainable = False
-        path = Path(name)
-        labels = find_labels(
-            path / "best.keras" if path.is_dir() else path,
-            teacher.output_shape[-1],
-        )
+        labels = _labels(name, teacher)
         orders.append(column_order(labels, pictures.dataset.class_names))
         teachers.append(teacher)
     return Distillation(

@@ -61,13 +61,6 @@ def kerafer_edge(
     90,667 and 38,381, the multiply-adds 43.8, 23.3, 13.2 and 6.3 M. An int8
     .tflite file has 625 kB at width 1, and 366, 186, 125 and 67 kB.
 
-    Trained for five epochs on 12,000 pictures of FER2013 at 48 x 48, this
-    design was right on 52.5 % of 10,785 others, with another seed 51.5 %.
-    Once each: plain convolutions of fewer channels throughout, for about the
-    same time in int8, 51.5 %; bottlenecks of 1x1 ghosts at an eighth 49.0 %;
-    shortcuts that step by a 1x1 convolution 50.1 %; a stem of stride 1 and a
-    pooling 53.2 %, for a third more time.
-
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`, at least 24 x 24; made for

@@ -8,6 +8,7 @@ import pandas as pd
 
 from kerafer.data.splits import read_split_table
 from kerafer.errors import UserError
+from kerafer.training.run_folder import RunFolder
 
 
 def check_unseen(
@@ -26,8 +27,6 @@ def check_unseen(
     Raises:
         UserError: Where a picture that validates or tests here trained it.
     """
-    from kerafer.training.run_folder import RunFolder
-
     run = RunFolder(earlier)
     if not (run.config.is_file() and run.split.is_file()):
         return
