@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kerafer.training.config import TrainingConfig
+from kerafer.training.fused_adam import FusedAdam
 
 # Names of weights that are no kernels: decay would pull a wavelet's scale or a
 # BatchNorm's factor to zero, which is no simpler model.
@@ -31,10 +32,10 @@ def make_optimizer(
         arguments |= {"use_ema": True, "ema_momentum": config.ema}
     if config.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=0.9, **arguments)
-    elif config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(**arguments)
     else:
-        optimizer = keras.optimizers.Adam(**arguments)
+        # AdamW is Adam with Keras' weight decay, which is apart from the
+        # gradient in every optimizer.
+        optimizer = FusedAdam(**arguments)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerafer.data.pipeline import TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
+from kerafer.training.fused_adam import FusedAdam
 
 Functions = tuple[Callable[[], object], Callable[[], object]]
 
@@ -62,7 +63,7 @@ def training_step(
     try:
         shape = (image_size, image_size, 3)
         model = create_model(arch, 7, shape, **(options or {}))
-        model.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy")
+        model.compile(FusedAdam(1e-4), "categorical_crossentropy")
     finally:
         keras.config.set_dtype_policy(before)
     images, labels = random_pictures(batch_size, image_size)
