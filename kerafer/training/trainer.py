@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerafer.training.distillation import Distillation
+from kerafer.training.fused_normalization import with_fused_normalization
 from kerafer.training.objective import Objective
 
 
@@ -42,7 +43,9 @@ class Trainer(keras.Model):
         outputs = {"probabilities": model.output}
         for name in objective.layers:
             outputs[name] = model.get_layer(name).output
-        self.outputs_of_interest = keras.Model(model.inputs, outputs)
+        self.outputs_of_interest = with_fused_normalization(
+            keras.Model(model.inputs, outputs)
+        )
         self.objective = objective
         self.class_weights = class_weights
         self.distillation = distillation
