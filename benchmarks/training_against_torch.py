@@ -77,7 +77,9 @@ def _measure(
     ]
     torch = [parsed.torch_python, str(HERE / "torch_steps.py"), *asked]
     engines = {
-        "kerafer": Engine([sys.executable, str(HERE / "keras_steps.py"), *asked]),
+        "kerafer": Engine(
+            [sys.executable, str(HERE / "keras_steps.py"), *asked]
+        ),
         "torch, branches": Engine([*torch, "branches"]),
         "torch, fused stem": Engine([*torch, "fused"]),
     }

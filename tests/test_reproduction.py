@@ -144,6 +144,7 @@ def test_tables_are_the_articles():
         group_of_table(9, "kdef")
     assert open_questions() == [
         *("ratio", "branches", "wavelet", "gate", "scales", "stem"),
+        "resnet18_stem",
         *("fusion", "split", "resolution"),
     ]
 
