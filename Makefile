@@ -32,10 +32,12 @@ bench: $(VENV)/.installed
 	$(BIN)/kerafer benchmark pipeline --out docs/results/pipeline.csv
 	$(BIN)/kerafer benchmark stem --batch-size 8 --out docs/results/stem.csv
 
-# Loads exported files in MediaPipe, which needs an environment of its own, and
-# trains on a Ray cluster of two workers.
+# Loads exported files in MediaPipe, which needs an environment of its own,
+# trains on a Ray cluster of two workers, and opens the demo in a browser, for
+# which it wants npm and Debian's chromium and chromium-driver.
 test-clients: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet -e '.[ray]'
+	$(BIN)/python -m pip install --quiet -e '.[ray]' 'selenium>=4.20,<5'
+	$(BIN)/kerafer demo --install
 	$(PYTHON) -m venv build/mediapipe
 	build/mediapipe/bin/python -m pip install --quiet mediapipe==0.10.21
 	MEDIAPIPE_PYTHON=build/mediapipe/bin/python $(BIN)/python -m pytest \

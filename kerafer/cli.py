@@ -20,6 +20,7 @@ COMMANDS = {
     "synthesize": "write the drawn faces out as files, named like KDEF's",
     "export": "write a trained model as files for other machines",
     "predict": "tell the expressions on pictures, videos or a camera",
+    "demo": "serve a page where the model runs in the browser",
     "benchmark": "measure images per second on this machine",
 }
 

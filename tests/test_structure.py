@@ -25,6 +25,7 @@ ROOMS = (
     "reproduction",
     "export",
     "runtime",
+    "demo",
     "commands",
 )
 

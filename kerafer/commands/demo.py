@@ -1,0 +1,73 @@
+"""`kerafer demo`: a page where the model runs in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+
+from kerafer.console import console
+from kerafer.quiet import stderr_held_back
+from kerafer.settings import add_flags, from_flags, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoConfig:
+    """The flags of `kerafer demo`."""
+
+    model: str | None = setting(
+        None,
+        "a .tflite file, or the folder of an export; else the one that "
+        "kerafer brings",
+    )
+    port: int = setting(8000, "of 127.0.0.1; 0 takes any that is free")
+    install: bool = setting(
+        False,
+        "install LiteRT.js with npm, once, and end; without it Python runs "
+        "the model",
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_flags(parser, DemoConfig)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Install, or serve until Ctrl-C."""
+    config = from_flags(DemoConfig, parsed)
+    if config.install:
+        return _install()
+    from kerafer.demo.demo_server import DemoServer
+
+    # LiteRT tells of its delegate.
+    with stderr_held_back():
+        server = DemoServer(_model(config), config.port)
+    console.print(f"{server.model.file} on\n", soft_wrap=True)
+    console.print(f"    {server.address}\n", soft_wrap=True)
+    if "/litert/index.js" not in server.files:
+        console.print(
+            "Python runs the model: LiteRT.js is not installed. kerafer demo "
+            "--install does it.",
+            soft_wrap=True,
+        )
+    console.print("Ctrl-C ends it.")
+    with server, contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
+    return 0
+
+
+def _install() -> int:
+    from kerafer.demo.litert_js import install_litert_js
+
+    folder = install_litert_js()
+    console.print(f"LiteRT.js is in {folder}.", soft_wrap=True)
+    return 0
+
+
+def _model(config: DemoConfig) -> str:
+    if config.model is not None:
+        return config.model
+    from kerafer.runtime.shipped import shipped_model
+
+    return str(shipped_model())

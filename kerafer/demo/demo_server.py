@@ -1,0 +1,88 @@
+"""The page's server, for this machine alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from kerafer.demo.demo_handler import MOST_BYTES, DemoHandler
+from kerafer.demo.drawn_faces import draw_faces
+from kerafer.demo.litert_js import find_litert_js
+from kerafer.demo.page_files import content_security_policy, page_files
+from kerafer.demo.page_model import PageModel
+from kerafer.errors import UserError
+
+_BINARY = "application/octet-stream"
+
+
+class DemoServer(ThreadingHTTPServer):
+    """Serve the page, its model, and what the page asks Python for.
+
+    It listens on 127.0.0.1 and answers for a fixed table of paths. Pictures
+    that are posted are neither kept nor logged.
+
+    Args:
+        model: A .tflite file, or the folder of an export.
+        port: Of 127.0.0.1; 0 takes any that is free. Defaults to 8000.
+
+    Attributes:
+        address: The page's URL.
+        files: Media type, and bytes or file, by path; what GET answers.
+        model: Answers to POST.
+        policy: The `Content-Security-Policy` of every answer.
+
+    Raises:
+        UserError: If there is no such model, or the port can't be had.
+
+    Example:
+
+        with DemoServer("exported/my-run") as server:
+            server.serve_forever()
+    """
+
+    daemon_threads = True
+
+    def __init__(self, model: str | os.PathLike[str], port: int = 8000) -> None:
+        self.model = PageModel(model)
+        self.files: dict[str, tuple[str, bytes | Path]] = dict(page_files())
+        self.policy = content_security_policy(self.files["/"][1])
+        self._add_model()
+        try:
+            super().__init__(("127.0.0.1", port), DemoHandler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", "ports are 0 to 65535")
+            raise UserError(
+                "--port is one of 127.0.0.1 that is free; 0 takes any. "
+                f"Received: {port} ({reason})."
+            ) from None
+        self.address = f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong, unless the browser has just gone away."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    def _add_model(self) -> None:
+        self.files["/model.tflite"] = (_BINARY, self.model.file)
+        litert = find_litert_js()
+        for name, file in litert.items():
+            script = name.endswith(".js")
+            kind = "text/javascript" if script else "application/wasm"
+            self.files[f"/litert/{name}"] = (kind, file)
+        drawn = []
+        for index, face in enumerate(draw_faces()):
+            path = f"/drawn/{index}.png"
+            self.files[path] = ("image/png", face.png)
+            caption = f"A drawn face, meant to look {face.expression}"
+            drawn.append({"path": path, "caption": caption})
+        facts = self.model.facts() | {
+            "litert": bool(litert),
+            "most_bytes": MOST_BYTES,
+            "drawn": drawn,
+        }
+        text = json.dumps(facts).encode()
+        self.files["/facts.json"] = ("application/json", text)

@@ -1,0 +1,94 @@
+"""LiteRT.js, which runs .tflite files in browsers, out of npm's registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from kerafer.data.cache import cache_folder
+from kerafer.errors import UserError
+
+# What the page asks for, and where npm puts it. Of the four builds of the
+# runtime these two need no isolation headers; the second is for browsers
+# without relaxed SIMD.
+_FILES = {
+    "index.js": "core/dist/index.js",
+    "wasm-utils.js": "wasm-utils/dist/index.js",
+} | {
+    name: f"core/wasm/{name}"
+    for build in ("litert_wasm_internal", "litert_wasm_compat_internal")
+    for name in (f"{build}.js", f"{build}.wasm")
+}
+# npm checks what it gets against the hashes in the second.
+_LISTS = ("package.json", "package-lock.json")
+
+
+def find_litert_js() -> dict[str, Path]:
+    """The files of LiteRT.js by the names that the page uses.
+
+    Returns:
+        An empty dictionary where it is not installed.
+    """
+    scope = _folder() / "node_modules" / "@litertjs"
+    files = {name: scope / path for name, path in _FILES.items()}
+    return files if all(f.is_file() for f in files.values()) else {}
+
+
+def install_litert_js() -> Path:
+    """Install LiteRT.js into the user's cache folder with npm.
+
+    The version and the hashes of the packages are those of the lock file that
+    kerafer brings; no script of theirs is run. An installation that breaks
+    off leaves none. It takes about 40 MB.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If npm is missing or fails.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError(
+            "LiteRT.js is installed by npm, which comes with Node.js. There "
+            "is no npm here.\nInstall Node.js, then run this again. Without, "
+            "kerafer demo works too: Python runs the model."
+        )
+    folder = _folder()
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        beside = Path(scratch, "whole")
+        beside.mkdir()
+        for name in _LISTS:
+            (beside / name).write_text(_list(name), encoding="utf-8")
+        _run(npm, beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+    return folder
+
+
+def _folder() -> Path:
+    """Where the version that is wanted belongs."""
+    wanted = json.loads(_list("package.json"))["dependencies"]
+    return cache_folder("litert.js") / wanted["@litertjs/core"]
+
+
+def _list(name: str) -> str:
+    file = resources.files("kerafer.demo") / "npm" / name
+    return file.read_text(encoding="utf-8")
+
+
+def _run(npm: str, folder: Path) -> None:
+    words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        told = [line for line in done.stderr.splitlines() if "error" in line]
+        lines = "".join(f"\n    {line}" for line in told[:3])
+        raise UserError(
+            "LiteRT.js comes from npm's registry, which must answer. npm "
+            f"failed with code {done.returncode}.{lines}"
+        )

@@ -1,0 +1,96 @@
+"""The model behind the page."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+from kerafer.data.images import read_image
+from kerafer.errors import UserError
+from kerafer.runtime.emotion_recognizer import EmotionRecognizer
+from kerafer.runtime.face_detector import Box
+from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
+from kerafer.runtime.predictors import find_model
+
+
+class PageModel:
+    """A .tflite file for browsers, and what Python does beside them.
+
+    Threads may share it; they wait for each other.
+
+    Args:
+        model: A .tflite file that `EmotionRecognizer` takes, or the folder of
+            an export.
+
+    Attributes:
+        file: The .tflite file.
+        picture_bytes: Of a picture for `predict`.
+
+    Raises:
+        UserError: If there is no such file, or it is no model for pictures.
+    """
+
+    def __init__(self, model: str | os.PathLike[str]) -> None:
+        self.file = find_model(model)
+        if self.file.suffix.lower() != ".tflite":
+            raise UserError(
+                "Browsers take a .tflite file: name one, or the folder of an "
+                f"export. Received: {self.file}.\n"
+                "    kerafer export --model RUN\nmakes one of a run."
+            )
+        self._recognizer = EmotionRecognizer(self.file)
+        self._detector = MtcnnOpencvDetector()
+        self._lock = threading.Lock()
+        height, width, _ = self._recognizer.input_shape
+        self.picture_bytes = height * width * 3
+
+    def facts(self) -> dict[str, Any]:
+        """What the page has to know: names, input and output of the model.
+
+        Returns:
+            `model`, a name for people; `labels`; `input`, height, width and
+            channels; `output`, `scale` and `zero` of an output of integers,
+            the scale 0 for one of floats.
+        """
+        scale, zero = self._quantization()
+        recognizer = self._recognizer
+        return {
+            "model": f"{self.file.resolve().parent.name}/{self.file.name}",
+            "labels": list(recognizer.labels),
+            "input": list(recognizer.input_shape),
+            "output": {"scale": scale, "zero": zero},
+        }
+
+    def find_faces(self, picture: bytes) -> list[Box]:
+        """The boxes of the faces on a picture, the largest first.
+
+        Args:
+            picture: The bytes of a file.
+
+        Raises:
+            UnreadableImageError: Where it is no picture.
+        """
+        image = read_image(picture)
+        with self._lock:
+            return [face.box for face in self._detector.detect(image)]
+
+    def predict(self, pixels: bytes) -> list[float]:
+        """The probabilities of one face, of the model's size.
+
+        Args:
+            pixels: R, G and B of each pixel, the rows from the top;
+                `picture_bytes` of them.
+        """
+        height, width, _ = self._recognizer.input_shape
+        image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+        with self._lock:
+            return self._recognizer.probabilities([image])[0].tolist()
+
+    def _quantization(self) -> tuple[float, int]:
+        from ai_edge_litert.interpreter import Interpreter
+
+        (output,) = Interpreter(str(self.file)).get_output_details()
+        return output["quantization"]
