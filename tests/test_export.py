@@ -320,8 +320,10 @@ def test_probabilities_are_near_those_of_keras(exported, run):
     model = keras.saving.load_model(run / "best.keras")
     with np.load(exported / "golden.npz") as golden:
         expected = model.predict(golden["images"], verbose=0)
-        assert len(golden["images"]) == 16
-        assert len(set(expected.argmax(1))) == len(CLASSES)
+        assert golden["images"].shape == (16, *model.input_shape[1:])
+        # Of the data nothing is handed on: these are faces, not its bars.
+        assert len({picture.tobytes() for picture in golden["images"]}) == 16
+        assert golden["images"].std(axis=(1, 2)).min() > 20
         np.testing.assert_allclose(golden["keras"], expected, atol=1e-6)
         for name in FILES:
             exact = "float32" in name or "." not in name or "onnx" in name

@@ -20,6 +20,7 @@ from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.gates import missed_gate
+from kerafer.export.golden import golden_pictures
 from kerafer.export.graph import Graph
 from kerafer.export.metadata import LABELS, NAME, metadata, with_labels
 from kerafer.export.model_card import model_card
@@ -34,7 +35,6 @@ from kerafer.versions import versions
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
-GOLDEN_PICTURES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ def export(
     """
     earlier = earlier_export(out, source.facts["sha256"])
     graph = Graph(source.model)
-    golden = _golden_pictures(source)
+    golden = golden_pictures(source.model.input_shape[1:])
     files, left_out, answers = {}, {}, {}
     with _folder_beside(out) as folder:
         for kind in config.chosen:
@@ -93,8 +93,7 @@ def export(
                 left_out[path.name] = missed
                 _remove(path)
                 continue
-            predict = predictor(path, config.threads)
-            answers[path.name] = np.stack([predict(one) for one in golden])
+            answers[path.name] = _answers(path, golden, config.threads)
             files[path.name] = {
                 "format": kind,
                 "sha256": digest(path),
@@ -105,7 +104,8 @@ def export(
         manifest = _manifest(source, graph, config, files)
         if not files:
             return manifest, left_out
-        _keep(earlier, out, folder, left_out, manifest["files"], answers)
+        for name in _keep(earlier, out, folder, left_out, manifest["files"]):
+            answers[name] = _answers(folder / name, golden, config.threads)
         _write_beside(folder, source, golden, answers, manifest)
         _take_place(folder, out)
     return manifest, left_out
@@ -183,12 +183,9 @@ def _step() -> float:
     return PsiTable.STEP / PsiTable.GAIN
 
 
-def _golden_pictures(source: Source) -> np.ndarray:
-    """Test pictures of all classes."""
-    labels = source.reference.labels
-    count = min(GOLDEN_PICTURES, len(labels))
-    rows = spread_rows(labels, count, seed=0)
-    return np.ascontiguousarray(source.reference.pictures[rows])
+def _answers(path: Path, pictures: np.ndarray, threads: int) -> np.ndarray:
+    predict = predictor(path, threads)
+    return np.stack([predict(picture) for picture in pictures])
 
 
 def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -268,24 +265,20 @@ def _keep(
     folder: Path,
     left_out: dict[str, str],
     files: dict[str, Any],
-    answers: dict[str, np.ndarray],
-) -> None:
+) -> list[str]:
     """Take over what an earlier export made and this one does not replace."""
     names = [
         name
         for name in earlier.get("files", {})
         if name not in files and name not in left_out
     ]
-    if not names:
-        return
-    with np.load(out / GOLDEN) as golden:
-        for name in names:
-            files[name] = earlier["files"][name]
-            answers[name] = golden[name]
-            if (out / name).is_dir():
-                shutil.copytree(out / name, folder / name)
-            else:
-                shutil.copy2(out / name, folder / name)
+    for name in names:
+        files[name] = earlier["files"][name]
+        if (out / name).is_dir():
+            shutil.copytree(out / name, folder / name)
+        else:
+            shutil.copy2(out / name, folder / name)
+    return names
 
 
 def _write_beside(

@@ -64,8 +64,8 @@ def model_card(manifest: dict[str, Any]) -> str:
         "whether it does equally well for all groups of people. An "
         "expression is not a feeling: do not take it for one.",
         "",
-        "`golden.npz` holds pictures and the answers expected to them. On the "
-        "device, with NumPy and LiteRT alone:",
+        "`golden.npz` holds drawn faces and the answers expected to them. "
+        "On the device, with NumPy and LiteRT alone:",
         "",
         "    python verify_export.py .",
         "",

@@ -1,0 +1,46 @@
+"""Pictures with known answers, to check a file where it is used."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from kerafer.data.images import fit
+from kerafer.data.kdef import CLASSES
+from kerafer.data.synthetic.dataset import CLOSE_UP, draw_picture
+
+GOLDEN_PICTURES = 16
+# Other people than the ones that `--dataset synthetic` draws by default.
+_SEED = 1
+
+
+def golden_pictures(shape: tuple[int, int, int]) -> np.ndarray:
+    """Draw faces of all expressions, each another person's.
+
+    They are drawn and not taken from the data, since they go wherever the
+    files go, and the photographs of a data set rarely may.
+
+    Args:
+        shape: Height, width and channels of one.
+
+    Returns:
+        uint8 of shape `(16, *shape)`.
+    """
+    height, width, _ = shape
+    codes = itertools.islice(itertools.cycle(CLASSES), GOLDEN_PICTURES)
+    people = (f"{'FM'[i % 2]}{i // 2 + 1:02d}" for i in itertools.count())
+    return np.stack(
+        [
+            fit(
+                draw_picture(
+                    f"A{person}/A{person}{code}S.JPG",
+                    _SEED,
+                    (width, height),
+                    CLOSE_UP,
+                ),
+                shape,
+            )
+            for code, person in zip(codes, people, strict=False)
+        ]
+    )
