@@ -1,22 +1,33 @@
 """From a data set to batches: decoding, cropping, shuffling, changing."""
 
+import dataclasses
+import io
 import json
 import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
+from keras import layers
 from PIL import Image
 
 from kerafer import UserError
-from kerafer.data import Dataset
+from kerafer.data import Dataset, face_search, load
 from kerafer.data.augmentation import POLICIES, make_augmentation
 from kerafer.data.cache import make_room
 from kerafer.data.decoded import decode
-from kerafer.data.faces import crop, find_faces
+from kerafer.data.face_search import find_faces
+from kerafer.data.face_worker import serve
+from kerafer.data.faces import crop
 from kerafer.data.images import UnreadableImageError
 from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+from kerafer.data.warp import MOVES, warp
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +96,43 @@ def test_the_cache_is_bounded(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2.npy", "3.npy"]
 
 
+def test_what_another_process_writes_or_deletes_is_left_alone(
+    tmp_path, monkeypatch
+):
+    for name in ("new.npy.7.part", "old.npy.8.part", "used.npy"):
+        (tmp_path / name).write_bytes(bytes(10))
+    two_days_ago = time.time() - 2 * 24 * 60 * 60
+    os.utime(tmp_path / "old.npy.8.part", (two_days_ago, two_days_ago))
+    # As if another process had deleted it since it was listed.
+    (tmp_path / "gone.npy").symlink_to("nowhere")
+    monkeypatch.setattr("kerafer.data.cache.MAX_CACHE_BYTES", 15)
+    make_room(tmp_path, 10)
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left == {"new.npy.7.part", "gone.npy"}
+
+
+def test_a_full_disk_is_told_before_anything_is_deleted(tmp_path, monkeypatch):
+    (tmp_path / "kept.npy").write_bytes(bytes(10))
+    with pytest.raises(UserError, match=r"(?s)8388608\.0 GiB.*XDG_CACHE_HOME"):
+        make_room(tmp_path, 2**53)
+    usage = shutil.disk_usage(tmp_path)._replace(free=95)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    make_room(tmp_path, 95)
+    assert list(tmp_path.iterdir())
+    make_room(tmp_path, 100)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_decoded_at_the_same_time_by_two(colours, own_cache):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: decode(colours, 16), range(2))
+    np.testing.assert_array_equal(first, second)
+    (kept,) = (own_cache / "kerafer" / "decoded").iterdir()
+    # Another process made room; what is mapped stays readable.
+    kept.unlink()
+    np.testing.assert_array_equal(decode(colours, 16), first)
+
+
 def test_crop_is_a_square_around_the_face():
     image = np.zeros((40, 60, 3), np.uint8)
     image[10:20, 30:36] = 255
@@ -116,13 +164,13 @@ def test_faces_are_searched_once_and_an_interrupted_search_goes_on(
 
         return detect
 
-    monkeypatch.setattr("kerafer.data.faces.mtcnn_detector", make_detector)
+    monkeypatch.setattr(face_search, "mtcnn_detector", make_detector)
     with pytest.raises(KeyboardInterrupt):
         find_faces(colours)
     (file,) = (own_cache / "kerafer" / "faces").iterdir()
     # As a kill in the middle of a line leaves it.
     with open(file, "a") as stream:
-        stream.write("3.png,1,")
+        stream.write('["3.png", 12')
     boxes = find_faces(colours)
     assert boxes[1] is None
     assert boxes[0] == (1, 2, 3, 20) and boxes[11] == (1, 2, 3, 31)
@@ -133,9 +181,140 @@ def test_faces_are_searched_once_and_an_interrupted_search_goes_on(
     assert len(asked) == 13
 
 
+def test_only_files_that_changed_are_searched_again(
+    colours, monkeypatch, capsys
+):
+    asked = []
+
+    def detect(image):
+        asked.append(image.shape[1])
+        return (0, 0, image.shape[1], 5)
+
+    monkeypatch.setattr(face_search, "mtcnn_detector", lambda: detect)
+    find_faces(colours)
+    assert asked == list(range(20, 32))
+    said = capsys.readouterr().err
+    assert "12 pictures" in said and " a second, by 1 process." in said
+    Image.new("RGB", (77, 9)).save(colours.root / "5.png")
+    boxes = find_faces(colours)
+    assert asked[12:] == [77]
+    assert boxes[5] == (0, 0, 77, 5) and boxes[6] == (0, 0, 26, 5)
+
+
+def test_faces_of_a_set_without_files_or_fingerprint_are_not_kept(
+    colours, monkeypatch
+):
+    widths = iter(range(100))
+    monkeypatch.setattr(
+        face_search, "mtcnn_detector", lambda: lambda _: (0, 0, 1, next(widths))
+    )
+    drawn = dataclasses.replace(
+        colours, root=None, read=lambda _: np.zeros((30, 30, 3), np.uint8)
+    )
+    assert find_faces(drawn) != find_faces(drawn)
+    named = dataclasses.replace(drawn, fingerprint="seed 3")
+    # There is no file that another process could open.
+    assert find_faces(named, workers=3) == find_faces(named)
+    with pytest.raises(UserError, match=r"1 process or more.*0"):
+        find_faces(named, workers=0)
+
+
+# Speaks the language of `face_worker`: the box tells the file's number. It
+# refuses 4.png, and a fake that was told a number ends when it comes.
+FAKE_WORKER = """
+import json, os, sys
+for line in sys.stdin:
+    name = os.path.basename(json.loads(line))
+    number = int(name.split(".")[0])
+    if sys.argv[1:] == [name]:
+        sys.exit("no memory left")
+    answer = {"box": [number, 1, os.getpid(), 3]}
+    if number == 4:
+        answer = {"unreadable": [name, "it is torn"]}
+    if number == 6:
+        answer = {"box": None}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def fake_workers(monkeypatch, *arguments):
+    command = [sys.executable, "-c", FAKE_WORKER, *arguments]
+    monkeypatch.setattr(face_search, "_COMMAND", command)
+
+
+def test_processes_share_the_pictures_and_keep_their_order(
+    colours, monkeypatch, capsys
+):
+    fake_workers(monkeypatch)
+    keep = np.delete(np.arange(12), 4)
+    boxes = find_faces(colours.select(keep), workers=3)
+    assert [b and b[0] for b in boxes] == [None if i == 6 else i for i in keep]
+    processes = {box[2] for box in boxes if box}
+    assert len(processes) > 1 and os.getpid() not in processes
+    assert "by 3 processes." in capsys.readouterr().err
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_a_process_that_dies_is_reported_and_the_search_goes_on(
+    colours, monkeypatch
+):
+    colours = colours.select(np.delete(np.arange(12), 4))
+    fake_workers(monkeypatch, "8.png")
+    with pytest.raises(UserError, match=r"(?s)no memory left.*8\.png.*goes on"):
+        find_faces(colours, workers=2)
+    fake_workers(monkeypatch)
+    seen = find_faces(colours, workers=2)
+    before = {box[2] for box in seen[:4]}
+    assert not before & {box[2] for box in seen[8:]}
+
+
+def test_a_torn_picture_is_named_by_the_process_that_met_it(
+    colours, monkeypatch
+):
+    fake_workers(monkeypatch)
+    with pytest.raises(UnreadableImageError, match=r"4\.png.*it is torn"):
+        find_faces(colours, workers=2)
+
+
+def test_the_program_of_a_process_answers_line_by_line(colours):
+    torn = colours.root / "1.png"
+    torn.write_bytes(b"GIF")
+    names = [os.fspath(colours.root / f"{i}.png") for i in (0, 1, 2)]
+    answers = io.StringIO()
+    serve(
+        [json.dumps(name) for name in names],
+        answers,
+        lambda image: (1, 2, *image.shape[:2]) if len(image[0]) > 20 else None,
+    )
+    first, second, third = map(json.loads, answers.getvalue().splitlines())
+    assert first == {"box": None} and third == {"box": [1, 2, 30, 22]}
+    assert second["unreadable"][0] == names[1]
+
+
+@pytest.mark.slow
+def test_what_is_found_does_not_depend_on_the_number_of_processes(
+    tmp_path, monkeypatch
+):
+    drawn = load("synthetic", people=1, angles="S", image_size=160)
+    for index, path in enumerate(drawn.manifest["path"][:8]):
+        face = Image.fromarray(drawn.read_image(path))
+        face.save(tmp_path / f"{index}.png")
+    manifest = pd.DataFrame(
+        {"path": [f"{index}.png" for index in range(8)], "label": "face"}
+    )
+    dataset = Dataset("drawn", manifest, ("face",), root=tmp_path)
+    found = []
+    for workers in (1, 2):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / str(workers)))
+        found.append(find_faces(dataset, workers=workers))
+    assert found[0] == found[1]
+    assert any(found[0])
+
+
 def test_mtcnn_finds_a_drawn_face():
-    from kerafer.data import load
-    from kerafer.data.faces import mtcnn_detector
+    from kerafer.data.mtcnn_search import mtcnn_detector
 
     drawn = load("synthetic", people=2, angles="S", image_size=160)
     detect = mtcnn_detector()
@@ -223,6 +402,100 @@ def test_every_policy_changes_pictures_within_bounds():
         assert 6 <= (right > left).sum() <= 26
     with pytest.raises(UserError, match=r"none, light, strong.*heavy"):
         make_augmentation("heavy")
+
+
+def moved(images, kind, drawn):
+    """What one of Keras' layers alone makes of the drawn numbers."""
+    arguments = {
+        layers.RandomFlip: {"mode": "horizontal"},
+        layers.RandomTranslation: {"height_factor": 1, "width_factor": 1},
+        layers.RandomRotation: {"factor": 1},
+        layers.RandomZoom: {"height_factor": 1},
+    }[kind]
+    if kind is not layers.RandomFlip:
+        arguments["fill_mode"] = "nearest"
+    return kind(**arguments).transform_images(images, drawn, training=True)
+
+
+@pytest.mark.parametrize("kind", MOVES)
+def test_warp_moves_pixels_as_one_layer_does(kind):
+    images = np.random.default_rng(0).uniform(0, 255, (5, 11, 18, 3))
+    images = tf.constant(images, tf.float32)
+    layer = {
+        layers.RandomFlip: lambda: kind("horizontal"),
+        layers.RandomTranslation: lambda: kind(0.3, 0.2),
+        layers.RandomRotation: lambda: kind(0.2),
+        layers.RandomZoom: lambda: kind(0.3),
+    }[kind]()
+    drawn = layer.get_random_transformation(images, seed=7)
+    warped = np.array(warp(images, [(kind, drawn)]))
+    assert np.abs(warped - images).max() > 50
+    np.testing.assert_allclose(warped, moved(images, kind, drawn), atol=0.02)
+
+
+def test_warp_does_several_moves_in_their_order():
+    """By hand: a point is followed through flip, shift, rotation and zoom."""
+    images = np.zeros((2, 21, 21, 1), np.float32)
+    images[:, 8, 6] = 1
+    # (x, y) = (6, 8); mirrored (14, 8); shifted (12, 9); turned by 90
+    # degrees about (10, 10), x -> y, y -> -x: (9, 8) or its opposite; zoomed
+    # by 1/2 about the same: 1, 2 pixels become 2, 4.
+    drawn = [
+        (layers.RandomFlip, {"flips": tf.constant([True, False])}),
+        (
+            layers.RandomTranslation,
+            {"translations": tf.constant([[-2.0, 1.0], [6.0, 1.0]])},
+        ),
+        (
+            layers.RandomRotation,
+            {
+                "rotation_matrix": tf.constant(
+                    [[0.0, -1, 20, 1, 0, 0, 0, 0]] * 2
+                )
+            },
+        ),
+        (
+            layers.RandomZoom,
+            {
+                "width_zoom": tf.constant([[0.5], [0.5]]),
+                "height_zoom": tf.constant([[0.5], [0.5]]),
+            },
+        ),
+    ]
+    warped = np.array(warp(images, drawn))[..., 0]
+    for picture in warped:
+        # Output (x, y) is read at input (20 - y, x): (12, 9) -> (9, 8).
+        assert np.unravel_index(picture.argmax(), picture.shape) == (6, 8)
+        assert picture[6, 8] == pytest.approx(1, abs=1e-5)
+
+
+def test_warp_repeats_the_edge():
+    images = np.arange(8, dtype=np.uint8)[None, None, :, None]
+    images = np.broadcast_to(images, (1, 4, 8, 1))
+    shift = {"translations": tf.constant([[3.0, 2.0]])}
+    (warped,) = warp(images, [(layers.RandomTranslation, shift)])
+    np.testing.assert_allclose(warped[0, :, 0], [0, 0, 0, 0, 1, 2, 3, 4])
+
+
+def test_erasing_fills_rectangles_with_noise():
+    images = np.full((200, 20, 20, 1), 100, np.uint8)
+    policy = [(layers.RandomErasing, POLICIES["strong"][-1][1])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(POLICIES, "strong", policy)
+        changed = np.array(make_augmentation("strong")(images, [3, 4]))[..., 0]
+    erased = changed != 100
+    touched = erased.any((1, 2))
+    # Half of the pictures; of a side at least the root of 0.02 and at most
+    # that of 0.2, about 3 to 9 pixels.
+    assert 75 < touched.sum() < 125
+    for one in erased[touched]:
+        rows, columns = one.any(1).sum(), one.any(0).sum()
+        assert 2 <= rows <= 10 and 2 <= columns <= 10
+        assert one.sum() >= 0.9 * rows * columns
+    # A normal deviate times 255 and clipped: half black, a sixth white.
+    noise = changed[erased]
+    assert abs((noise == 0).mean() - 0.5) < 0.08
+    assert abs((noise == 255).mean() - 0.159) < 0.06
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """Readers of data sets, on small trees drawn here."""
 
 import io
+import subprocess
 import sys
+import textwrap
 import types
 import zipfile
 
@@ -684,3 +686,64 @@ def test_damaged_archive_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match=r"gone\.zip"):
         unpack(tmp_path / "gone.zip", tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["set.zip"]
+
+
+def test_of_two_that_unpack_at_once_the_slower_takes_what_is_there(
+    tmp_path, monkeypatch
+):
+    archive = tmp_path / "faces.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("happy/1.jpg", jpeg())
+    write_mark = archives.Path.write_text
+    raced = []
+
+    def write_text(path, *arguments, **options):
+        # The other is faster by as much as writing the mark takes.
+        write_mark(path, *arguments, **options)
+        if path.name == ".unpacked-from" and not raced:
+            raced.append(path)
+            unpack(archive, tmp_path / "faces")
+
+    monkeypatch.setattr(archives.Path, "write_text", write_text)
+    assert unpack(archive, tmp_path / "faces") == tmp_path / "faces"
+    assert raced
+    assert (tmp_path / "faces" / "happy" / "1.jpg").read_bytes() == jpeg()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "faces.zip"]
+
+
+def test_many_processes_unpack_one_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as file:
+        for index in range(300):
+            file.writestr(f"happy/{index}.jpg", bytes(100))
+    program = """
+        import pathlib, sys
+        from kerafer.data.archive import unpacked
+        print(len(list((unpacked(sys.argv[1]) / "happy").iterdir())))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    command.append(tmp_path / "faces.zip")
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [p.communicate()[0] for p in running] == ["300\n"] * 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "faces.zip"]
+
+
+def test_something_else_that_appears_meanwhile_is_not_taken(
+    tmp_path, monkeypatch
+):
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as file:
+        file.writestr("happy/1.jpg", jpeg())
+    chmod = archives.Path.chmod
+
+    def appear(path, mode):
+        chmod(path, mode)
+        (tmp_path / "faces").mkdir()
+        (tmp_path / "faces" / "notes.txt").write_text("mine")
+
+    monkeypatch.setattr(archives.Path, "chmod", appear)
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        unpack(tmp_path / "faces.zip", tmp_path / "faces")
+    assert [p.name for p in (tmp_path / "faces").iterdir()] == ["notes.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "faces.zip"]

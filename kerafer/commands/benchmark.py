@@ -17,7 +17,7 @@ from kerafer.settings import add_flags, from_flags, setting
 
 KINDS = {
     "training": "training steps, float32 and what --precision auto chooses",
-    "pipeline": "input batches alone, for each augmentation",
+    "pipeline": "decoding, cropping, and input batches for each augmentation",
     "stem": "the multi-scale layer as one convolution and as branches",
     "stems": "mcnn and msc_resnet18 with every form of their stem",
     "latency": "every file of an export, one picture at a time",
@@ -111,18 +111,9 @@ def _training(config: BenchmarkConfig) -> list[dict[str, object]]:
 
 
 def _pipeline(config: BenchmarkConfig) -> list[dict[str, object]]:
-    from kerafer.data.augmentation import POLICIES
-    from kerafer.training.speed import median_seconds, pipeline_epoch
+    from kerafer.data.input_speed import input_speed
 
-    pictures = 8 * config.batch_size
-    epochs = {
-        f"augment {policy}": pipeline_epoch(
-            config.image_size, config.batch_size, policy, pictures
-        )
-        for policy in POLICIES
-    }
-    taken = median_seconds(epochs, config.repeats, warm_up=1)
-    return [_row(n, s, pictures) for n, s in taken.items()]
+    return input_speed(config.image_size, config.batch_size, config.repeats)
 
 
 def _stem(config: BenchmarkConfig) -> list[dict[str, object]]:

@@ -93,7 +93,7 @@ def _options(config: DataConfig) -> dict[str, object]:
 def _crop(dataset: Dataset, config: DataConfig) -> tuple[Dataset, list | None]:
     if config.face_crop == "none":
         return dataset, None
-    from kerafer.data.faces import find_faces
+    from kerafer.data.face_search import find_faces
 
     boxes = find_faces(dataset)
     found = np.array([box is not None for box in boxes])

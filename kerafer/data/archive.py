@@ -26,7 +26,9 @@ def unpack(archive: Path, folder: Path) -> Path:
 
     Nothing is written outside of the folder, and nothing before the sizes in
     the table of contents were added up. The folder appears under its name
-    when all of it is there. Hidden files and `__MACOSX` are not unpacked.
+    when all of it is there; of several processes that unpack at the same time
+    one puts it there, and the others take it. Hidden files and `__MACOSX` are
+    not unpacked.
 
     Args:
         archive: The .zip.
@@ -183,6 +185,15 @@ def _write(
             file.extract(member, draft)
         (draft / _MARK).write_text(mark, encoding="utf-8")
         draft.chmod(0o755)
-        draft.rename(folder)
+        _move(draft, folder, mark)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _move(draft: Path, folder: Path, mark: str) -> None:
+    """Rename, unless another process has just put the same there."""
+    try:
+        draft.rename(folder)
+    except OSError:
+        if _read_mark(folder) != mark:
+            raise

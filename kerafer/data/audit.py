@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kerafer.console import track
+from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.perceptual_hash import (
     MIRROR,
@@ -137,7 +137,7 @@ def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return digest.digest(), thumbnail(image), image.shape[:2]
 
     paths = dataset.manifest["path"].tolist()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         seen = list(
             track(pool.map(one, paths), "Looking at pictures", len(paths))
         )

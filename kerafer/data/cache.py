@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from kerafer.errors import UserError
+
 MAX_CACHE_BYTES = 20 * 2**30
+
+_ABANDONED_SECONDS = 24 * 60 * 60
 
 
 def cache_folder(kind: str) -> Path:
@@ -23,12 +31,41 @@ def cache_folder(kind: str) -> Path:
 def make_room(folder: Path, size: int) -> None:
     """Delete the files not used for longest until `size` bytes more fit.
 
-    The files of a folder of the cache take at most 20 GiB together.
+    They fit the disk, and the files of a folder of the cache take at most
+    20 GiB together, or what the new one alone takes. Other processes may
+    delete there at the same time; what one of them is writing (`*.part`)
+    stays, unless nothing was written to it for a day.
+
+    Args:
+        folder: Of the cache.
+        size: Bytes.
+
+    Raises:
+        UserError: If the disk has not as much room; nothing is deleted then.
     """
-    files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
-    total = size + sum(file.stat().st_size for file in files)
-    for file in files:
-        if total <= MAX_CACHE_BYTES:
+    files = sorted(_files(folder))
+    kept = sum(length for _, length, _ in files)
+    free = shutil.disk_usage(folder).free
+    if size > free + kept:
+        raise UserError(
+            f"What is computed once is kept on disk: {size / 2**30:.1f} GiB in "
+            f"{folder}, where {(free + kept) / 2**30:.1f} GiB can be had.\n"
+            "XDG_CACHE_HOME=DIR names another place; a smaller --image-size "
+            "needs less."
+        )
+    for _, length, file in files:
+        if kept + size <= MAX_CACHE_BYTES and size <= free:
             return
-        total -= file.stat().st_size
+        kept -= length
+        free += length
         file.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file was used, its length, and where it is."""
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            old = time.time() - status.st_mtime > _ABANDONED_SECONDS
+            if file.suffix != ".part" or old:
+                yield status.st_mtime, status.st_size, file

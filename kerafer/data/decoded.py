@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from kerafer.console import track
 from kerafer.data.cache import cache_folder, make_room
+from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.faces import Box, crop
 from kerafer.data.images import fit
@@ -45,6 +47,7 @@ def decode(
 
     Raises:
         UnreadableImageError: For a file that is no picture.
+        UserError: If the disk has no room for the result.
     """
     shape = (len(dataset), image_size, image_size, channels)
     key = _key(dataset, shape, boxes)
@@ -54,9 +57,10 @@ def decode(
         images.flags.writeable = False
         return images
     file = cache_folder("decoded") / f"{dataset.name}-{image_size}-{key}.npy"
-    if file.exists():
+    # Another process may make room, or write the same, at any time.
+    try:
         os.utime(file)
-    else:
+    except FileNotFoundError:
         _write(file, shape, dataset, boxes)
     return np.load(file, mmap_mode="r", allow_pickle=False)
 
@@ -68,7 +72,7 @@ def _write(
     boxes: list[Box | None] | None,
 ) -> None:
     make_room(file.parent, int(np.prod(shape)))
-    beside = file.with_name(f"{file.name}.{os.getpid()}.part")
+    beside = file.with_name(f"{file.name}.{threading.get_native_id()}.part")
     try:
         images = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
         _fill(images, dataset, boxes)
@@ -90,7 +94,7 @@ def _fill(
             image = crop(image, boxes[row])
         images[row] = fit(image, images.shape[1:])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         done = pool.map(one, range(len(paths)))
         for _ in track(done, "Decoding pictures", len(paths)):
             pass

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer.console import track
+from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.images import find_flaw
 from kerafer.errors import UserError
@@ -214,4 +215,4 @@ def _threads_for(paths: list[str]) -> int:
     sizes = [os.path.getsize(path) for path in sample if os.path.isfile(path)]
     if sum(sizes) < _SMALL_FILE * len(sizes):
         return 1
-    return min(8, os.cpu_count() or 1)
+    return min(8, available_cores())

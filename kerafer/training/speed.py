@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerafer.data.pipeline import TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
 from kerafer.training.fused_adam import FusedAdam
@@ -71,22 +70,6 @@ def training_step(
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     model.make_train_function()
     return lambda: model.train_function(batches)
-
-
-def pipeline_epoch(
-    image_size: int, batch_size: int, augment: str, pictures: int
-) -> Callable[[], object]:
-    """All training batches of an epoch, without a model.
-
-    Args:
-        image_size: Pixels.
-        batch_size: Pictures.
-        augment: Policy of the augmentation.
-        pictures: In the epoch.
-    """
-    images, labels = random_pictures(pictures, image_size)
-    batches = TrainingBatches(images, labels, 7, batch_size, 0, augment)
-    return lambda: [batch[0].shape[0] for batch in batches.batches]
 
 
 def stem_steps(

@@ -1,0 +1,114 @@
+"""How many pictures a second the input delivers."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from kerafer.console import console
+from kerafer.data.augmentation import POLICIES
+from kerafer.data.cores import available_cores
+from kerafer.data.dataset import Dataset
+from kerafer.data.decoded import decode
+from kerafer.data.images import read_image, resize
+from kerafer.data.pipeline import TrainingBatches
+from kerafer.data.synthetic import load_synthetic
+
+# Height and width of KDEF's pictures.
+_HEIGHT, _WIDTH = 762, 562
+
+
+def input_speed(
+    image_size: int = 224,
+    batch_size: int = 32,
+    repeats: int = 5,
+    pictures: int = 128,
+) -> list[dict[str, object]]:
+    """Time decoding, cropping and the training batches, in turns.
+
+    What is decoded are drawn faces, JPEG files of KDEF's 562 x 762 pixels; a
+    training does it once and keeps the result. The batches are made of decoded
+    pictures in every epoch, with each policy of augmentation.
+
+    Args:
+        image_size: Height and width of the result, pixels. Defaults to 224.
+        batch_size: Pictures a batch. Defaults to 32.
+        repeats: Timed runs of each, after one that does not count; the median
+            counts. Defaults to 5.
+        pictures: In a run of each. Defaults to 128.
+
+    Returns:
+        A row each: `what`, `images_per_second`, `milliseconds_per_image`,
+        `threads` (the cores that this process may use).
+    """
+    # Their progress is not what one wants to see.
+    with tempfile.TemporaryDirectory() as folder, console.capture():
+        dataset = _photographs(Path(folder), pictures)
+        box = (_WIDTH // 4, _HEIGHT // 4, _WIDTH // 2, _HEIGHT // 2)
+        images = decode(dataset, image_size)
+        runs: dict[str, Callable[[], object]] = {
+            "decode": lambda: decode(dataset, image_size),
+            "decode and crop": lambda: decode(
+                dataset, image_size, boxes=[box] * pictures
+            ),
+        }
+        for policy in POLICIES:
+            runs[f"augment {policy}"] = _epoch(images, batch_size, policy)
+        taken = _medians(runs, repeats)
+    return [
+        {
+            "what": name,
+            "images_per_second": round(pictures / seconds, 1),
+            "milliseconds_per_image": round(1000 * seconds / pictures, 3),
+            "threads": available_cores(),
+        }
+        for name, seconds in taken.items()
+    ]
+
+
+def _photographs(folder: Path, count: int) -> Dataset:
+    """Files without a fingerprint, which `decode` decodes every time."""
+    drawn = load_synthetic(people=1, image_size=_WIDTH)
+    paths = drawn.manifest["path"].tolist()
+    names = [f"{index}.jpg" for index in range(count)]
+    for index, name in enumerate(names[: len(paths)]):
+        face = resize(drawn.read_image(paths[index]), (_HEIGHT, _WIDTH))
+        Image.fromarray(face).save(folder / name, quality=90)
+    manifest = pd.DataFrame({"path": names, "label": "face"})
+    return Dataset(
+        "drawn",
+        manifest,
+        ("face",),
+        read=lambda name: read_image(
+            folder / f"{int(name.removesuffix('.jpg')) % len(paths)}.jpg"
+        ),
+    )
+
+
+def _epoch(
+    images: np.ndarray, batch_size: int, policy: str
+) -> Callable[[], object]:
+    labels = np.zeros(len(images), np.int32)
+    batches = TrainingBatches(images, labels, 1, batch_size, 0, policy)
+    return lambda: [pictures.shape for pictures, _ in batches.batches]
+
+
+def _medians(
+    runs: dict[str, Callable[[], object]], repeats: int
+) -> dict[str, float]:
+    """Seconds of each; in turns, so that a slow minute falls on all."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(1 + repeats):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            if turn:
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(taken) for name, taken in times.items()}
