@@ -2,6 +2,7 @@
 
     import kerafer
     model = kerafer.create_model("wca_mcnn", num_classes=7)
+    faces = kerafer.predict("people.jpg")
 
 Importing this module loads no TensorFlow: the names below arrive when they are
 first used.
@@ -20,6 +21,7 @@ _HOMES = {
     "create_model": "kerafer.models",
     "list_models": "kerafer.models",
     "load_model": "kerafer.models",
+    "predict": "kerafer.runtime",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

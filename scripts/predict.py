@@ -1,6 +1,6 @@
 """Tell the expressions on pictures, videos and from a camera.
 
-python scripts/predict.py people.jpg --model exported/wca_mcnn
+python scripts/predict.py people.jpg
 """
 
 import sys

@@ -516,11 +516,13 @@ def test_pixels_are_the_same_in_the_browser_bit_for_bit(tmp_path):
         target = [(64, 64), (48, 48), (96, 64), (24, 30)][index % 4]
         rgb = np.ascontiguousarray(image[..., :3])
         for part in ([0, 0, width, height], box):
-            face = crop(rgb, box) if part is box else rgb
+            margin = [0.2, 0.0, 0.35][index % 3]
+            face = crop(rgb, box, margin) if part is box else rgb
             expected.append((fit(face, (*target, 3)), fit(face, (*target, 1))))
             cases.append(
                 {
                     "box": part,
+                    "margin": margin,
                     "height": target[0],
                     "width": target[1],
                     "image": [height, width, index],
@@ -536,7 +538,7 @@ const answers = [];
 for (const each of JSON.parse(readFileSync("cases.json"))) {
   const [height, width, index] = each.image;
   const data = readFileSync(`${index}.rgba`);
-  const face = cropFace({ width, height, data }, each.box);
+  const face = cropFace({ width, height, data }, each.box, each.margin);
   const small = resize(face, each.width, each.height);
   answers.push(small.pixels, gray(small));
 }

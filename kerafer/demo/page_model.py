@@ -12,7 +12,6 @@ from kerafer.data.images import read_image
 from kerafer.errors import UserError
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_detector import Box
-from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
 from kerafer.runtime.predictors import find_model
 
 
@@ -42,7 +41,7 @@ class PageModel:
                 "    kerafer export --model RUN\nmakes one of a run."
             )
         self._recognizer = EmotionRecognizer(self.file)
-        self._detector = MtcnnOpencvDetector()
+        self._detector = self._recognizer.detector
         self._lock = threading.Lock()
         height, width, _ = self._recognizer.input_shape
         self.picture_bytes = height * width * 3
@@ -52,8 +51,8 @@ class PageModel:
 
         Returns:
             `model`, a name for people; `labels`; `input`, height, width and
-            channels; `output`, `scale` and `zero` of an output of integers,
-            the scale 0 for one of floats.
+            channels; `margin`, around a face; `output`, `scale` and `zero` of
+            an output of integers, the scale 0 for one of floats.
         """
         scale, zero = self._quantization()
         recognizer = self._recognizer
@@ -61,6 +60,7 @@ class PageModel:
             "model": f"{self.file.resolve().parent.name}/{self.file.name}",
             "labels": list(recognizer.labels),
             "input": list(recognizer.input_shape),
+            "margin": recognizer.face_margin,
             "output": {"scale": scale, "zero": zero},
         }
 

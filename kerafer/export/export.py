@@ -47,12 +47,14 @@ class Source:
             `licence`, `faces`, `split` and `notes`, for the manifest.
         calibration: uint8 training pictures.
         reference: The test pictures with the model's answers.
+        face_margin: As `kerafer.data.face_margin.training_margin` tells it.
     """
 
     model: keras.Model
     facts: dict[str, Any]
     calibration: np.ndarray
     reference: Reference
+    face_margin: float | None
 
 
 def export(
@@ -216,6 +218,7 @@ def _manifest(
             "float32, saved_model any number of pictures",
             "scale": graph.scale,
             "offset": graph.offset,
+            "face_margin": source.face_margin,
         },
         "output": "probabilities; uint8 in int8.tflite and integer.tflite, "
         "where 256 would be 1",

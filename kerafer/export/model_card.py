@@ -26,6 +26,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         "|---|---|",
         f"| input | one {colour} picture, uint8 0 to 255, "
         f"{height} x {width}, shape {inputs['shape']}; {inputs['note']} |",
+        f"| picture | {_picture(inputs['face_margin'])} |",
         f"| output | {manifest['output']} |",
         f"| labels, in this order | {', '.join(manifest['labels'])} |",
         f"| trained on | {source['data']} |",
@@ -73,3 +74,12 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _picture(margin: float | None) -> str:
+    if margin is None:
+        return "whole, as the data set has them: no face is cut out"
+    return (
+        "one face, cut out as a square around a detector's box, its side "
+        f"{1 + 2 * margin:g} times the box's longer side"
+    )

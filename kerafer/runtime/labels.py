@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,14 +58,12 @@ def _look(
         file = folder / "labels.txt"
         if file.is_file():
             return split_labels(_text(file)), str(file)
-    file = model.parent / "metrics.json"
-    if file.is_file():
-        try:
-            return tuple(json.loads(_text(file))["test"]["per_class"]), str(
-                file
-            )
-        except (ValueError, KeyError, TypeError):
-            return None, ""
+    for folder in (model, model.parent):
+        file = folder / "metrics.json"
+        if file.is_file():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                named = json.loads(_text(file))["test"]["per_class"]
+                return tuple(named), str(file)
     return None, ""
 
 

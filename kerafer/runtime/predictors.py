@@ -51,7 +51,7 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     Args:
         path: A `.tflite` or `.keras` file, a SavedModel's folder, the folder
             of a run (its `best.keras`) or of an export (the first of
-            `EXPORTED` that is there).
+            `EXPORTED` that is there, else its only `.keras` file).
 
     Raises:
         UserError: Where there is none.
@@ -68,6 +68,8 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     for name in ("best.keras", *EXPORTED):
         if (path / name).exists():
             return path / name
+    if len(found := list(path.glob("*.keras"))) == 1:
+        return found[0]
     raise UserError(f"{_RULE}\nThere is none in {path}.")
 
 

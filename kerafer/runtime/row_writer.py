@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from kerafer.runtime.face_tracker import TrackedFace
+from kerafer.runtime.prediction import FacePrediction
+
 FORMATS = ("csv", "jsonl")
 
 
@@ -18,7 +21,8 @@ class RowWriter:
     The columns are `source`; `frame` and `seconds`, for a video; `face`, its
     number on the picture or through the video; `x`, `y`, `width`, `height`;
     `label`; `p_<class>`, the probability of each class; and `problem`, why
-    there is no face. JSON lines have the same keys, less those without value,
+    there is no face, or that the picture was taken whole for want of one. JSON
+    lines have the same keys, less those without value,
     and the probabilities as an object.
 
     Args:
@@ -54,26 +58,47 @@ class RowWriter:
     ) -> None:
         self._stream.close()
 
-    def write(
+    def write_faces(
         self,
         source: str,
+        faces: Sequence[FacePrediction | TrackedFace],
+        problem: str | None = None,
         frame: int | None = None,
         seconds: float | None = None,
-        face: int | None = None,
-        box: tuple[int, int, int, int] | None = None,
-        label: str | None = None,
-        probabilities: dict[str, float] | None = None,
-        problem: str | None = None,
     ) -> None:
-        """Add a row."""
+        """Add the rows of a picture or a frame.
+
+        Args:
+            source: The file.
+            faces: What was found. Without one there is a row that says so.
+            problem: As the column. Defaults to none.
+            frame: Its number in a video. Defaults to none.
+            seconds: Since the video began. Defaults to none.
+        """
+        for number, face in enumerate(faces, 1):
+            number = getattr(face, "track", number)
+            self._write(source, frame, seconds, number, face, problem)
+        if not faces:
+            self._write(source, frame, seconds, None, None, problem)
+
+    def _write(
+        self,
+        source: str,
+        frame: int | None,
+        seconds: float | None,
+        number: int | None,
+        face: FacePrediction | TrackedFace | None,
+        problem: str | None,
+    ) -> None:
         if seconds is not None:
             seconds = round(seconds, 3)
-        shares = probabilities or {}
+        shares = face.probabilities if face else {}
         rounded = {name: round(share, 4) for name, share in shares.items()}
-        x, y, width, height = box or (None,) * 4
-        values = (source, frame, seconds, face, x, y, width, height, label)
+        box = face.box if face else (None,) * 4
+        label = face.label if face else None
+        values = (source, frame, seconds, number, *box, label)
         if self._table is not None:
-            classes = [rounded.get(label) for label in self._labels]
+            classes = [rounded.get(name) for name in self._labels]
             self._table.writerow([*values, *classes, problem])
         else:
             row: dict[str, Any] = dict(zip(_BEFORE, values, strict=True))

@@ -106,7 +106,7 @@ async function readFaces(bytes, current) {
 
 async function readFace(box, current) {
   const [height, width] = facts.input;
-  const face = resize(cropFace(image, box), width, height);
+  const face = resize(cropFace(image, box, facts.margin), width, height);
   const probabilities = await engine.run(face);
   if (current()) {
     view.showProbabilities(probabilities, box, engine.name);

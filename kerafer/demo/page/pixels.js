@@ -3,7 +3,6 @@
 //
 // A picture is {width, height, pixels}, the pixels R, G, B in a Uint8Array.
 
-const MARGIN = 0.2;
 // OpenCV interpolates with weights of 11 bits.
 const ONE = 2048;
 
@@ -17,11 +16,12 @@ function rounded(value) {
 /**
  * The square around a face, of a canvas' ImageData.
  *
- * The box is x, y, width and height. One that is the picture itself takes it
- * whole. Beyond the edge, the edge's pixels are repeated.
+ * The box is x, y, width and height; the margin a part of its longer side. A
+ * box that is the picture itself takes it whole. Beyond the edge, the edge's
+ * pixels are repeated.
  */
-export function cropFace(image, box) {
-  const { left, top, width, height } = area(image, box);
+export function cropFace(image, box, margin) {
+  const { left, top, width, height } = area(image, box, margin);
   const pixels = new Uint8Array(width * height * 3);
   for (let row = 0, to = 0; row < height; row++) {
     const line = clamp(top + row, image.height) * image.width;
@@ -35,11 +35,11 @@ export function cropFace(image, box) {
   return { width, height, pixels };
 }
 
-function area(image, [x, y, width, height]) {
+function area(image, [x, y, width, height], margin) {
   if (!x && !y && width === image.width && height === image.height) {
     return { left: 0, top: 0, width, height };
   }
-  const longer = Math.max(width, height) * (1 + 2 * MARGIN);
+  const longer = Math.max(width, height) * (1 + 2 * margin);
   const side = Math.max(1, rounded(longer));
   const left = rounded(x + width / 2 - side / 2);
   const top = rounded(y + height / 2 - side / 2);

@@ -1,0 +1,60 @@
+"""How faces are cut out for a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kerafer.data.face_margin import training_margin
+from kerafer.data.faces import MARGIN
+
+
+def find_face_margin(model: Path) -> float | None:
+    """Find out what the pictures looked like that a model was trained on.
+
+    It is told by `input`, `face_margin` in the `manifest.json` of an export,
+    or by the `config.yaml` of a training's folder.
+
+    Args:
+        model: The model's file or folder.
+
+    Returns:
+        The margin for `kerafer.data.faces.crop`, 0.2 where nothing tells it;
+        `None` for a model of whole pictures.
+    """
+    for folder in (model, model.parent):
+        inputs = _json(folder / "manifest.json").get("input")
+        if isinstance(inputs, dict) and "face_margin" in inputs:
+            return _number(inputs["face_margin"])
+        config = _yaml(folder / "config.yaml")
+        if {"dataset", "face_crop"} <= set(config):
+            return training_margin(str(config["dataset"]), config["face_crop"])
+    return MARGIN
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    known = isinstance(value, (int, float)) and 0 <= value <= 1
+    return float(value) if known else MARGIN
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    import yaml
+
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,50 @@
+"""A detector that looks twice."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kerafer.data.images import is_blank
+from kerafer.runtime.face_detector import Face, FaceDetector
+
+# A picture of no more pixels shows one face or nothing that can be told.
+_THUMBNAIL = 64
+_BORDER = 0.5
+_GRAY = (127, 127, 127)
+
+
+class SecondLook:
+    """Find faces that fill their picture too.
+
+    Detectors learnt that a face has something around it, and miss many of
+    those that reach from edge to edge. Where one finds none, it is asked once
+    more, with a gray border half as wide as the picture. A picture of at most
+    64 x 64 pixels is taken whole when that finds none either, with score 0,
+    unless it shows one colour only.
+
+    Args:
+        detector: Finds the faces.
+    """
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        faces = self._detector.detect(image) or self._bordered(image)
+        height, width = image.shape[:2]
+        if faces or max(height, width) > _THUMBNAIL or is_blank(image):
+            return faces
+        return [Face((0, 0, width, height), 0.0)]
+
+    def _bordered(self, image: np.ndarray) -> list[Face]:
+        down, across = (round(_BORDER * side) for side in image.shape[:2])
+        kind = cv2.BORDER_CONSTANT
+        bordered = cv2.copyMakeBorder(
+            image, down, down, across, across, kind, value=_GRAY
+        )
+        return [
+            Face((x - across, y - down, width, height), score)
+            for (x, y, width, height), score in self._detector.detect(bordered)
+        ]

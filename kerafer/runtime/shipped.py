@@ -1,0 +1,29 @@
+"""The model that the package brings along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kerafer.errors import UserError
+
+_FOLDER = Path(__file__).parents[1] / "shipped" / "kerafer_edge_fer2013"
+
+
+def shipped_model() -> Path:
+    """The folder of the model that predicts where none is named.
+
+    It is an export, with its `.keras` file: `kerafer_edge`, trained on
+    FER2013.
+
+    Raises:
+        UserError: Where this copy of the package came without it.
+    """
+    if not (_FOLDER / "manifest.json").is_file():
+        raise UserError(
+            "--model says which model predicts; without it, the one that the "
+            "package brings along does.\nThis copy of the package has none: "
+            f"there is no {_FOLDER}.\n"
+            "    kerafer export --model RUN\n"
+            "makes one of a training's folder."
+        )
+    return _FOLDER
