@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import keras
 import numpy as np
@@ -92,6 +93,31 @@ def predict_in_fresh_process(files, inputs, tmp_path):
     """
     run_python(program, tmp_path, *files)
     return [np.load(tmp_path / f"{i}.npy") for i in range(len(files))]
+
+
+def save_without(model, setting, folder):
+    """Save a model as a version did that had a layer's setting not yet.
+
+    Args:
+        model: One of its layers has the setting.
+        setting: As in the file, such as `'"groups": 1'`.
+        folder: To write in.
+
+    Returns:
+        The file.
+    """
+    new, old = folder / "new.keras", folder / "old.keras"
+    model.save(new)
+    with zipfile.ZipFile(new) as theirs, zipfile.ZipFile(old, "w") as ours:
+        for name in theirs.namelist():
+            content = theirs.read(name)
+            if name == "config.json":
+                text = content.decode()
+                assert text.count(f", {setting}") == 1
+                content = text.replace(f", {setting}", "")
+                assert setting.split(":")[0] not in content
+            ours.writestr(name, content)
+    return old
 
 
 def run_python(program, *arguments, env=None):

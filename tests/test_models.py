@@ -1,13 +1,17 @@
 """The models against the article's numbers, and in a fresh process."""
 
 import math
-import zipfile
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import check_gradients, pictures, predict_in_fresh_process
+from harness import (
+    check_gradients,
+    pictures,
+    predict_in_fresh_process,
+    save_without,
+)
 
 import kerafer
 from kerafer.evaluation import complexity
@@ -317,21 +321,11 @@ def test_every_option_trains_and_is_saved(options, tmp_path):
 
 
 def test_files_from_before_fixed_wavelets_load(tmp_path):
-    """A new file, its configuration turned back into the old one."""
     images = pictures((2, 48, 48, 1))
     model = kerafer.create_model("wca_resnet18", 3, (48, 48, 1))
-    new, old = tmp_path / "new.keras", tmp_path / "old.keras"
-    model.save(new)
-    with zipfile.ZipFile(new) as theirs, zipfile.ZipFile(old, "w") as ours:
-        for name in theirs.namelist():
-            content = theirs.read(name)
-            if name == "config.json":
-                text = content.decode()
-                assert text.count('"trainable_wavelet": true') == 1
-                content = text.replace(', "trainable_wavelet": true', "")
-                assert "trainable_wavelet" not in content
-            ours.writestr(name, content)
-    loaded = kerafer.load_model(old)
+    loaded = kerafer.load_model(
+        save_without(model, '"trainable_wavelet": true', tmp_path)
+    )
     np.testing.assert_array_equal(
         loaded.predict(images, verbose=0), model.predict(images, verbose=0)
     )
@@ -483,6 +477,15 @@ def test_a_builder_called_by_itself_knows_its_options_too():
         kerafer.models.wca_mcnn(3, (64, 64, 3), rato=8)
     with pytest.raises(kerafer.UserError, match="Received: shared=False"):
         kerafer.models.wse_mcnn(3, (64, 64, 3), shared=False)
+
+
+def test_an_attention_has_the_name_it_is_given():
+    assert make_attention().name == "attention"
+    layer = make_attention("gate", attention="wse", ratio=8)
+    assert (layer.name, layer.ratio) == ("gate", 8)
+    # The name is a place in a model, no option of one.
+    with pytest.raises(kerafer.UserError, match="Received: name=gate"):
+        kerafer.models.wca_mcnn(3, (64, 64, 3), name="gate")
 
 
 def test_what_an_attention_does_not_know_may_stand_at_its_default():

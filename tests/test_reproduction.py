@@ -325,6 +325,16 @@ def test_a_drawing_tells_the_articles_structure(tmp_path):
     assert told[3] == ("Maxpool(3, 2, 1)", "56 x 56 x 64")
     assert sum("residual block" in text for text, _ in told) == 8
     assert ("residual block: 2 x Conv(3), 512", "7 x 7 x 512") in told
+    other = create_model(
+        "msc_wca_resnet18",
+        input_shape=(48, 48, 3),
+        kernel_sizes=(3, 3, 5),
+        dilation_rates=(1, 3, 1),
+        groups=3,
+    )
+    assert boxes(other)[2].text == (
+        "MsC(3, 3, 5; stride 1; dilation 1, 3, 1; 3 groups), 60 each, BN, ReLU"
+    )
     draw_structure(create_model("cnn"), tmp_path / "cnn.png")
     picture = cv2.imread(str(tmp_path / "cnn.png"))
     assert picture.shape[0] > 500

@@ -49,97 +49,79 @@ class _Fold(NamedTuple):
         return "subject" in self.split and (self.split["subject"] != "").all()
 
 
-def cross_validation_table(runs: list[Path]) -> pd.DataFrame:
-    """One row for each fold.
+class CrossValidation:
+    """The folds of one cross-validation, read once for all that is told.
 
     Args:
         runs: The folders of the runs, in any order: each fold of one
             cross-validation once, all over.
 
-    Returns:
-        Columns `fold`, `pictures` and `people` of its test part (`people` is
-        missing where they are not known), `accuracy` and `macro_f1` on it, and
-        `best_epoch`, whose weights were tested.
-
     Raises:
         UserError: Where the runs are not the folds of one cross-validation.
     """
-    return _table(_read(runs))
+
+    def __init__(self, runs: list[Path]) -> None:
+        self._folds = _read(runs)
+
+    def table(self) -> pd.DataFrame:
+        """One row for each fold.
+
+        Returns:
+            Columns `fold`, `pictures` and `people` of its test part (`people`
+            is missing where they are not known), `accuracy` and `macro_f1` on
+            it, and `best_epoch`, whose weights were tested.
+        """
+        return _table(self._folds)
+
+    def report(self) -> str:
+        """Write all folds up as Markdown.
+
+        The accuracy is that of all pictures together. It has an interval where
+        every run's folder has a `predictions.csv` of its test part, as
+        `kerafer.evaluation.Predictions` writes it.
+
+        Raises:
+            UserError: Where predictions are not of their test parts.
+        """
+        folds, first = self._folds, self._folds[0]
+        confusion = sum(np.array(fold.scores["confusion"]) for fold in folds)
+        accuracy = confusion.trace() / confusion.sum()
+        interval, told = _interval(folds)
+        without = "its person" if first.knows_people else "it"
+        return "\n".join(
+            [
+                f"# {first.config.arch} on {first.config.dataset}, "
+                f"{first.count} folds",
+                "",
+                f"**{accuracy:.1%} of {int(confusion.sum()):,} pictures** are "
+                f"recognised{interval}, each by the model that was trained "
+                f"without {without}.",
+                "",
+                *(f"* {note}" for note in _notes(folds)),
+                "",
+                *_rows(self.table()),
+                "",
+                "The standard deviation is that between the folds. Their "
+                "models share training pictures, so it is no interval of the "
+                "mean.",
+                "",
+                *([told, ""] if told else []),
+                "Reproduce with:",
+                "",
+                f"    {_command(first)}",
+                "",
+            ]
+        )
+
+
+def cross_validation_table(runs: list[Path]) -> pd.DataFrame:
+    """The table of a `CrossValidation` of these runs."""
+    return CrossValidation(runs).table()
 
 
 def cross_validation_report(runs: list[Path]) -> str:
-    """Write up a cross-validation as Markdown.
-
-    The accuracy is that of all pictures together. It has an interval where
-    every run's folder has a `predictions.csv` of its test part, as
-    `kerafer.evaluation.Predictions` writes it.
-
-    Args:
-        runs: As for `cross_validation_table`.
-
-    Raises:
-        UserError: Where the runs are not the folds of one cross-validation, or
-            predictions are not of their test parts.
-    """
-    folds = _read(runs)
-    first, table = folds[0], _table(folds)
-    confusion = sum(np.array(fold.scores["confusion"]) for fold in folds)
-    accuracy = confusion.trace() / confusion.sum()
-    interval, told = _interval(folds)
-    without = "its person" if first.knows_people else "it"
-    scores = table[["accuracy", "macro_f1"]]
-    rows = [
-        (
-            str(row.fold),
-            f"{row.pictures:,}",
-            "" if pd.isna(row.people) else f"{row.people:,}",
-            f"{row.accuracy:.1%}",
-            f"{row.macro_f1:.3f}",
-            str(row.best_epoch),
-        )
-        for row in table.itertuples()
-    ] + [
-        (
-            f"**{name}**",
-            "",
-            "",
-            f"{one.accuracy:.1%}",
-            f"{one.macro_f1:.3f}",
-            "",
-        )
-        for name, one in (
-            ("mean", scores.mean()),
-            ("standard deviation", scores.std(ddof=1)),
-        )
-    ]
-    flags = as_flags(
-        dataclasses.replace(first.config, split=None),
-        always=("dataset", "arch"),
-    )
-    words = ["kerafer", "train", *flags, "--folds", str(first.count)]
-    lines = [
-        f"# {first.config.arch} on {first.config.dataset}, {first.count} folds",
-        "",
-        f"**{accuracy:.1%} of {int(confusion.sum()):,} pictures** are "
-        f"recognised{interval}, each by the model that was trained without "
-        f"{without}.",
-        "",
-        *(f"* {note}" for note in _notes(folds)),
-        "",
-        "| fold | test pictures | people | accuracy | macro F1 | best epoch |",
-        "|---|---:|---:|---:|---:|---:|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-        "",
-        "The standard deviation is that between the folds. Their models share "
-        "training pictures, so it is no interval of the mean.",
-        "",
-        *([told, ""] if told else []),
-        "Reproduce with:",
-        "",
-        f"    {shlex.join(words)}",
-        "",
-    ]
-    return "\n".join(lines)
+    """The report of a `CrossValidation` of these runs."""
+    return CrossValidation(runs).report()
 
 
 def _table(folds: list[_Fold]) -> pd.DataFrame:
@@ -157,6 +139,39 @@ def _table(folds: list[_Fold]) -> pd.DataFrame:
         for fold in folds
     )
     return table.astype({"people": "Int64"})
+
+
+def _rows(table: pd.DataFrame) -> list[str]:
+    """The table in Markdown, with the mean and deviation of the scores."""
+    scores = table[["accuracy", "macro_f1"]]
+    lines = [
+        "| fold | test pictures | people | accuracy | macro F1 | best epoch |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in table.itertuples():
+        people = "" if pd.isna(row.people) else f"{row.people:,}"
+        lines.append(
+            f"| {row.fold} | {row.pictures:,} | {people} | {row.accuracy:.1%} "
+            f"| {row.macro_f1:.3f} | {row.best_epoch} |"
+        )
+    for name, one in (
+        ("mean", scores.mean()),
+        ("standard deviation", scores.std(ddof=1)),
+    ):
+        lines.append(
+            f"| **{name}** |  |  | {one.accuracy:.1%} | {one.macro_f1:.3f} |  |"
+        )
+    return lines
+
+
+def _command(fold: _Fold) -> str:
+    """What trains all folds once more."""
+    flags = as_flags(
+        dataclasses.replace(fold.config, split=None),
+        always=("dataset", "arch"),
+    )
+    words = ["kerafer", "train", *flags, "--folds", str(fold.count)]
+    return shlex.join(words)
 
 
 def _interval(folds: list[_Fold]) -> tuple[str, str]:

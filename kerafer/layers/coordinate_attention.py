@@ -7,15 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerafer.layers.arguments import Shape, positive_int
-from kerafer.layers.gate import Gate
-
-# However few channels the ratio would leave.
-LEAST_CHANNELS = 8
+from kerafer.layers.direction_gate import DirectionGate
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class CoordinateAttention(Gate):
+class CoordinateAttention(DirectionGate):
     """Coordinate attention: a weight for each row and for each column.
 
         rows, columns = mean over the width, mean over the height
@@ -67,57 +63,19 @@ class CoordinateAttention(Gate):
         **kwargs: Any,
     ) -> None:
         super().__init__(
+            ratio=ratio,
+            momentum=momentum,
             data_format=data_format,
             kernel_initializer=kernel_initializer,
             kernel_regularizer=kernel_regularizer,
             kernel_constraint=kernel_constraint,
             **kwargs,
         )
-        self.ratio = positive_int("ratio", ratio)
-        self.momentum = momentum
-        self.norm = keras.layers.BatchNormalization(
-            momentum=momentum, epsilon=1e-5, dtype=self.gate_dtype, name="norm"
-        )
+        self.norm = self._norm("norm")
 
-    def build(self, input_shape: Shape) -> None:
-        channels = self._channels(input_shape)
-        reduced = max(LEAST_CHANNELS, channels // self.ratio)
-        self.reduce_kernel = self._kernel("reduce", (channels, reduced))
-        self.reduce_bias = self._bias("reduce_bias", reduced)
-        self.row_kernel = self._kernel("expand_rows", (reduced, channels))
-        self.row_bias = self._bias("expand_rows_bias", channels)
-        self.column_kernel = self._kernel("expand_columns", (reduced, channels))
-        self.column_bias = self._bias("expand_columns_bias", channels)
-        self.norm.build((None, None, reduced))
+    def pools(self, values: Any, training: bool | None) -> tuple[Any, Any]:
+        return ops.mean(values, axis=2), ops.mean(values, axis=1)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if self.data_format == "channels_first":
-            inputs = ops.transpose(inputs, (0, 2, 3, 1))
-        height = ops.shape(inputs)[1]
-        values = ops.cast(inputs, self.gate_dtype)
-        both = ops.concatenate(
-            [ops.mean(values, axis=2), ops.mean(values, axis=1)], axis=1
-        )
-        both = ops.matmul(both, self.reduce_kernel) + self.reduce_bias
-        both = ops.hard_swish(self.norm(both, training=training))
-        rows = ops.sigmoid(
-            ops.matmul(both[:, :height], self.row_kernel) + self.row_bias
-        )
-        columns = ops.sigmoid(
-            ops.matmul(both[:, height:], self.column_kernel) + self.column_bias
-        )
-        outputs = (
-            inputs
-            * ops.cast(rows, inputs.dtype)[:, :, None]
-            * ops.cast(columns, inputs.dtype)[:, None]
-        )
-        if self.data_format == "channels_first":
-            outputs = ops.transpose(outputs, (0, 3, 1, 2))
-        return outputs
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "ratio": self.ratio,
-            "momentum": self.momentum,
-        }
+    def outputs(self, inputs: Any, rows: Any, columns: Any) -> Any:
+        rows, columns = (ops.cast(x, inputs.dtype) for x in (rows, columns))
+        return inputs * rows * columns

@@ -7,13 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerafer.layers.arguments import Shape, positive_int
-from kerafer.layers.coordinate_attention import LEAST_CHANNELS
-from kerafer.layers.gate import Gate
+from kerafer.layers.arguments import Shape
+from kerafer.layers.direction_gate import DirectionGate
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class DualDirectionHead(Gate):
+class DualDirectionHead(DirectionGate):
     """A map from 0 to 1, the product of a weight a row and one a column.
 
         rows[i] = norm(sum over j of row_pool[j] * inputs[i, j])
@@ -70,23 +69,17 @@ class DualDirectionHead(Gate):
         **kwargs: Any,
     ) -> None:
         super().__init__(
+            ratio=ratio,
+            momentum=momentum,
             data_format=data_format,
             kernel_initializer=kernel_initializer,
             kernel_regularizer=kernel_regularizer,
             kernel_constraint=kernel_constraint,
             **kwargs,
         )
-        self.ratio = positive_int("ratio", ratio)
-        self.momentum = momentum
-        self.row_norm, self.column_norm, self.norm = (
-            keras.layers.BatchNormalization(
-                momentum=momentum,
-                epsilon=1e-5,
-                dtype=self.gate_dtype,
-                name=name,
-            )
-            for name in ("row_norm", "column_norm", "norm")
-        )
+        self.row_norm = self._norm("row_norm")
+        self.column_norm = self._norm("column_norm")
+        self.norm = self._norm("norm")
 
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
@@ -97,51 +90,21 @@ class DualDirectionHead(Gate):
                 "Height and width must be defined before a head is built. "
                 f"Received: height={height}, width={width}"
             )
-        reduced = max(LEAST_CHANNELS, channels // self.ratio)
         self.row_pool_kernel = self._kernel("row_pool", (width, channels))
         self.column_pool_kernel = self._kernel(
             "column_pool", (height, channels)
         )
-        self.reduce_kernel = self._kernel("reduce", (channels, reduced))
-        self.reduce_bias = self._bias("reduce_bias", reduced)
-        self.row_kernel = self._kernel("expand_rows", (reduced, channels))
-        self.row_bias = self._bias("expand_rows_bias", channels)
-        self.column_kernel = self._kernel("expand_columns", (reduced, channels))
-        self.column_bias = self._bias("expand_columns_bias", channels)
         self.row_norm.build((None, height, channels))
         self.column_norm.build((None, width, channels))
-        self.norm.build((None, height + width, reduced))
+        super().build(input_shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if self.data_format == "channels_first":
-            inputs = ops.transpose(inputs, (0, 2, 3, 1))
-        height = inputs.shape[1]
-        values = ops.cast(inputs, self.gate_dtype)
+    def pools(self, values: Any, training: bool | None) -> tuple[Any, Any]:
         rows = ops.sum(values * self.row_pool_kernel, axis=2)
         columns = ops.sum(values * self.column_pool_kernel[:, None], axis=1)
-        both = ops.concatenate(
-            [
-                self.row_norm(rows, training=training),
-                self.column_norm(columns, training=training),
-            ],
-            axis=1,
+        return (
+            self.row_norm(rows, training=training),
+            self.column_norm(columns, training=training),
         )
-        both = ops.matmul(both, self.reduce_kernel) + self.reduce_bias
-        both = ops.hard_swish(self.norm(both, training=training))
-        rows = ops.sigmoid(
-            ops.matmul(both[:, :height], self.row_kernel) + self.row_bias
-        )
-        columns = ops.sigmoid(
-            ops.matmul(both[:, height:], self.column_kernel) + self.column_bias
-        )
-        outputs = ops.cast(rows[:, :, None] * columns[:, None], inputs.dtype)
-        if self.data_format == "channels_first":
-            outputs = ops.transpose(outputs, (0, 3, 1, 2))
-        return outputs
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "ratio": self.ratio,
-            "momentum": self.momentum,
-        }
+    def outputs(self, inputs: Any, rows: Any, columns: Any) -> Any:
+        return ops.cast(rows * columns, inputs.dtype)

@@ -61,10 +61,13 @@ class AttentionOptions(WaveletOptions, total=False):
     fusion: str
 
 
-def make_attention(**options: Unpack[AttentionOptions]) -> keras.layers.Layer:
-    """The layer `attention` of a model.
+def make_attention(
+    name: str = "attention", /, **options: Unpack[AttentionOptions]
+) -> keras.layers.Layer:
+    """The attention layer of a model.
 
     Args:
+        name: Of the layer. Defaults to `"attention"`.
         **options: Those of `AttentionOptions`. What the chosen layer does not
             have may stand at wCA's default.
 
@@ -73,15 +76,15 @@ def make_attention(**options: Unpack[AttentionOptions]) -> keras.layers.Layer:
             have.
         ValueError: For a value that the layer refuses.
     """
-    name = options.pop("attention", "wca")
-    if name not in _ATTENTIONS:
+    kind = options.pop("attention", "wca")
+    if kind not in _ATTENTIONS:
         raise UserError(
             f"`attention` is one of {', '.join(_ATTENTIONS)}. "
-            f"Received: attention={name}."
+            f"Received: attention={kind}."
         )
-    kind = _ATTENTIONS[name]
+    layer = _ATTENTIONS[kind]
     defaults = inspect.signature(WaveletChannelAttention.__init__).parameters
-    parameters = inspect.signature(kind.__init__).parameters
+    parameters = inspect.signature(layer.__init__).parameters
     known = [n for n in AttentionOptions.__annotations__ if n in parameters]
     strange = [
         f"{option}={value}"
@@ -91,8 +94,8 @@ def make_attention(**options: Unpack[AttentionOptions]) -> keras.layers.Layer:
     ]
     if strange:
         raise UserError(
-            f"The options of attention={name} are {', '.join(known) or 'none'}."
+            f"The options of attention={kind} are {', '.join(known) or 'none'}."
             f" Received: {', '.join(strange)}."
         )
     given = {option: options[option] for option in known if option in options}
-    return kind(**given, name="attention")
+    return layer(**given, name=name)

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from kerafer.errors import UserError
+from kerafer.models.convolution import apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.multi_scale_stem import MultiScaleStem
 
@@ -89,9 +90,7 @@ def _apply_convolution(
         name=name,
     )(x)
     if normalise:
-        x = layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
-        )(x)
+        x = apply_norm(x, f"{name}_norm")
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -9,9 +9,9 @@ from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import ChannelSlice, CoordinateAttention, DualDirectionHead
+from kerafer.models.convolution import apply_convolution, apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18_body import apply_convolution
 
 # Halved four times it leaves 2 x 2 positions to the heads.
 _LEAST_SIZE = 17
@@ -80,7 +80,7 @@ def ddamfn(
     x = apply_convolution(x, 64, 3, 2, "stem")
     x = _apply_activation(x, "stem")
     x = _apply_depthwise(x, 3, 1, "stem_depthwise")
-    x = _apply_norm(x, "stem_depthwise")
+    x = apply_norm(x, "stem_depthwise_norm")
     x = _apply_activation(x, "stem_depthwise")
     index = 0
     for filters, strides, groups, split, repeats in _BOTTLENECKS:
@@ -95,7 +95,7 @@ def ddamfn(
     gate = layers.Maximum(name="head_maximum")(heads)
     x = layers.Multiply(name="head_product")([x, gate])
     x = _make_depthwise(x.shape[1:3], 1, "valid", "pool")(x)
-    x = _apply_norm(x, "pool")
+    x = apply_norm(x, "pool_norm")
     x = layers.Flatten(name="flatten")(x)
     return keras.Model(inputs, apply_classifier(x, num_classes), name="ddamfn")
 
@@ -158,10 +158,4 @@ def _apply_activation(x: Any, name: str) -> Any:
         alpha_initializer=keras.initializers.Constant(0.25),
         shared_axes=[1, 2],
         name=f"{name}_prelu",
-    )(x)
-
-
-def _apply_norm(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
     )(x)

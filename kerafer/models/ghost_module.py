@@ -7,7 +7,7 @@ from typing import Any
 from keras import layers
 
 from kerafer.errors import UserError
-from kerafer.models.resnet18_body import apply_convolution
+from kerafer.models.convolution import apply_convolution, apply_norm
 
 
 def apply_ghost_module(
@@ -66,9 +66,7 @@ def apply_ghost_module(
         depthwise_initializer="he_normal",
         name=f"{name}_cheap",
     )(primary)
-    cheap = layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_cheap_norm"
-    )(cheap)
+    cheap = apply_norm(cheap, f"{name}_cheap_norm")
     if activated:
         cheap = layers.ReLU(name=f"{name}_cheap_relu")(cheap)
     return layers.Concatenate(name=f"{name}_concat")([primary, cheap])

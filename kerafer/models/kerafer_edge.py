@@ -10,10 +10,10 @@ from keras import layers
 from kerafer.errors import UserError
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models.attention import AttentionOptions, make_attention
+from kerafer.models.convolution import apply_convolution, apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.ghost_module import apply_ghost_module
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18_body import apply_convolution
 
 # Three steps by 2 leave 3 x 3 positions of it, one of them off the border.
 _LEAST_SIZE = 24
@@ -98,15 +98,13 @@ def kerafer_edge(
         kernel_initializer="he_normal",
         name="stem",
     )(x)
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="stem_norm")(
-        x
-    )
+    x = apply_norm(x, "stem_norm")
     x = layers.ReLU(name="stem_relu")(x)
     x = make_attention(**options)(x)
     for index, (channels, strides, ghosts) in enumerate(_BLOCKS, start=1):
         filters = _scaled(channels, width, 8)
         x = _apply_block(x, filters, strides, ghosts, f"block_{index}")
-    x = _renamed(make_attention(**options), "head_attention")(x)
+    x = make_attention("head_attention", **options)(x)
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)
     x = layers.Dropout(0.3, name="dropout")(x)
     return keras.Model(
@@ -146,7 +144,3 @@ def _apply_block(
 def _scaled(channels: int, width: float, step: int) -> int:
     """Channels times width, to the nearest multiple of a step above 0."""
     return max(1, round(channels * width / step)) * step
-
-
-def _renamed(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
-    return type(layer).from_config({**layer.get_config(), "name": name})

@@ -9,11 +9,11 @@ from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import ChannelSlice, ConvolutionalBlockAttention
+from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_scaling
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18_body import (
     apply_basic_block,
-    apply_convolution,
     apply_stages,
     apply_stem,
 )

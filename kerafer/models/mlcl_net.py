@@ -8,8 +8,10 @@ import keras
 from keras import layers
 
 from kerafer.errors import UserError
+from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
+from kerafer.models.resnet18_body import apply_basic_block
 
 # Halved twice it leaves 2 x 2 positions to the coarsest scale.
 _LEAST_SIZE = 5
@@ -60,7 +62,7 @@ def mlcl_net(
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
     for index in (1, 2):
-        x = _apply_normalised(x, 16, 1, f"stem_{index}")
+        x = apply_convolution(x, 16, 3, 1, f"stem_{index}", use_bias=True)
         x = layers.ReLU(name=f"stem_{index}_relu")(x)
     scales = []
     for stage, filters in enumerate((16, 32, 64), start=1):
@@ -69,7 +71,7 @@ def mlcl_net(
             if stage > 1 and block == 1:
                 x = _apply_down_block(x, filters, name)
             else:
-                x = _apply_residual_block(x, filters, name)
+                x = apply_basic_block(x, filters, 1, name, use_bias=True)
         scales.append(_apply_mlcl(x, f"mlcl_{stage}"))
     fine, middle, coarse = (
         layers.Conv2D(64, 1, name=f"pyramid_{stage}")(scale)
@@ -98,27 +100,18 @@ def _apply_mlcl(x: Any, name: str) -> Any:
     return layers.Conv2D(channels, 1, name=f"{name}_merge")(x)
 
 
-def _apply_residual_block(x: Any, filters: int, name: str) -> Any:
-    shortcut = x
-    x = _apply_normalised(x, filters, 1, f"{name}_conv_1")
-    x = layers.ReLU(name=f"{name}_relu_1")(x)
-    x = _apply_normalised(x, filters, 1, f"{name}_conv_2")
-    x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.ReLU(name=f"{name}_relu_2")(x)
-
-
 def _apply_down_block(x: Any, filters: int, name: str) -> Any:
     """Half the size, rounded up, by pooling and by a step of 2."""
-    side = _apply_normalised(x, filters, 2, f"{name}_side")
+    side = apply_convolution(x, filters, 3, 2, f"{name}_side", use_bias=True)
     side = layers.ReLU(name=f"{name}_side_relu")(side)
-    x = _apply_normalised(x, filters, 1, f"{name}_conv_1")
+    x = apply_convolution(x, filters, 3, 1, f"{name}_conv_1", use_bias=True)
     x = layers.ReLU(name=f"{name}_relu_1")(x)
     odd = tuple((0, size % 2) for size in x.shape[1:3])
     if odd != ((0, 0), (0, 0)):
         # Behind ReLU a border of zeros is as good as one of minus infinity.
         x = layers.ZeroPadding2D(odd, name=f"{name}_pool_padding")(x)
     x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
-    x = _apply_normalised(x, filters, 1, f"{name}_conv_2")
+    x = apply_convolution(x, filters, 3, 1, f"{name}_conv_2", use_bias=True)
     x = layers.Add(name=f"{name}_add")([x, side])
     return layers.ReLU(name=f"{name}_relu_2")(x)
 
@@ -135,23 +128,6 @@ def _apply_doubled_sum(coarse: Any, fine: Any, name: str) -> Any:
     if excess != ((0, 0), (0, 0)):
         x = layers.Cropping2D(excess, name=f"{name}_cropping")(x)
     return layers.Add(name=f"{name}_add")([x, fine])
-
-
-def _apply_normalised(x: Any, filters: int, strides: int, name: str) -> Any:
-    """3x3 convolution, padded by 1 on each side, and BatchNorm."""
-    if strides > 1:
-        x = layers.ZeroPadding2D(1, name=f"{name}_padding")(x)
-    x = layers.Conv2D(
-        filters,
-        3,
-        strides=strides,
-        padding="same" if strides == 1 else "valid",
-        kernel_initializer="he_normal",
-        name=name,
-    )(x)
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
-    )(x)
 
 
 def _apply_rectified(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import SqueezeExcitation
+from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
+from kerafer.models.resnet18_body import apply_basic_block
 
 # Three poolings by 2 leave one position of it.
 _LEAST_SIZE = 8
@@ -51,14 +51,14 @@ def res_emote_net(
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
     for index, filters in enumerate((64, 128, 256), start=1):
-        x = _apply_convolution(x, filters, 3, 1, f"conv_{index}")
+        x = apply_convolution(x, filters, 3, 1, f"conv_{index}", use_bias=True)
         x = layers.ReLU(name=f"conv_{index}_relu")(x)
         x = layers.MaxPooling2D(2, name=f"pool_{index}")(x)
         if index < 3:
             x = layers.Dropout(0.2, name=f"dropout_{index}")(x)
     x = SqueezeExcitation(ratio=16, name="attention")(x)
     for index, filters in enumerate((512, 1024, 2048), start=1):
-        x = _apply_residual_block(x, filters, f"block_{index}")
+        x = apply_basic_block(x, filters, 2, f"block_{index}", use_bias=True)
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)
     for index, units in enumerate((1024, 512, 256), start=1):
         x = layers.Dense(units, name=f"dense_{index}")(x)
@@ -67,32 +67,3 @@ def res_emote_net(
     return keras.Model(
         inputs, apply_classifier(x, num_classes), name="res_emote_net"
     )
-
-
-def _apply_residual_block(x: Any, filters: int, name: str) -> Any:
-    shortcut = _apply_convolution(x, filters, 1, 2, f"{name}_shortcut")
-    x = _apply_convolution(x, filters, 3, 2, f"{name}_conv_1")
-    x = layers.ReLU(name=f"{name}_relu_1")(x)
-    x = _apply_convolution(x, filters, 3, 1, f"{name}_conv_2")
-    x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.ReLU(name=f"{name}_relu_2")(x)
-
-
-def _apply_convolution(
-    x: Any, filters: int, size: int, strides: int, name: str
-) -> Any:
-    """Convolution with bias, padded by `size // 2` on each side, BatchNorm."""
-    padding = "same" if strides == 1 else "valid"
-    if strides > 1 and size > 1:
-        x = layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
-    x = layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding=padding,
-        kernel_initializer="he_normal",
-        name=name,
-    )(x)
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
-    )(x)

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from kerafer.errors import UserError
+from kerafer.models.convolution import apply_convolution, apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.multi_scale_stem import MultiScaleStem
 
@@ -99,7 +100,7 @@ def _apply_scales(x: Any, stem: MultiScaleStem, strides: int, name: str) -> Any:
         kernel_initializer="he_normal",
         name=name,
     )(x)
-    x = _apply_norm(x, f"{name}_norm")
+    x = apply_norm(x, f"{name}_norm")
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
@@ -115,8 +116,18 @@ def apply_basic_block(
     strides: int,
     name: str,
     attention: Step | None = None,
+    use_bias: bool = False,
 ) -> Any:
     """Two 3x3 convolutions, attention if any, and a shortcut around them.
+
+    Args:
+        x: Of shape `(batch, height, width, channels)`.
+        filters: Output channels. The shortcut is a 1x1 convolution where they
+            are other than the input's, or the step is above 1.
+        strides: Step of the first convolution and of the shortcut.
+        name: Begins the names of its layers.
+        attention: Applied before the sum. Defaults to none.
+        use_bias: As in `kerafer.models.convolution.apply_convolution`.
 
     Reference:
         He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
@@ -124,35 +135,13 @@ def apply_basic_block(
     """
     shortcut = x
     if strides > 1 or x.shape[-1] != filters:
-        shortcut = apply_convolution(x, filters, 1, strides, f"{name}_shortcut")
-    x = apply_convolution(x, filters, 3, strides, f"{name}_conv_1")
+        shortcut = apply_convolution(
+            x, filters, 1, strides, f"{name}_shortcut", use_bias
+        )
+    x = apply_convolution(x, filters, 3, strides, f"{name}_conv_1", use_bias)
     x = layers.ReLU(name=f"{name}_relu_1")(x)
-    x = apply_convolution(x, filters, 3, 1, f"{name}_conv_2")
+    x = apply_convolution(x, filters, 3, 1, f"{name}_conv_2", use_bias)
     if attention is not None:
         x = attention(x)
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=f"{name}_relu_2")(x)
-
-
-def apply_convolution(
-    x: Any, filters: int, size: int, strides: int, name: str
-) -> Any:
-    """Convolution without bias, padded by `size // 2` on each side, and
-    BatchNorm."""
-    padding = "same" if strides == 1 else "valid"
-    if strides > 1 and size > 1:
-        x = layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
-    x = layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding=padding,
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=name,
-    )(x)
-    return _apply_norm(x, f"{name}_norm")
-
-
-def _apply_norm(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)

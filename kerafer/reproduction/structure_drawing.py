@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -139,9 +140,7 @@ def draw_structure(model: keras.Model, file: str | os.PathLike) -> None:
 def _box(layer: keras.layers.Layer, padding: int, shape: str) -> Box:
     """The box of a layer that stands for itself."""
     if isinstance(layer, MultiScaleConv2D):
-        sizes = ", ".join(str(size) for size in layer.kernel_sizes)
-        text = f"MsC({sizes}; stride {layer.strides[0]}), {layer.filters} each"
-        return Box(text, shape, "multi-scale convolution")
+        return Box(_multi_scale(layer), shape, "multi-scale convolution")
     if isinstance(layer, WaveletGate):
         name = "wCA" if len(layer.pools) > 1 else "wSE"
         text = f"{name}, ratio {layer.ratio}"
@@ -164,3 +163,17 @@ def _box(layer: keras.layers.Layer, padding: int, shape: str) -> Box:
     names = {"InputLayer": "picture, 0 to 255", "Rescaling": "scaled to -1..1"}
     kind = type(layer).__name__
     return Box(names.get(kind, kind.lower()), shape, "other")
+
+
+def _multi_scale(layer: MultiScaleConv2D) -> str:
+    """The article's words, and what is other than in the article."""
+    facts = [_listed(layer.kernel_sizes), f"stride {layer.strides[0]}"]
+    if max(layer.dilation_rates) > 1:
+        facts.append(f"dilation {_listed(layer.dilation_rates)}")
+    if layer.groups > 1:
+        facts.append(f"{layer.groups} groups")
+    return f"MsC({'; '.join(facts)}), {layer.filters} each"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
