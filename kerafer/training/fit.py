@@ -65,8 +65,10 @@ def fit(
     )
     trainer.compile(
         optimizer=make_optimizer(config, batches.steps),
-        metrics=["accuracy", keras.metrics.F1Score("macro", name="f1")],
+        metrics=_metrics(model.output_shape[-1]),
     )
+    # Where the first step makes no weights, it is traced only once.
+    trainer.optimizer.build(trainer.trainable_variables)
     backup = RunBackup(folder / "backup")
     history_file = folder / "history.csv"
     past = _past(history_file, backup.epochs_done)
@@ -128,6 +130,15 @@ def class_weights(
     weights = np.ones(num_classes, np.float32)
     weights[seen] = compute_class_weight("balanced", classes=seen, y=labels)
     return weights
+
+
+def _metrics(num_classes: int) -> list[keras.metrics.Metric]:
+    """Of the probabilities, with their weights made."""
+    f1 = keras.metrics.F1Score("macro", name="f1")
+    nothing = np.zeros((1, num_classes), np.float32)
+    f1.update_state(nothing, nothing)
+    f1.reset_state()
+    return [keras.metrics.CategoricalAccuracy(name="accuracy"), f1]
 
 
 def _past(file: Path, done: int) -> pd.DataFrame:
