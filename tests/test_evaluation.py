@@ -442,6 +442,7 @@ def run_folder(colours, models, tmp_path_factory):
     names = {name: {} for name in tiny_models.LABELS}
     scores = {"test": {"per_class": names}}
     (folder / "metrics.json").write_text(json.dumps(scores))
+    (folder / "predictions.csv").write_text("of its test part")
     return folder
 
 
@@ -585,6 +586,18 @@ def test_a_second_model_and_its_earlier_evaluation_compare_the_same(
     # The same folder without --against holds no old comparison.
     assert evaluate(*words, "--out", one) == 0
     assert not (one / "comparison.json").exists()
+
+
+def test_a_run_is_compared_by_its_model_not_by_its_predictions(
+    run_folder, models, colours, tmp_path
+):
+    words = ("--model", models / "small.tflite", *data_flags(colours))
+    assert evaluate(*words, "--against", run_folder, "--out", tmp_path) == 0
+    labels, right = truth(colours)
+    other = (right.argmax(1) == labels).mean()
+    found = read(tmp_path / "comparison.json")
+    difference = read(tmp_path / "metrics.json")["accuracy"] - other
+    assert found["difference"] == pytest.approx(difference)
 
 
 @pytest.fixture(scope="module")

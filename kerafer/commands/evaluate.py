@@ -173,7 +173,9 @@ def _other(path: str | None) -> Path | None:
 
 
 def _is_evaluation(folder: Path) -> bool:
-    return (folder / "predictions.csv").is_file()
+    # A run's folder has the predictions of its test part too.
+    is_run = RunFolder(folder).config.is_file()
+    return (folder / "predictions.csv").is_file() and not is_run
 
 
 def _name(file: Path) -> str:
