@@ -16,10 +16,12 @@ from pathlib import Path
 import pandas as pd
 
 from kerafer.files import write_text
+from kerafer.training.precision import resolve_precision
 from kerafer.versions import versions
 
 HERE = Path(__file__).parent
-MODELS = ("wca_mcnn", "msc_wca_resnet18")
+# How many steps of each are timed.
+STEPS = {"wca_mcnn": 40, "msc_wca_resnet18": 5}
 
 
 class Engine:
@@ -47,9 +49,8 @@ class Engine:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--torch-python", default=sys.executable)
-    parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--precisions", default="float32,bfloat16")
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--models", default=",".join(STEPS))
+    parser.add_argument("--precisions", default=",".join(_precisions()))
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
@@ -65,6 +66,13 @@ def main() -> None:
         for name, value in versions().items():
             table[name] = value
         write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _precisions() -> list[str]:
+    """bfloat16 too, where the processor computes in it."""
+    if resolve_precision("auto") == "mixed_bfloat16":
+        return ["float32", "bfloat16"]
+    return ["float32"]
 
 
 def _measure(
@@ -84,8 +92,9 @@ def _measure(
         "torch, fused stem": Engine([*torch, "fused"]),
     }
     # The first steps trace, allocate and choose kernels.
-    warm_up = max(2, parsed.steps // 10)
-    for _ in range(warm_up + parsed.steps):
+    steps = STEPS[arch]
+    warm_up = max(2, steps // 10)
+    for _ in range(warm_up + steps):
         for engine in engines.values():
             engine.step()
     medians = {
@@ -103,7 +112,7 @@ def _measure(
             "parameters": engine.parameters,
             "images_per_second": round(parsed.batch_size / medians[name], 2),
             "times_torchs_best": round(best / medians[name], 3),
-            "steps": parsed.steps,
+            "steps": steps,
             "batch_size": parsed.batch_size,
             "image_size": parsed.image_size,
             "threads": parsed.threads,
