@@ -8,6 +8,7 @@ import json
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from kerafer.errors import UserError
 from kerafer.files import written_beside
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.training.config import TrainingConfig
+from kerafer.training.processes import ALONE, Processes
 from kerafer.training.recipes import find_recipe
 
 if TYPE_CHECKING:
@@ -57,19 +59,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="go on with an interrupted run, with its own settings",
     )
+    parser.add_argument(
+        "--devices",
+        choices=("one", "all"),
+        help="whether every GPU of this machine takes a share of each batch "
+        "(default: one)",
+    )
+    parser.add_argument(
+        "--num-processes",
+        metavar="N",
+        type=int,
+        help="how many processes train this model together, on Keras' JAX "
+        "backend",
+    )
+    parser.add_argument(
+        "--process-id",
+        metavar="I",
+        type=int,
+        help="which of them this one is, from 0, which writes the run's folder",
+    )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="address of the first of them, where all meet",
+    )
+
+
+# How a training is run, not what it computes: a run may go on otherwise.
+_PLACES = ("devices", "num_processes", "process_id", "coordinator")
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Train, or go on training, and test."""
     config = _configuration(parsed)
+    processes = Processes.from_flags(
+        parsed.num_processes, parsed.process_id, parsed.coordinator
+    )
+    processes.check(config.batch_size)
+    if processes.count > 1 and (parsed.folds or parsed.devices == "all"):
+        other = "--folds" if parsed.folds else "--devices all"
+        raise UserError(
+            "Several processes train one model on all they have; one fold is "
+            f"--split fold-1-of-5. Received: --num-processes with {other}."
+        )
+    # TensorFlow takes seconds to import; mistakes above come without it.
+    load_tensorflow()
+    from kerafer.training.replicas import all_devices
+
+    if parsed.devices == "all":
+        with all_devices():
+            return _train_one_or_all_folds(config, parsed)
+    if processes.count > 1:
+        return _train_together(config, parsed, processes)
+    return _train_one_or_all_folds(config, parsed)
+
+
+def _train_one_or_all_folds(
+    config: TrainingConfig, parsed: argparse.Namespace
+) -> int:
     if parsed.folds is not None:
         return _cross_validate(config, parsed)
     return _run(config, parsed.out, parsed.resume)
 
 
-def _run(config: TrainingConfig, out: str | None, resume: str | None) -> int:
-    # TensorFlow takes seconds to import; mistakes above come without it.
-    load_tensorflow()
+def _train_together(
+    config: TrainingConfig, parsed: argparse.Namespace, processes: Processes
+) -> int:
+    """Train as one of several processes."""
+    from kerafer.training.run_folder import RunFolder
+
+    if processes.is_first:
+        if parsed.out and not parsed.resume:
+            RunFolder.check_free(parsed.out)
+        with processes:
+            return _run(config, parsed.out, parsed.resume, processes)
+    # What is computed of one model, all processes compute; a folder of its own
+    # lets each one do so. That of the first is kept.
+    console.quiet = True
+    with tempfile.TemporaryDirectory(prefix="kerafer-") as scratch, processes:
+        folder = Path(scratch) / "run"
+        if parsed.resume:
+            shutil.copytree(parsed.resume, folder)
+        resume = str(folder) if parsed.resume else None
+        return _run(config, str(folder), resume, processes)
+
+
+def _run(
+    config: TrainingConfig,
+    out: str | None,
+    resume: str | None,
+    processes: Processes = ALONE,
+) -> int:
     from kerafer.commands.pictures import find_pictures
     from kerafer.models.registry import find_builder
     from kerafer.training.devices import prepare
@@ -93,7 +173,9 @@ def _run(config: TrainingConfig, out: str | None, resume: str | None) -> int:
     if not resume:
         folder = RunFolder.create(config, out)
     try:
-        return _train(config, precision, model, distillation, pictures, folder)
+        return _train(
+            config, precision, model, distillation, pictures, folder, processes
+        )
     except KeyboardInterrupt:
         print(
             "kerafer train: interrupted; the epochs that were over are kept. "
@@ -109,7 +191,7 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
         return from_flags(TrainingConfig, parsed, file)
     from kerafer.training.run_folder import RunFolder
 
-    others = set(vars(parsed)) - {"command", "run", "resume"}
+    others = set(vars(parsed)) - {"command", "run", "resume", *_PLACES}
     others = [name for name in others if getattr(parsed, name) is not None]
     if others:
         flags = ", ".join(f"--{n.replace('_', '-')}" for n in sorted(others))
@@ -142,7 +224,6 @@ def _cross_validate(config: TrainingConfig, parsed: argparse.Namespace) -> int:
         parsed.out or f"runs/{config.arch}-{config.dataset}-{count}-folds"
     )
     runs = []
-    load_tensorflow()
     import keras
 
     for fold in range(1, count + 1):
@@ -164,16 +245,13 @@ def _cross_validate(config: TrainingConfig, parsed: argparse.Namespace) -> int:
         code = _run(own, str(run.path), str(run.path) if begun else None)
         if code:
             return code
-    from kerafer.evaluation.cross_validation import (
-        cross_validation_report,
-        cross_validation_table,
-    )
+    from kerafer.evaluation.cross_validation import CrossValidation
     from kerafer.files import write_text
     from kerafer.tables import write_table
 
-    table = cross_validation_table(runs)
-    write_table(out / "folds.csv", table)
-    write_text(out / "report.md", cross_validation_report(runs))
+    done = CrossValidation(runs)
+    write_table(out / "folds.csv", done.table())
+    write_text(out / "report.md", done.report())
     console.print(f"Written to {out}: report.md, folds.csv")
     return 0
 
@@ -280,6 +358,7 @@ def _train(
     distillation: Distillation | None,
     pictures: Pictures,
     folder: RunFolder,
+    processes: Processes,
 ) -> int:
     from kerafer.data import write_split
     from kerafer.data.pipeline import TrainingBatches, evaluation_batches
@@ -312,7 +391,10 @@ def _train(
             rows["train"],
             config.mix,
             config.mix_alpha,
-            _taught(config, distillation, images, rows["train"], folder),
+            _taught(config, distillation, images, rows["train"], folder)
+            if processes.count == 1
+            else None,
+            (processes.index, processes.count),
         ),
         evaluation_batches(
             images, labels, num_classes, config.batch_size, rows["validation"]
@@ -322,6 +404,10 @@ def _train(
         folder.path,
         distillation,
     )
+    if processes.count > 1:
+        processes.part()
+        if not processes.is_first:
+            return 0
     best = load_model(folder.best)
     test = rows["test"]
     batches = evaluation_batches(

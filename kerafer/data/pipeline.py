@@ -32,6 +32,11 @@ class TrainingBatches:
         mix_alpha: Its alpha. Defaults to 0.2.
         taught: What teachers say of every picture, of shape `(pictures,
             num_classes)`. Defaults to none.
+        share: `(index, count)` of the process that takes these batches, of
+            several that take an equal share each of the same ones. What would
+            not divide evenly is left out of an epoch's last batch. A share is
+            augmented and mixed with random numbers of its own. Defaults to one
+            process.
 
     Attributes:
         batches: `tf.data.Dataset` of `(pictures, one-hot labels)`, or with
@@ -56,9 +61,12 @@ class TrainingBatches:
         mix: str = "none",
         mix_alpha: float = 0.2,
         taught: np.ndarray | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         rows = np.arange(len(images)) if rows is None else rows
-        self.steps = math.ceil(len(rows) / batch_size)
+        index, count = share
+        used = len(rows) // count * count
+        self.steps = math.ceil(used / batch_size)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         change = make_augmentation(augment)
         blend = make_mixing(mix, mix_alpha)
@@ -70,13 +78,17 @@ class TrainingBatches:
 
         def order(epoch: np.ndarray) -> np.ndarray:
             generator = np.random.default_rng((seed, int(epoch)))
-            return generator.permutation(rows)
+            mixed_up = generator.permutation(rows)[:used]
+            batches = np.split(mixed_up, range(batch_size, used, batch_size))
+            return np.concatenate(
+                [np.split(batch, count)[index] for batch in batches]
+            )
 
         def shuffled(_: tf.Tensor) -> tf.data.Dataset:
             epoch = self._epoch.read_value()
             order_now = tf.numpy_function(order, [epoch], tf.int64)
             return tf.data.Dataset.from_tensor_slices(
-                tf.ensure_shape(order_now, (len(rows),))
+                tf.ensure_shape(order_now, (used // count,))
             )
 
         def finish(
@@ -84,7 +96,7 @@ class TrainingBatches:
         ) -> tuple[tf.Tensor, Targets]:
             pictures, targets = batch
             epoch = self._epoch.read_value() + (seed << 32)
-            step_seed = tf.stack([epoch, step])
+            step_seed = tf.stack([epoch, step + (index << 32)])
             if change is not None:
                 pictures = change(pictures, step_seed)
             if blend is not None:
@@ -94,7 +106,7 @@ class TrainingBatches:
         self.batches = (
             tf.data.Dataset.range(1)
             .flat_map(shuffled)
-            .batch(batch_size)
+            .batch(batch_size // count)
             .map(_gather(images, labels, num_classes, taught), tf.data.AUTOTUNE)
             .enumerate()
             .map(finish, tf.data.AUTOTUNE)

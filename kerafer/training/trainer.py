@@ -11,6 +11,7 @@ from keras import ops
 from kerafer.training.distillation import Distillation
 from kerafer.training.fused_normalization import with_fused_normalization
 from kerafer.training.objective import Objective
+from kerafer.training.replicas import replicas
 
 
 class Trainer(keras.Model):
@@ -85,7 +86,9 @@ class Trainer(keras.Model):
             if taught is None:
                 taught = self.distillation.teach(x)
             loss = self.distillation.mix(loss, taught, y_pred["probabilities"])
-        return sum(self.losses, loss)
+        loss = sum(self.losses, loss)
+        # The gradients of all replicas are added up.
+        return loss / replicas()
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

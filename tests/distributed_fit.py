@@ -1,0 +1,83 @@
+"""Trains a tiny model; run by the tests of distribution, in its own process.
+
+python distributed_fit.py OUT one
+python distributed_fit.py OUT replicas
+python distributed_fit.py OUT processes COUNT INDEX COORDINATOR
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    from kerafer.engine import load_tensorflow
+
+    out, kind, *numbers = sys.argv[1:]
+    load_tensorflow()
+    if kind == "processes":
+        from kerafer.training.processes import Processes
+
+        count, index, coordinator = int(numbers[0]), int(numbers[1]), numbers[2]
+        with Processes(count, index, coordinator) as processes:
+            train(Path(out), (index, count))
+            processes.part()
+        return
+    import tensorflow as tf
+
+    from kerafer.training.replicas import all_devices
+
+    if kind == "replicas":
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * 2,
+        )
+    scope = all_devices() if kind == "replicas" else contextlib.nullcontext()
+    with scope:
+        train(Path(out), (0, 1))
+
+
+def train(out, share):
+    """Two epochs of 5 batches, the last a small one; leaves the weights."""
+    import keras
+    import numpy as np
+
+    from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+    from kerafer.training.config import TrainingConfig
+    from kerafer.training.fit import fit
+
+    config = TrainingConfig(
+        dataset="synthetic", epochs=2, batch_size=8, learning_rate=0.01, ema=0.9
+    )
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (46, 6, 6, 3), np.uint8)
+    labels = generator.integers(0, 3, 46)
+    given = keras.Input((6, 6, 3))
+    x = keras.layers.Rescaling(1 / 255)(given)
+    x = keras.layers.Conv2D(4, 3, activation="relu")(x)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(given, keras.layers.Dense(3, "softmax")(x))
+    # Backends draw other numbers from the same seed.
+    model.set_weights(
+        [
+            generator.normal(0, 0.1, weights.shape)
+            for weights in model.get_weights()
+        ]
+    )
+    rows = np.arange(46)
+    out.mkdir(parents=True)
+    fit(
+        model,
+        TrainingBatches(
+            images, labels, 3, 8, seed=0, rows=rows[:36], share=share
+        ),
+        evaluation_batches(images, labels, 3, 8, rows[36:]),
+        labels[:36],
+        config,
+        out,
+    )
+    np.savez(out / "weights.npz", *model.get_weights())
+
+
+if __name__ == "__main__":
+    main()
