@@ -13,11 +13,10 @@ from sklearn import metrics
 from kerafer.data import Dataset, make_split, write_split
 from kerafer.errors import UserError
 from kerafer.evaluation import (
+    CrossValidation,
     Predictions,
     bootstrap_intervals,
     classify,
-    cross_validation_report,
-    cross_validation_table,
 )
 from kerafer.tables import read_table, write_table
 
@@ -79,7 +78,7 @@ def make_runs(folder, count=4, people=True, predictions=True, **settings):
 
 def test_table_has_the_scores_of_every_fold(tmp_path):
     runs, told = make_runs(tmp_path)
-    table = cross_validation_table(runs[::-1])
+    table = CrossValidation(runs[::-1]).table()
     assert table["fold"].tolist() == [1, 2, 3, 4]
     assert table["best_epoch"].tolist() == [11, 12, 13, 14]
     assert table["pictures"].sum() == len(make_dataset())
@@ -99,7 +98,7 @@ def test_table_has_the_scores_of_every_fold(tmp_path):
 
 def test_report_tells_mean_deviation_and_all_pictures_together(tmp_path):
     runs, told = make_runs(tmp_path)
-    report = cross_validation_report(runs)
+    report = CrossValidation(runs).report()
     accuracies = [(one.labels == one.predicted).mean() for one in told]
     mean, deviation = re.findall(
         r"\| \*\*(?:mean|standard deviation)\*\* \|  \|  \| (\S+)% ", report
@@ -146,8 +145,8 @@ def test_report_tells_mean_deviation_and_all_pictures_together(tmp_path):
 
 def test_without_people_the_table_has_none(tmp_path):
     runs, _ = make_runs(tmp_path, people=False)
-    assert cross_validation_table(runs)["people"].isna().all()
-    report = cross_validation_report(runs)
+    assert CrossValidation(runs).table()["people"].isna().all()
+    report = CrossValidation(runs).report()
     assert "trained without it." in report
     size = len(make_dataset())
     assert f"choice of pictures reaches: {size} of them" in report
@@ -156,13 +155,13 @@ def test_without_people_the_table_has_none(tmp_path):
 
 def test_without_predictions_there_is_no_interval(tmp_path):
     runs, told = make_runs(tmp_path / "none", predictions=False)
-    report = cross_validation_report(runs)
+    report = CrossValidation(runs).report()
     right = np.concatenate([one.labels == one.predicted for one in told])
     assert f"**{right.mean():.1%} of {len(right)} pictures**" in report
     assert "95 %" not in report
     runs, _ = make_runs(tmp_path / "some")
     (runs[1] / "predictions.csv").unlink()
-    assert "95 %" not in cross_validation_report(runs)
+    assert "95 %" not in CrossValidation(runs).report()
 
 
 def change_metrics(run, **values):
@@ -221,17 +220,17 @@ def turn_predictions(run):
 )
 def test_runs_that_are_no_cross_validation(damage, message, tmp_path):
     runs, _ = make_runs(tmp_path)
-    cross_validation_report(runs)
+    CrossValidation(runs).report()
     damage(runs[2])
     with pytest.raises(UserError, match=message):
-        cross_validation_report(runs)
+        CrossValidation(runs).report()
 
 
 def test_lacking_folds(tmp_path):
     runs, _ = make_runs(tmp_path)
     with pytest.raises(UserError, match=r"1 to 4\. Received: 1, 3, 4"):
-        cross_validation_table([runs[0], *runs[2:]])
+        CrossValidation([runs[0], *runs[2:]]).table()
     with pytest.raises(UserError, match="Received none"):
-        cross_validation_table([])
+        CrossValidation([]).table()
     with pytest.raises(UserError, match=r"config\.yaml"):
-        cross_validation_table([tmp_path / "nothing"])
+        CrossValidation([tmp_path / "nothing"]).table()

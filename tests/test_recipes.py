@@ -174,7 +174,9 @@ def test_distillation_is_hintons_loss():
 def test_teachers_are_averaged_in_the_students_order_and_size():
     gray, colour = small_model(1), small_model(2, channels=3, size=24)
     orders = [np.array([2, 0, 1]), np.arange(3)]
-    taught = Distillation([gray, colour], orders).teach_all(IMAGES, 7)
+    taught = Distillation([gray, colour], orders).teach_all(
+        IMAGES, np.arange(len(IMAGES)), 7
+    )
     larger = np.stack(
         [
             keras.ops.image.resize(
@@ -192,7 +194,7 @@ def test_a_colour_picture_is_gray_for_a_gray_teacher():
     teacher = small_model(1)
     gray = np.repeat(IMAGES, 3, axis=-1)
     np.testing.assert_allclose(
-        Distillation([teacher]).teach_all(gray, 24),
+        Distillation([teacher]).teach_all(gray, np.arange(len(gray)), 24),
         teacher.predict(IMAGES, verbose=0),
         atol=1e-4,
     )
@@ -202,7 +204,7 @@ def test_a_colour_picture_is_gray_for_a_gray_teacher():
 def test_asked_before_or_in_the_step_teachers_teach_the_same(tmp_path):
     teacher = small_model(7)
     distillation = Distillation([teacher], alpha=0.5)
-    taught = distillation.teach_all(IMAGES, 24)
+    taught = distillation.teach_all(IMAGES, np.arange(len(IMAGES)), 24)
     config = configuration()
     before = trained(tmp_path / "a", config, distillation, taught)
     within = trained(tmp_path / "b", config, distillation)

@@ -446,7 +446,7 @@ def _taught(
         return np.load(folder.taught, allow_pickle=False)
     console.print("The teachers are asked once of every picture.")
     taught = np.zeros((len(images), distillation.classes), np.float32)
-    taught[rows] = distillation.teach_all(images[rows], config.batch_size)
+    taught[rows] = distillation.teach_all(images, rows, config.batch_size)
     with written_beside(folder.taught) as beside, open(beside, "wb") as file:
         np.save(file, taught)
     return taught

@@ -8,10 +8,7 @@ from kerafer.evaluation.calibration import (
 from kerafer.evaluation.classification import Classification, classify
 from kerafer.evaluation.comparison import Comparison, compare
 from kerafer.evaluation.complexity import Complexity, complexity
-from kerafer.evaluation.cross_validation import (
-    cross_validation_report,
-    cross_validation_table,
-)
+from kerafer.evaluation.cross_validation import CrossValidation
 from kerafer.evaluation.mistakes import surest_mistakes
 from kerafer.evaluation.predictions import Predictions
 
@@ -19,14 +16,13 @@ __all__ = [
     "Classification",
     "Comparison",
     "Complexity",
+    "CrossValidation",
     "Interval",
     "Predictions",
     "bootstrap_intervals",
     "classify",
     "compare",
     "complexity",
-    "cross_validation_report",
-    "cross_validation_table",
     "expected_calibration_error",
     "reliability",
     "surest_mistakes",

@@ -114,16 +114,6 @@ class CrossValidation:
         )
 
 
-def cross_validation_table(runs: list[Path]) -> pd.DataFrame:
-    """The table of a `CrossValidation` of these runs."""
-    return CrossValidation(runs).table()
-
-
-def cross_validation_report(runs: list[Path]) -> str:
-    """The report of a `CrossValidation` of these runs."""
-    return CrossValidation(runs).report()
-
-
 def _table(folds: list[_Fold]) -> pd.DataFrame:
     table = pd.DataFrame(
         {

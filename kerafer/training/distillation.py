@@ -57,15 +57,25 @@ class Distillation:
             answers.append(answer)
         return ops.stop_gradient(sum(answers) / len(answers))
 
-    def teach_all(self, images: np.ndarray, batch_size: int) -> np.ndarray:
-        """`teach` of many pictures, float32 of shape `(pictures, classes)`."""
+    def teach_all(
+        self, images: np.ndarray, rows: np.ndarray, batch_size: int
+    ) -> np.ndarray:
+        """`teach` of many pictures, float32 of shape `(rows, classes)`.
+
+        Args:
+            images: All of them; only a batch at a time is read.
+            rows: Which of them.
+            batch_size: How many at once.
+        """
         import tensorflow as tf
 
         # Compiled: teachers are larger than the student.
         teach = tf.function(self.teach) if _on_tensorflow() else self.teach
         parts = [
-            ops.convert_to_numpy(teach(images[start : start + batch_size]))
-            for start in range(0, len(images), batch_size)
+            ops.convert_to_numpy(
+                teach(images[rows[start : start + batch_size]])
+            )
+            for start in range(0, len(rows), batch_size)
         ]
         return np.concatenate(parts).astype(np.float32)
 
