@@ -11,6 +11,11 @@ import traceback
 from kerafer.errors import UserError
 
 
+# In what JAX says when it can't reach another process; the exception's type
+# depends on where it was noticed.
+_LOST = ("Gloo", "NCCL", "coordination service", "DEADLINE_EXCEEDED")
+
+
 @dataclasses.dataclass(frozen=True)
 class Processes:
     """This process, and how many more there are.
@@ -148,7 +153,7 @@ class Processes:
             return
         if isinstance(error, UserError):
             print(f"kerafer train: {error}", file=sys.stderr)
-        elif isinstance(error, RuntimeError):
+        elif any(word in str(error) for word in _LOST):
             print(
                 "kerafer train: another process of this training ended, or "
                 "can't be reached. The epochs that were over are kept.\nGo on "
