@@ -19,9 +19,10 @@ def main() -> None:
         from kerafer.training.processes import Processes
 
         count, index, coordinator = int(numbers[0]), int(numbers[1]), numbers[2]
-        with Processes(count, index, coordinator) as processes:
-            train(Path(out), (index, count))
-            processes.part()
+        processes = Processes(count, index, coordinator)
+        processes.meet()
+        train(Path(out), (index, count))
+        processes.part()
         return
     import tensorflow as tf
 
@@ -32,7 +33,7 @@ def main() -> None:
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    scope = all_devices() if kind == "replicas" else contextlib.nullcontext()
+    scope = all_devices(8) if kind == "replicas" else contextlib.nullcontext()
     with scope:
         train(Path(out), (0, 1))
 
@@ -50,8 +51,8 @@ def train(out, share):
         dataset="synthetic", epochs=2, batch_size=8, learning_rate=0.01, ema=0.9
     )
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (46, 6, 6, 3), np.uint8)
-    labels = generator.integers(0, 3, 46)
+    images = generator.integers(0, 256, (45, 6, 6, 3), np.uint8)
+    labels = generator.integers(0, 3, 45)
     given = keras.Input((6, 6, 3))
     x = keras.layers.Rescaling(1 / 255)(given)
     x = keras.layers.Conv2D(4, 3, activation="relu")(x)
@@ -64,7 +65,7 @@ def train(out, share):
             for weights in model.get_weights()
         ]
     )
-    rows = np.arange(46)
+    rows = np.arange(45)
     out.mkdir(parents=True)
     fit(
         model,

@@ -33,10 +33,12 @@ class TrainingBatches:
         taught: What teachers say of every picture, of shape `(pictures,
             num_classes)`. Defaults to none.
         share: `(index, count)` of the process that takes these batches, of
-            several that take an equal share each of the same ones. What would
-            not divide evenly is left out of an epoch's last batch. A share is
+            several that take an equal share each of the same ones. A share is
             augmented and mixed with random numbers of its own. Defaults to one
             process.
+        multiple: Number of devices that each of these batches is divided
+            among. What does not divide evenly among all processes and devices
+            is left out of an epoch's last batch. Defaults to 1.
 
     Attributes:
         batches: `tf.data.Dataset` of `(pictures, one-hot labels)`, or with
@@ -62,10 +64,11 @@ class TrainingBatches:
         mix_alpha: float = 0.2,
         taught: np.ndarray | None = None,
         share: tuple[int, int] = (0, 1),
+        multiple: int = 1,
     ) -> None:
         rows = np.arange(len(images)) if rows is None else rows
         index, count = share
-        used = len(rows) // count * count
+        used = len(rows) - len(rows) % (count * multiple)
         self.steps = math.ceil(used / batch_size)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         change = make_augmentation(augment)

@@ -5,23 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-import sys
-import traceback
 
 from kerafer.errors import UserError
-
-
-# In what JAX says when it can't reach another process; the exception's type
-# depends on where it was noticed.
-_LOST = ("Gloo", "NCCL", "coordination service", "DEADLINE_EXCEEDED")
 
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
     """This process, and how many more there are.
 
-    Each holds all of the model and computes its share of every batch; JAX adds
-    the gradients up, by Keras' `DataParallel`.
+    Each holds all of the model on one device and computes its share of every
+    batch; JAX adds the gradients up, by Keras' `DataParallel`.
 
     Args:
         count: How many. Defaults to 1, which needs nothing of this.
@@ -85,6 +78,21 @@ class Processes:
         """Whether this one writes and tells."""
         return self.index == 0
 
+    @property
+    def several(self) -> bool:
+        """Whether there are others."""
+        return self.count > 1
+
+    @property
+    def flags(self) -> str:
+        """The words that make another process this one, a space before."""
+        if not self.several:
+            return ""
+        return (
+            f" --num-processes {self.count} --process-id {self.index} "
+            f"--coordinator {self.coordinator}"
+        )
+
     def check(self, batch_size: int) -> None:
         """Refuse what can't be shared, before anything takes long.
 
@@ -92,8 +100,6 @@ class Processes:
             UserError: Where a batch can't be divided evenly, or Keras' backend
                 is not JAX.
         """
-        if self.count == 1:
-            return
         if batch_size % self.count:
             raise UserError(
                 "--batch-size is that of all processes together, a multiple "
@@ -108,12 +114,15 @@ class Processes:
         if importlib.util.find_spec("jax") is None:
             raise UserError("JAX is not installed: pip install 'kerafer[jax]'")
 
-    def __enter__(self) -> Processes:
+    def meet(self) -> None:
         """Wait for the others, and share every model that is made from here.
 
         Raises:
-            UserError: Where they do not come.
+            UserError: Where they do not come within five minutes, or this
+                process has several devices.
         """
+        if not self.several:
+            return
         import jax
         import keras
 
@@ -123,54 +132,32 @@ class Processes:
                 self.coordinator, self.count, self.index
             )
         except RuntimeError as error:
+            reason = str(error).partition("\n")[0][:200]
             raise UserError(
                 f"{self.count} processes are to meet at {self.coordinator}; "
                 "they did not.\nStart all of them within 5 minutes, each with "
                 "its own --process-id, and let them reach that address.\n"
-                f"({_first_line(error)})"
+                f"({reason})"
             ) from error
+        if jax.local_device_count() > 1:
+            raise UserError(
+                "Each process trains on one device. Start one for each GPU and "
+                "show it that one alone, by CUDA_VISIBLE_DEVICES. Received: "
+                f"{jax.local_device_count()} devices."
+            )
         keras.distribution.set_distribution(
             keras.distribution.DataParallel(auto_shard_dataset=False)
         )
-        return self
 
     def part(self) -> None:
         """Leave the others; what this process makes from here is its own."""
+        if not self.several:
+            return
         import jax
         import keras
 
         keras.distribution.set_distribution(None)
         jax.distributed.shutdown()
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: object
-    ) -> None:
-        """End this process at once where one of them can't go on.
-
-        JAX would wait for the others for minutes, and then abort.
-        """
-        if error is None:
-            return
-        if isinstance(error, UserError):
-            print(f"kerafer train: {error}", file=sys.stderr)
-        elif any(word in str(error) for word in _LOST):
-            print(
-                "kerafer train: another process of this training ended, or "
-                "can't be reached. The epochs that were over are kept.\nGo on "
-                "with all of them, each with its flags:\n    kerafer train "
-                "--resume RUN --num-processes N --process-id I --coordinator "
-                f"HOST:PORT\n({_first_line(error)})",
-                file=sys.stderr,
-            )
-        else:
-            traceback.print_exception(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(2)
-
 
 ALONE = Processes()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:200]

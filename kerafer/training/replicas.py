@@ -18,14 +18,18 @@ def replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def all_devices() -> contextlib.AbstractContextManager:
+def all_devices(batch_size: int) -> contextlib.AbstractContextManager:
     """A scope in which models are made that train on every GPU at once.
 
     Each batch is divided among the GPUs (without one, among TensorFlow's
     logical processors) by `tf.distribute.MirroredStrategy`.
 
+    Args:
+        batch_size: Pictures a step, of all devices together.
+
     Raises:
-        UserError: Where there is only one, or the backend is not TensorFlow.
+        UserError: Where there is only one, or a batch can't be divided evenly,
+            or the backend is not TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise UserError(
@@ -42,6 +46,11 @@ def all_devices() -> contextlib.AbstractContextManager:
         raise UserError(
             "--devices all divides each batch among the GPUs of this machine. "
             f"TensorFlow sees {len(devices)} {kind} here; leave it out."
+        )
+    if batch_size % len(devices):
+        raise UserError(
+            f"--devices all divides each batch among {len(devices)} here; "
+            f"--batch-size is a multiple of it. Received: {batch_size}."
         )
     return tf.distribute.MirroredStrategy(
         [device.name for device in devices]

@@ -87,8 +87,12 @@ class Trainer(keras.Model):
                 taught = self.distillation.teach(x)
             loss = self.distillation.mix(loss, taught, y_pred["probabilities"])
         loss = sum(self.losses, loss)
-        # The gradients of all replicas are added up.
-        return loss / replicas()
+        if replicas() == 1:
+            return loss
+        # Of the last pictures of a validation a device may get none; their
+        # mean is no number. The losses and gradients of all are added up.
+        some = ops.shape(labels)[0] > 0
+        return ops.where(some, loss / replicas(), 0.0)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

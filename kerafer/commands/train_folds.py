@@ -1,0 +1,70 @@
+"""A cross-validation: one training for each fold."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from kerafer.console import console
+from kerafer.errors import UserError
+from kerafer.training.config import TrainingConfig
+
+
+def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
+    """Train each fold that is not over yet, and tell of all.
+
+    Args:
+        config: The settings of all folds.
+        count: How many there are, at least 2.
+        out: Folder of the runs, `fold-1` and so on. `None` makes
+            `runs/<arch>-<dataset>-<count>-folds`.
+
+    Returns:
+        The exit code: 0, or that of a training that was interrupted.
+
+    Raises:
+        UserError: For a number below 2, a split, or earlier folds with other
+            settings.
+    """
+    from kerafer.commands.train_run import train_run
+    from kerafer.training.run_folder import RunFolder
+
+    if count < 2:
+        raise UserError(f"--folds is 2 or more. Received: {count}.")
+    if config.split:
+        raise UserError(
+            "--folds divides the pictures itself; --split is left out. "
+            f"Received: --split {config.split}."
+        )
+    out = Path(out or f"runs/{config.arch}-{config.dataset}-{count}-folds")
+    runs = []
+    import keras
+
+    for fold in range(1, count + 1):
+        # The model of the fold before, and what was traced for it.
+        keras.backend.clear_session()
+        own = dataclasses.replace(config, split=f"fold-{fold}-of-{count}")
+        run = RunFolder(out / f"fold-{fold}")
+        runs.append(run.path)
+        begun = run.config.is_file()
+        if begun and RunFolder.open(run.path)[1] != own:
+            raise UserError(
+                "The folds of one cross-validation have the same settings. "
+                f"There are others in {run.path}; take another --out."
+            )
+        if run.metrics.is_file():
+            console.print(f"{run.path} is over already.")
+            continue
+        console.print(f"Fold {fold} of {count}")
+        code = train_run(own, str(run.path), str(run.path) if begun else None)
+        if code:
+            return code
+    from kerafer.evaluation.cross_validation import CrossValidation
+    from kerafer.files import write_text
+    from kerafer.tables import write_table
+
+    done = CrossValidation(runs)
+    write_table(out / "folds.csv", done.table())
+    write_text(out / "report.md", done.report())
+    console.print(f"Written to {out}: report.md, folds.csv")
+    return 0

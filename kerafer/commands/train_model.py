@@ -1,0 +1,129 @@
+"""The model that a training starts with, and its teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerafer.console import console
+from kerafer.errors import UserError
+from kerafer.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerafer.commands.pictures import Pictures
+    from kerafer.training.distillation import Distillation
+
+
+def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
+    """Make the model, with the weights of `init_from` where there is one.
+
+    Args:
+        config: Names the model, its options and where weights come from.
+        pictures: Name the classes; those of the test and validation parts must
+            be unseen by `init_from`.
+
+    Raises:
+        UserError: For options that the model does not have, weights that do
+            not fit, or pictures that were trained on.
+    """
+    model = _untrained(config, len(pictures.dataset.class_names))
+    if not config.init_from:
+        return model
+    from kerafer.models import load_model
+    from kerafer.models.transfer import copy_weights, freeze_until
+
+    _check_unseen(config.init_from, "--init-from", pictures)
+    source = load_model(config.init_from)
+    done = copy_weights(
+        model, source, _classifiers(config.init_from, source, model, pictures)
+    )
+    console.print(
+        f"Weights of {len(done.copied)} layers from {config.init_from}; "
+        f"fresh: {', '.join(done.fresh) or 'none'}."
+    )
+    if config.freeze_until:
+        freeze_until(model, config.freeze_until, done.fresh)
+    return model
+
+
+def load_teachers(
+    config: TrainingConfig, pictures: Pictures
+) -> Distillation | None:
+    """The teachers that a configuration names; `None` without any.
+
+    Args:
+        config: Names them, and their share and temperature.
+        pictures: Name the student's classes, and what the teachers must not
+            have seen.
+
+    Raises:
+        UserError: For other classes, or pictures that a teacher trained on.
+    """
+    if not config.teachers:
+        return None
+    from kerafer.evaluation.predictions import column_order
+    from kerafer.models import load_model
+    from kerafer.training.distillation import Distillation
+
+    teachers, orders = [], []
+    for name in config.teachers:
+        _check_unseen(name, "--teacher", pictures)
+        teacher = load_model(name)
+        teacher.trainable = False
+        labels = _labels(name, teacher)
+        orders.append(column_order(labels, pictures.dataset.class_names))
+        teachers.append(teacher)
+    return Distillation(
+        teachers, orders, config.distill_alpha, config.temperature
+    )
+
+
+def _untrained(config: TrainingConfig, num_classes: int) -> keras.Model:
+    from kerafer.models import create_model
+
+    options = config.model_options
+    shape = (config.image_size, config.image_size, config.channels)
+    try:
+        return create_model(config.arch, num_classes, shape, **options)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UserError) or not options:
+            raise
+        raise UserError(f"--options {config.options}: {error}") from error
+
+
+def _classifiers(
+    name: str, source: keras.Model, model: keras.Model, pictures: Pictures
+) -> list[str]:
+    """The layers whose outputs are classes, if the source has other ones."""
+    try:
+        labels = _labels(name, source)
+    except UserError:
+        # Nothing beside the file says which classes it knows.
+        labels = ()
+    if labels == tuple(pictures.dataset.class_names):
+        return []
+    return [x.name for x in model.layers if x.name.endswith("logits")]
+
+
+def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
+    """The classes of a model, which is a run or a file."""
+    from kerafer.runtime.labels import find_labels
+
+    path = Path(name)
+    file = path / "best.keras" if path.is_dir() else path
+    return find_labels(file, model.output_shape[-1])
+
+
+def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
+    from kerafer.training.leakage import check_unseen
+
+    path = Path(model)
+    check_unseen(
+        path if path.is_dir() else path.parent,
+        pictures.dataset.name,
+        pictures.dataset.manifest["path"],
+        pictures.split,
+        flag,
+    )

@@ -1,0 +1,140 @@
+"""What a training leaves to read."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from kerafer.console import console
+from kerafer.settings import as_flags
+from kerafer.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from kerafer.commands.pictures import Pictures
+    from kerafer.evaluation import Classification
+    from kerafer.training.run_folder import RunFolder
+
+
+def write_run(
+    config: TrainingConfig,
+    precision: str,
+    model: keras.Model,
+    pictures: Pictures,
+    folder: RunFolder,
+    history: pd.DataFrame,
+    scores: Classification,
+) -> None:
+    """Write report, pictures and scores; what only a resumption needs goes.
+
+    Args:
+        config: The run's settings.
+        precision: The Keras dtype policy that it was trained with.
+        model: The best one.
+        pictures: All of them, divided.
+        folder: The run's folder.
+        history: One row an epoch.
+        scores: Of the test part.
+    """
+    from kerafer.evaluation import complexity
+    from kerafer.evaluation.plots import plot_confusion, plot_history
+    from kerafer.evaluation.report import report
+    from kerafer.files import write_text
+    from kerafer.versions import versions
+
+    dataset, machine = pictures.dataset, versions()
+    plot_history(history, folder.curves)
+    plot_confusion(scores.confusion, dataset.class_names, folder.confusion)
+    parameters, macs = complexity(model)
+    counts = pictures.split.value_counts()
+    speed = history["images_per_second"].median()
+    seconds = history["seconds"].sum()
+    facts = {
+        "model": f"`{config.arch}`, {parameters / 1e6:.4f} M parameters, "
+        f"{macs / 1e9:.4f} G multiply-adds (the article's counting)",
+        "pictures": f"{config.image_size} x {config.image_size}, "
+        f"{'colour' if config.channels == 3 else 'gray'}; "
+        + ", ".join(f"{n:,} {part}" for part, n in counts.items()),
+        "split": f"{pictures.split_name}, seed {config.seed}",
+        "data": dataset.source,
+        "terms of the data": dataset.licence,
+        "training": f"{len(history)} epochs in {seconds / 60:.1f} minutes, "
+        f"{speed:.1f} images/s (median of epochs), {precision}",
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "versions": f"kerafer {machine['kerafer']}, tensorflow "
+        f"{machine['tensorflow']}, keras {machine['keras']}",
+    }
+    title = f"{config.arch} on {config.dataset}"
+    write_text(
+        folder.report,
+        report(title, facts, scores, history, pictures.notes, _command(config)),
+    )
+    metrics = {
+        "test": scores.as_dict(),
+        "best_epoch": int(history["val_loss"].argmin()) + 1,
+        "epochs": len(history),
+        "val_loss": float(history["val_loss"].min()),
+        "split": pictures.split_name,
+        "notes": pictures.notes,
+        "parameters": parameters,
+        "macs": macs,
+        "precision": precision,
+        "seconds": seconds,
+        "images_per_second": speed,
+    }
+    write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
+    shutil.rmtree(folder.path / "backup", ignore_errors=True)
+    folder.taught.unlink(missing_ok=True)
+
+
+def show_run(
+    config: TrainingConfig,
+    folder: RunFolder,
+    history: pd.DataFrame,
+    scores: Classification,
+) -> None:
+    """Print the scores of the test part, and where everything is.
+
+    The arguments are those of `write_run`.
+    """
+    count = int(scores.confusion.sum())
+    table = Table(
+        title=f"{config.arch} on {count} test pictures of {config.dataset}"
+    )
+    table.add_column("class")
+    for name in ("precision", "recall", "F1", "pictures"):
+        table.add_column(name, justify="right")
+    for name, row in scores.per_class.iterrows():
+        table.add_row(
+            name,
+            f"{row.precision:.3f}",
+            f"{row.recall:.3f}",
+            f"{row.f1:.3f}",
+            f"{row.support:.0f}",
+        )
+    table.add_section()
+    macro = [f"{scores.macro[n]:.3f}" for n in ("precision", "recall", "f1")]
+    table.add_row("mean of classes", *macro, str(count))
+    console.print(table)
+    console.print(
+        f"Accuracy {scores.accuracy:.3f} with the weights of epoch "
+        f"{int(history['val_loss'].argmin()) + 1} of {len(history)}."
+    )
+    console.print(
+        f"Written to {folder.path}: report.md, best.keras, metrics.json, "
+        "curves.png, confusion.png, predictions.csv, history.csv, split.csv, "
+        "config.yaml, "
+        "versions.yaml, tensorboard/",
+        soft_wrap=True,
+    )
+
+
+def _command(config: TrainingConfig) -> str:
+    flags = as_flags(config, always=("dataset", "arch"))
+    return shlex.join(["python", "scripts/train.py", *flags])

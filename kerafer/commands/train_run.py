@@ -1,0 +1,207 @@
+"""One training, from the pictures to the report."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kerafer.console import console
+from kerafer.files import written_beside
+from kerafer.training.config import TrainingConfig
+from kerafer.training.processes import ALONE, Processes
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import pandas as pd
+
+    from kerafer.commands.pictures import Pictures
+    from kerafer.training.distillation import Distillation
+    from kerafer.training.run_folder import RunFolder
+
+
+def train_run(
+    config: TrainingConfig,
+    out: str | None,
+    resume: str | None,
+    processes: Processes = ALONE,
+) -> int:
+    """Train, or go on training, and test.
+
+    Args:
+        config: The run's settings.
+        out: Its folder, new or empty. `None` makes one in `runs`.
+        resume: Folder of an interrupted run to go on with, or `None`.
+        processes: Which of several this is, which all do the same until the
+            first alone tests. Defaults to the only one.
+
+    Returns:
+        The exit code: 0, or 130 after Ctrl-C.
+    """
+    from kerafer.commands.pictures import find_pictures
+    from kerafer.commands.train_model import load_teachers, starting_model
+    from kerafer.data import write_split
+    from kerafer.models.registry import find_builder
+    from kerafer.training.devices import prepare
+    from kerafer.training.precision import resolve_precision
+    from kerafer.training.run_folder import RunFolder
+
+    find_builder(config.arch, config.model_options)
+    split = None
+    if resume:
+        folder, _ = RunFolder.open(resume)
+        split = folder.split if folder.split.exists() else None
+    elif out:
+        RunFolder.check_free(out)
+    pictures = find_pictures(config, split)
+    precision = resolve_precision(config.precision)
+    if processes.several:
+        # Kept on disk by then, so that none waits long for another.
+        pictures.decode(config)
+    processes.meet()
+    prepare(config.seed, config.deterministic, precision)
+    model = starting_model(config, pictures)
+    distillation = load_teachers(config, pictures)
+    if not resume:
+        folder = RunFolder.create(config, out)
+    try:
+        write_split(folder.split, pictures.dataset, pictures.split)
+        images = pictures.decode(config)
+        console.print(
+            f"{config.arch}: {model.count_params():,} parameters, {precision}, "
+            f"in {folder.path}"
+        )
+        history = _fit(
+            config, model, distillation, pictures, images, folder, processes
+        )
+        processes.part()
+        if processes.is_first:
+            _test(config, precision, pictures, images, folder, history)
+    except KeyboardInterrupt:
+        run = folder.path if processes.is_first else "RUN"
+        print(
+            "kerafer train: interrupted; the epochs that were over are kept. "
+            "Go on with\n    kerafer train --resume "
+            f"{run}{processes.flags}",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _fit(
+    config: TrainingConfig,
+    model: keras.Model,
+    distillation: Distillation | None,
+    pictures: Pictures,
+    images: np.ndarray,
+    folder: RunFolder,
+    processes: Processes,
+) -> pd.DataFrame:
+    from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+    from kerafer.training.fit import fit
+    from kerafer.training.replicas import replicas
+
+    dataset = pictures.dataset
+    labels, num_classes = dataset.labels, len(dataset.class_names)
+    rows = _rows(pictures, "train")
+    taught = None
+    if not processes.several:
+        taught = _taught(config, distillation, images, rows, folder)
+    batches = TrainingBatches(
+        images,
+        labels,
+        num_classes,
+        config.batch_size,
+        config.seed,
+        config.augment,
+        rows,
+        config.mix,
+        config.mix_alpha,
+        taught,
+        (processes.index, processes.count),
+        replicas(),
+    )
+    validation = evaluation_batches(
+        images,
+        labels,
+        num_classes,
+        config.batch_size,
+        _rows(pictures, "validation"),
+    )
+    return fit(
+        model,
+        batches,
+        validation,
+        labels[rows],
+        config,
+        folder.path,
+        distillation,
+    )
+
+
+def _test(
+    config: TrainingConfig,
+    precision: str,
+    pictures: Pictures,
+    images: np.ndarray,
+    folder: RunFolder,
+    history: pd.DataFrame,
+) -> None:
+    from kerafer.commands.train_report import show_run, write_run
+    from kerafer.data.pipeline import evaluation_batches
+    from kerafer.evaluation import classify
+    from kerafer.evaluation.predictions import (
+        Predictions,
+        checked_probabilities,
+    )
+    from kerafer.models import load_model
+
+    dataset, rows = pictures.dataset, _rows(pictures, "test")
+    names, labels = dataset.class_names, dataset.labels
+    best = load_model(folder.best)
+    batches = evaluation_batches(
+        images, labels, len(names), config.batch_size, rows
+    )
+    probabilities = best.predict(batches, verbose=0)
+    scores = classify(labels[rows], probabilities, names)
+    Predictions(
+        dataset.manifest["path"].to_numpy()[rows],
+        labels[rows],
+        checked_probabilities(probabilities, str(folder.best)),
+        names,
+    ).write(folder.predictions)
+    write_run(config, precision, best, pictures, folder, history, scores)
+    show_run(config, folder, history, scores)
+
+
+def _taught(
+    config: TrainingConfig,
+    distillation: Distillation | None,
+    images: np.ndarray,
+    rows: np.ndarray,
+    folder: RunFolder,
+) -> np.ndarray | None:
+    """What the teachers say of every picture, where it never changes.
+
+    Pictures that are augmented or mixed are others in every epoch; of those
+    the teachers are asked in the step.
+    """
+    import numpy as np
+
+    if distillation is None or (config.augment, config.mix) != ("none",) * 2:
+        return None
+    if folder.taught.is_file():
+        return np.load(folder.taught, allow_pickle=False)
+    console.print("The teachers are asked once of every picture.")
+    taught = np.zeros((len(images), distillation.classes), np.float32)
+    taught[rows] = distillation.teach_all(images, rows, config.batch_size)
+    with written_beside(folder.taught) as beside, open(beside, "wb") as file:
+        np.save(file, taught)
+    return taught
+
+
+def _rows(pictures: Pictures, part: str) -> np.ndarray:
+    import numpy as np
+
+    return np.flatnonzero(pictures.split.to_numpy() == part)

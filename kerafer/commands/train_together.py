@@ -1,0 +1,181 @@
+"""One of several processes that train a model, and the one that minds it.
+
+JAX ends a process from within, without a word to Python, when another process
+of its training is lost. So the training runs in a worker, a process of its own,
+and the command waits for it and says what became of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from kerafer.errors import UserError
+from kerafer.training.config import TrainingConfig
+from kerafer.training.processes import Processes
+
+# Exit codes of a worker that told by itself why it ended; 1 is a defect.
+_TOLD = (0, 1, 2, 130)
+_LOST = 3
+# In what JAX says when it can't reach another process; the exception's type
+# depends on where it was noticed.
+_SAID_OF_LOST = ("Gloo", "NCCL", "coordination service", "DEADLINE_EXCEEDED")
+
+
+def train_together(
+    config: TrainingConfig,
+    out: str | None,
+    resume: str | None,
+    processes: Processes,
+) -> int:
+    """Train as one of several processes.
+
+    Args:
+        config: The training's settings, the same in all processes.
+        out: The run's folder, where this is the first process.
+        resume: A run to go on with, which every process can read.
+        processes: Which of them this is.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: Where another process was lost, or this one was killed.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="kerafer-") as scratch,
+        tempfile.TemporaryFile() as log,
+    ):
+        job = {
+            "config": dataclasses.asdict(config),
+            "processes": dataclasses.asdict(processes),
+        }
+        if processes.is_first:
+            job |= {"out": out, "resume": resume}
+        else:
+            job |= _folders_of_its_own(Path(scratch) / "run", resume)
+        code = _run_worker(job, log.fileno())
+        if code in _TOLD:
+            return code
+        log.seek(0)
+        reason = _reason(code, log.read().decode(errors="replace"))
+    again = resume or out or "RUN"
+    raise UserError(
+        "this training lost one of its processes, or this one's connection to "
+        "it.\nThe epochs that were over are kept. Start all processes again, "
+        "each with its own --process-id:\n    kerafer train --resume "
+        f"{again}{processes.flags}\n({reason})"
+    )
+
+
+def _folders_of_its_own(folder: Path, resume: str | None) -> dict[str, object]:
+    """Where a process works that is not the first.
+
+    Keras writes a shared model by steps that all processes take together, so
+    each has a folder. That of the first is kept.
+    """
+    if not resume:
+        return {"out": str(folder), "resume": None}
+    shutil.copytree(
+        resume, folder, ignore=shutil.ignore_patterns("tensorboard")
+    )
+    return {"out": None, "resume": str(folder)}
+
+
+def _run_worker(job: dict[str, object], log: int) -> int:
+    """Start a worker, send it Ctrl-C if that comes, and wait for its end."""
+    stderr = os.dup(2)
+    try:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            # JAX and Gloo write there; what the user is to read has its own.
+            stdout=log,
+            stderr=log,
+            pass_fds=[stderr],
+            # Else JAX takes SIGTERM for a hint, and goes on.
+            env={**os.environ, "JAX_ENABLE_PREEMPTION_SERVICE": "0"},
+            start_new_session=True,
+        )
+    finally:
+        os.close(stderr)
+    job["stderr"] = stderr
+    try:
+        # The pipe stays open: its end tells the worker of ours.
+        worker.stdin.write(json.dumps(job).encode() + b"\n")
+        worker.stdin.flush()
+        while True:
+            try:
+                return worker.wait()
+            except KeyboardInterrupt:
+                worker.send_signal(signal.SIGINT)
+    finally:
+        worker.kill()
+        worker.wait()
+        worker.stdin.close()
+
+
+def _reason(code: int, log: str) -> str:
+    """The last error that a worker's log names, in a line."""
+    found = re.findall(r"^(?:\w+\.)*\w*Error: (.+)|Status: (.+)", log, re.M)
+    if found:
+        return "".join(found[-1])[:200]
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _work() -> NoReturn:
+    """Train what standard input says, and end with the exit code."""
+    job = json.loads(sys.stdin.readline())
+    sys.stderr = os.fdopen(job["stderr"], "w", buffering=1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        code = _train(job)
+    except UserError as error:
+        print(f"kerafer train: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("kerafer train: interrupted", file=sys.stderr)
+        code = 130
+    except BaseException as error:
+        lost = any(word in str(error) for word in _SAID_OF_LOST)
+        traceback.print_exc(file=sys.__stderr__ if lost else sys.stderr)
+        code = _LOST if lost else 1
+    # An orderly end would wait minutes for a lost process.
+    for stream in (sys.stdout, sys.stderr, sys.__stderr__):
+        stream.flush()
+    os._exit(code)
+
+
+def _train(job: dict[str, object]) -> int:
+    from kerafer.commands.train_run import train_run
+    from kerafer.console import console
+    from kerafer.engine import load_tensorflow
+
+    processes = Processes(**job["processes"])
+    console.quiet = not processes.is_first
+    load_tensorflow()
+    return train_run(
+        TrainingConfig(**job["config"]), job["out"], job["resume"], processes
+    )
+
+
+def _end_with_parent() -> NoReturn:
+    sys.stdin.read()
+    os._exit(2)
+
+
+if __name__ == "__main__":
+    _work()
