@@ -9,6 +9,7 @@ from kerafer.settings import setting
 
 # The name in --formats, and the file.
 FILES = {
+    "keras": "model.keras",
     "savedmodel": "saved_model",
     "float32": "float32.tflite",
     "float16": "float16.tflite",
@@ -45,7 +46,7 @@ class ExportConfig:
     min_agreement: float = setting(
         99.0,
         "gate: percent of test pictures with the Keras model's answer, for "
-        "savedmodel, float32, float16 and onnx",
+        "keras, savedmodel, float32, float16 and onnx",
     )
     max_drop_dynamic: float = setting(
         0.5, "gate: points of accuracy that dynamic may lose"
@@ -58,6 +59,16 @@ class ExportConfig:
     )
     allow_drop: bool = setting(
         False, "keep files that miss their gate; the manifest says so"
+    )
+    also_on: str | None = setting(
+        None,
+        "folder or .zip of other labelled pictures, <class>/*, that the model "
+        "never saw; the model card tells how it does on them",
+    )
+    subject_pattern: str | None = setting(
+        None,
+        "regular expression whose group is the person in a file's name "
+        "(--also-on); its intervals are over people then",
     )
 
     def __post_init__(self) -> None:
@@ -76,6 +87,11 @@ class ExportConfig:
             raise UserError(
                 "--min-agreement is a percentage from 0 to 100. "
                 f"Received: {self.min_agreement}."
+            )
+        if self.subject_pattern and not self.also_on:
+            raise UserError(
+                "--subject-pattern is about the pictures of --also-on. "
+                f"Received: {self.subject_pattern} without --also-on."
             )
 
     @property

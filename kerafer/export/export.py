@@ -25,16 +25,20 @@ from kerafer.export.graph import Graph
 from kerafer.export.metadata import LABELS, NAME, metadata, with_labels
 from kerafer.export.model_card import model_card
 from kerafer.export.onnx import OPSET, onnx_bytes
-from kerafer.export.predictors import predictor
+from kerafer.export.other_pictures import OtherPictures
 from kerafer.export.psi_table import PsiTable
 from kerafer.export.saved_model import saved_model
+from kerafer.export.scores import measure_scores
 from kerafer.export.stem import choose_stem
 from kerafer.export.tflite import QUANTIZED, psi_table, tflite
-from kerafer.export.verify import Reference, Verified, verify
+from kerafer.export.verify import Answers, Reference, Verified, answer, verify
+from kerafer.models.save import save_model
 from kerafer.versions import versions
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
+# The first of these that an export has is the one whose scores are told.
+_SCORED = ("int8", "integer", "float16", "float32", "dynamic", *FILES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +48,12 @@ class Source:
     Args:
         model: The trained model.
         facts: `architecture`, `run`, `sha256` of the model's file, `data`,
-            `licence`, `faces`, `split` and `notes`, for the manifest.
+            `licence`, `learnt` (models that it began with or learnt from),
+            `faces`, `split`, `notes` and `limits`, for the manifest.
         calibration: uint8 training pictures.
         reference: The test pictures with the model's answers.
         face_margin: As `kerafer.data.face_margin.training_margin` tells it.
+        other_pictures: Pictures of another kind to test on. Defaults to none.
     """
 
     model: keras.Model
@@ -55,6 +61,7 @@ class Source:
     calibration: np.ndarray
     reference: Reference
     face_margin: float | None
+    other_pictures: OtherPictures | None = None
 
 
 def export(
@@ -64,7 +71,7 @@ def export(
 
     Everything is made in a folder beside `out`, which takes its place when all
     is well. Formats that `out` holds from an earlier export of the same model
-    stay.
+    stay. One file's scores are told at length: of int8 where there is one.
 
     Args:
         source: The model and its pictures.
@@ -79,23 +86,27 @@ def export(
         UserError: Where `out` holds something else, a layer has no rule for
             export, or a package for a format is missing.
     """
+    # What a link names is replaced, not the link.
+    out = out.resolve()
     earlier = earlier_export(out, source.facts["sha256"])
     graph = Graph(source.model)
     golden = golden_pictures(source.model.input_shape[1:])
-    files, left_out, answers = {}, {}, {}
+    files, left_out, answers, tested = {}, {}, {}, {}
     with _folder_beside(out) as folder:
         for kind in config.chosen:
             path = folder / FILES[kind]
             console.print(f"{path.name} ...")
             facts = _write(kind, path, graph, source, config)
-            verified = verify(path, source.reference, config.threads)
+            found = answer(path, source.reference.pictures, config.threads)
+            verified = verify(path, found, source.reference)
             missed = missed_gate(kind, verified, config)
             _tell(path.name, verified, missed)
             if missed and not config.allow_drop:
                 left_out[path.name] = missed
                 _remove(path)
                 continue
-            answers[path.name] = _answers(path, golden, config.threads)
+            tested[path.name] = found
+            answers[path.name] = answer(path, golden, config.threads)
             files[path.name] = {
                 "format": kind,
                 "sha256": digest(path),
@@ -107,7 +118,10 @@ def export(
         if not files:
             return manifest, left_out
         for name in _keep(earlier, out, folder, left_out, manifest["files"]):
-            answers[name] = _answers(folder / name, golden, config.threads)
+            answers[name] = answer(folder / name, golden, config.threads)
+        manifest["scores"] = _scores(
+            folder, source, config, manifest["files"], tested, earlier
+        )
         _write_beside(folder, source, golden, answers, manifest)
         _take_place(folder, out)
     return manifest, left_out
@@ -149,6 +163,9 @@ def _write(
     kind: str, path: Path, graph: Graph, source: Source, config: ExportConfig
 ) -> dict[str, Any]:
     """Write one format; returns what the manifest should say of it."""
+    if kind == "keras":
+        save_model(source.model, path)
+        return {}
     if kind == "savedmodel":
         saved_model(graph, path)
         return {}
@@ -185,9 +202,44 @@ def _step() -> float:
     return PsiTable.STEP / PsiTable.GAIN
 
 
-def _answers(path: Path, pictures: np.ndarray, threads: int) -> np.ndarray:
-    predict = predictor(path, threads)
-    return np.stack([predict(picture) for picture in pictures])
+def _scores(
+    folder: Path,
+    source: Source,
+    config: ExportConfig,
+    files: dict[str, Any],
+    tested: dict[str, Answers],
+    earlier: dict[str, Any],
+) -> dict[str, Any]:
+    """What the model card tells of one of the files."""
+    name = next(FILES[kind] for kind in _SCORED if FILES[kind] in files)
+    path, reference = folder / name, source.reference
+    found = tested.get(name)
+    if found is None:
+        found = answer(path, reference.pictures, config.threads)
+    names = reference.class_names
+    if source.other_pictures is not None:
+        console.print(f"{name} on the other pictures ...")
+        other = source.other_pictures.measure(path, names, config.threads)
+    else:
+        other = _measured_before(earlier, name, files[name]["sha256"])
+    return {
+        "file": name,
+        "test": measure_scores(
+            reference.labels, found.probabilities, names, reference.subjects
+        ),
+        "other_pictures": other,
+    }
+
+
+def _measured_before(
+    earlier: dict[str, Any], name: str, sha256: str
+) -> dict[str, Any] | None:
+    """What an earlier export found of the same file on other pictures."""
+    same = earlier.get("files", {}).get(name, {}).get("sha256") == sha256
+    scores = earlier.get("scores", {})
+    if not same or scores.get("file") != name:
+        return None
+    return scores["other_pictures"]
 
 
 def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -288,13 +340,14 @@ def _write_beside(
     folder: Path,
     source: Source,
     golden: np.ndarray,
-    answers: dict[str, np.ndarray],
+    answers: dict[str, Answers],
     manifest: dict[str, Any],
 ) -> None:
     names = source.reference.class_names
     keras_answers = source.model.predict(golden, verbose=0)
+    found = {name: given.probabilities for name, given in answers.items()}
     np.savez_compressed(
-        folder / GOLDEN, images=golden, keras=keras_answers, **answers
+        folder / GOLDEN, images=golden, keras=keras_answers, **found
     )
     (folder / LABELS).write_text("\n".join(names) + "\n", encoding="utf-8")
     manifest["files"] = {

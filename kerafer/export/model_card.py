@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerafer.export.score_section import score_section
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Write up a manifest as Markdown.
@@ -11,17 +13,53 @@ def model_card(manifest: dict[str, Any]) -> str:
     Args:
         manifest: As `manifest.json` has it.
     """
-    source, test = manifest["source"], manifest["test"]
-    inputs = manifest["input"]
-    height, width, channels = inputs["shape"][1:]
-    colour = "RGB" if channels == 3 else "gray"
+    source = manifest["source"]
     lines = [
         f"# {source['architecture']} for {len(manifest['labels'])} facial "
         "expressions",
         "",
+        "It tells which posed expression a picture of a face resembles. It "
+        "reads no feelings, and is no ground for grading, hiring or policing "
+        "anyone.",
+        "",
+        *_at_a_glance(manifest["scores"]),
+        "",
         f"Exported by kerafer {manifest['versions']['kerafer']} from the run "
         f"`{source['run']}`.",
         "",
+        *_facts(manifest),
+        *_files(manifest),
+        *_held_out(manifest),
+        *_other_pictures(manifest),
+        *_limits(source["limits"]),
+        *_terms(source),
+        *_check(),
+    ]
+    return "\n".join(lines)
+
+
+def _at_a_glance(scores: dict[str, Any]) -> list[str]:
+    low, high = scores["test"]["accuracy_interval"]
+    text = (
+        f"**`{scores['file']}` is right on {scores['test']['accuracy']:.1%} "
+        f"of {scores['test']['pictures']:,} pictures that it was not trained "
+        f"on** (95 % interval {100 * low:.1f} to {high:.1%})"
+    )
+    other = scores["other_pictures"]
+    if other is None:
+        return [f"{text}."]
+    low, high = other["accuracy_interval"]
+    return [
+        f"{text}, and on {other['accuracy']:.1%} of {other['pictures']:,} "
+        f"pictures of another kind ({100 * low:.1f} to {high:.1%})."
+    ]
+
+
+def _facts(manifest: dict[str, Any]) -> list[str]:
+    source, inputs = manifest["source"], manifest["input"]
+    height, width, channels = inputs["shape"][1:]
+    colour = "RGB" if channels == 3 else "gray"
+    return [
         "| | |",
         "|---|---|",
         f"| input | one {colour} picture, uint8 0 to 255, "
@@ -30,19 +68,48 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"| output | {manifest['output']} |",
         f"| labels, in this order | {', '.join(manifest['labels'])} |",
         f"| trained on | {source['data']} |",
+        *(
+            [f"| learnt from other models | {', '.join(source['learnt'])} |"]
+            if source["learnt"]
+            else []
+        ),
         f"| terms of the data | {source['licence']} |",
         f"| faces | {source['faces']} |",
         f"| split | {source['split']} |",
         "",
-        f"On {test['pictures']} test pictures the Keras model recognises "
-        f"{test['keras_accuracy']:.1%} (macro F1 {test['keras_macro_f1']:.3f}"
-        "). The files, on the same pictures:",
+    ]
+
+
+def _picture(margin: float | None) -> str:
+    if margin is None:
+        return "whole, as the data set has them: no face is cut out"
+    times = f"{1 + 2 * margin:g} times " if margin else ""
+    return (
+        "one face, cut out as a square around a detector's box, its side "
+        f"{times}the box's longer side"
+    )
+
+
+def _files(manifest: dict[str, Any]) -> list[str]:
+    test, versions = manifest["test"], manifest["versions"]
+    missed = [
+        f"* **`{name}` {file['missed_gate']}.** It was kept with --allow-drop."
+        for name, file in manifest["files"].items()
+        if file["missed_gate"]
+    ]
+    notes = [*missed, *(f"* {note}" for note in manifest["source"]["notes"])]
+    return [
+        "## The files",
+        "",
+        f"On {test['pictures']:,} test pictures, on which it was not trained, "
+        f"the Keras model recognises {test['keras_accuracy']:.1%} (macro F1 "
+        f"{test['keras_macro_f1']:.3f}). The files, on the same pictures:",
         "",
         "| file | MB | accuracy | macro F1 | same class as Keras "
         "| largest difference | ms |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| `{name}` | {file['bytes'] / 1e6:.1f} | {file['accuracy']:.1%} "
+            f"| `{name}` | {file['bytes'] / 1e6:.2f} | {file['accuracy']:.1%} "
             f"| {file['macro_f1']:.3f} | {file['agreement']:.1%} "
             f"| {file['largest_difference']:.2g} "
             f"| {file['milliseconds']:.2f} |"
@@ -50,20 +117,95 @@ def model_card(manifest: dict[str, Any]) -> str:
         ),
         "",
         "Differences are those of probabilities; ms the median for one picture "
-        f"with {manifest['threads']} threads of "
-        f"{manifest['versions']['processor']}.",
+        f"with {manifest['threads']} threads of {versions['processor']}.",
         "",
-        *(
-            f"* **`{name}` {file['missed_gate']}.** It was kept with "
-            "--allow-drop."
-            for name, file in manifest["files"].items()
-            if file["missed_gate"]
-        ),
-        *(f"* {note}" for note in source["notes"]),
-        "* These scores hold for pictures such as those tested. How well it "
-        "does on other faces, cameras and light was not measured, nor "
-        "whether it does equally well for all groups of people. An "
-        "expression is not a feeling: do not take it for one.",
+        *([*notes, ""] if notes else []),
+    ]
+
+
+def _held_out(manifest: dict[str, Any]) -> list[str]:
+    scores = manifest["scores"]
+    return [
+        f"## How well `{scores['file']}` does on the test pictures",
+        "",
+        *score_section(scores["test"]),
+    ]
+
+
+def _other_pictures(manifest: dict[str, Any]) -> list[str]:
+    scores = manifest["scores"]
+    other = scores["other_pictures"]
+    if other is None:
+        return [
+            "## On other pictures",
+            "",
+            "The scores above hold for pictures such as those tested. How well "
+            "it does on other faces, cameras and light was not measured "
+            "(`kerafer export --also-on DIR` does so).",
+            "",
+        ]
+    return [
+        f"## How well `{scores['file']}` does on other pictures",
+        "",
+        f"{other['searched']:,} labelled pictures of `{other['folder']}`, "
+        "which neither trained nor calibrated it, "
+        f"{other['how']}. {_lost(other)}",
+        "",
+        *score_section(other),
+    ]
+
+
+def _lost(other: dict[str, Any]) -> str:
+    count = other["searched"] - other["pictures"]
+    if not count:
+        return "All are in the scores."
+    right = other["accuracy"] * other["pictures"] / other["searched"]
+    return (
+        f"On {count:,} no face was found; the scores are of the other "
+        f"{other['pictures']:,}. With those {count:,} counted as mistakes the "
+        f"accuracy is {right:.1%}."
+    )
+
+
+def _limits(limits: list[str]) -> list[str]:
+    return [
+        "## What it does not know",
+        "",
+        *(f"* {limit}" for limit in limits),
+        "* An expression is not a feeling. People pose, hide and mix them, "
+        "and the same face means different things in different places; a "
+        "label says what a picture resembles, not what somebody feels.",
+        "* It names one of its classes whatever it is shown: also for a "
+        "face that shows none of them, and for what is no face. A low "
+        "probability is the only hint.",
+        "* It was measured on no people but those on the pictures above.",
+        "",
+        "## What it must not be used for",
+        "",
+        "To grade, examine, hire, pay or dismiss people, to police or watch "
+        "them, to find out lies, illness or intent, or for any other "
+        "decision about a person. It is for study, for teaching, for "
+        "measuring networks, and for play with people who agreed to it.",
+        "",
+    ]
+
+
+def _terms(source: dict[str, Any]) -> list[str]:
+    return [
+        "## Terms",
+        "",
+        f"The terms of the data it was trained on: {source['licence']}. "
+        "kerafer's own licence, Apache-2.0, is about its code and clears no "
+        "right in pictures. The weights were learnt from those pictures: "
+        "whoever hands these files on hands this notice on with them, and "
+        "sees to those terms.",
+        "",
+    ]
+
+
+def _check() -> list[str]:
+    return [
+        "## To check the files",
         "",
         "`golden.npz` holds drawn faces and the answers expected to them. "
         "On the device, with NumPy and LiteRT alone:",
@@ -73,13 +215,3 @@ def model_card(manifest: dict[str, Any]) -> str:
         "`verify_export.py` is in the folder `scripts` of kerafer's sources.",
         "",
     ]
-    return "\n".join(lines)
-
-
-def _picture(margin: float | None) -> str:
-    if margin is None:
-        return "whole, as the data set has them: no face is cut out"
-    return (
-        "one face, cut out as a square around a detector's box, its side "
-        f"{1 + 2 * margin:g} times the box's longer side"
-    )

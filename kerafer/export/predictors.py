@@ -17,7 +17,7 @@ def predictor(path: Path, threads: int = 2) -> Predictor:
     """Load an exported file, of any format.
 
     Args:
-        path: A .tflite or .onnx file or the folder of a SavedModel.
+        path: A .keras, .tflite or .onnx file or the folder of a SavedModel.
         threads: That compute; TensorFlow has its own count. Defaults to 2.
 
     Returns:
@@ -31,6 +31,8 @@ def predictor(path: Path, threads: int = 2) -> Predictor:
         return _tflite(path, threads)
     if path.suffix == ".onnx":
         return _onnx(path, threads)
+    if path.suffix == ".keras":
+        return _keras(path)
     return _saved_model(path)
 
 
@@ -74,6 +76,17 @@ def _onnx(path: Path, threads: int) -> Predictor:
         batch = picture[None].astype(np.float32)
         ((probabilities,),) = session.run(None, {source.name: batch})
         return probabilities
+
+    return predict
+
+
+def _keras(path: Path) -> Predictor:
+    from kerafer.models import load_model
+
+    model = load_model(path)
+
+    def predict(picture: np.ndarray) -> np.ndarray:
+        return model.predict_on_batch(picture[None])[0]
 
     return predict
 

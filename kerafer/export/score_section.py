@@ -1,0 +1,135 @@
+"""Scores of a manifest as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_MOST_CONFUSIONS = 5
+
+
+def score_section(scores: dict[str, Any]) -> list[str]:
+    """Write up what `measure_scores` found, as lines of Markdown.
+
+    Args:
+        scores: As `manifest.json` has them.
+    """
+    drawn = scores["intervals"]
+    return [
+        "| | | 95 % interval |",
+        "|---|---:|---:|",
+        f"| accuracy | {scores['accuracy']:.1%} "
+        f"| {_percent(scores['accuracy_interval'])} |",
+        f"| macro F1 | {scores['macro_f1']:.3f} | "
+        "{:.3f} to {:.3f} |".format(*scores["macro_f1_interval"]),
+        "",
+        "| class | pictures | recall | 95 % interval | precision "
+        "| 95 % interval | F1 |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *(_row(name, row) for name, row in scores["classes"].items()),
+        "",
+        "Recall: of the pictures of the class, the part that are found. "
+        "Precision: of the pictures taken for the class, the part that are of "
+        f"it. {_method(drawn['over'], drawn['of'])}",
+        "",
+        *(f"* {note}" for note in scores["notes"]),
+        *([""] if scores["notes"] else []),
+        *_confusion(scores),
+        _calibration(scores),
+        "",
+    ]
+
+
+def _row(name: str, row: dict[str, Any]) -> str:
+    cells = [name, f"{row['pictures']:,}"]
+    for score in ("recall", "precision"):
+        interval = row[f"{score}_interval"]
+        cells.append("" if interval is None else f"{row[score]:.1%}")
+        cells.append("" if interval is None else _percent(interval))
+    return f"| {' | '.join(cells)} | {row['f1']:.3f} |"
+
+
+def _percent(interval: list[float]) -> str:
+    low, high = interval
+    return f"{100 * low:.1f} to {high:.1%}"
+
+
+def _method(over: str, count: int) -> str:
+    if over == "people":
+        return (
+            f"Intervals are the bootstrap's over {count:,} people, all "
+            "pictures of one drawn together, and Wilson's over people for 0% "
+            "and 100%."
+        )
+    return (
+        f"Intervals are the bootstrap's over {count:,} pictures, and Wilson's "
+        "for a class."
+    )
+
+
+def _confusion(scores: dict[str, Any]) -> list[str]:
+    names, counts = list(scores["classes"]), scores["confusion"]
+    return [
+        "What is taken for what, in pictures, each row a true class:",
+        "",
+        f"| | {' | '.join(names)} |",
+        f"|---|{'---:|' * len(names)}",
+        *(
+            f"| **{name}** | {' | '.join(f'{n:,}' for n in row)} |"
+            for name, row in zip(names, counts, strict=True)
+        ),
+        "",
+        *_most_frequent(names, np.array(counts)),
+    ]
+
+
+def _most_frequent(names: list[str], counts: np.ndarray) -> list[str]:
+    totals = counts.sum(axis=1)
+    wrong = counts * (1 - np.eye(len(names), dtype=int))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    places = [divmod(int(place), len(names)) for place in order]
+    lines = [
+        f"* {names[true]} taken for {names[taken]}: {wrong[true, taken]:,} of "
+        f"{totals[true]:,} pictures "
+        f"({wrong[true, taken] / totals[true]:.0%})"
+        for true, taken in places
+        if wrong[true, taken]
+    ]
+    if not lines:
+        return ["It made no mistake on these pictures.", ""]
+    never = [
+        name for name, n in zip(names, counts.sum(0), strict=True) if not n
+    ]
+    return [
+        f"It is wrong on {wrong.sum():,} of {totals.sum():,} pictures. Its "
+        "most frequent mistakes:",
+        "",
+        *lines,
+        *([f"* never the answer: {', '.join(never)}"] if never else []),
+        "",
+    ]
+
+
+def _calibration(scores: dict[str, Any]) -> str:
+    found = scores["calibration"]
+    confidence, sure = found["mean_confidence"], found["sure"]
+    side = "surer than it should be"
+    if confidence < scores["accuracy"]:
+        side = "too modest"
+    if abs(confidence - scores["accuracy"]) < 0.01:
+        side = "about as sure as it should be on the whole"
+    text = (
+        f"It gives the class that it names {confidence:.1%} on average and is "
+        f"right on {scores['accuracy']:.1%}: {side}. In {found['bins']} steps "
+        "of probability the two are "
+        f"{found['expected_calibration_error']:.1%} apart on average (the "
+        "expected calibration error)."
+    )
+    if not sure["pictures"]:
+        return f"{text} It was never {sure['at_least']:.0%} sure."
+    return (
+        f"{text} Of the {sure['pictures']:,} answers that it gave "
+        f"{sure['at_least']:.0%} or more, "
+        f"{sure['right'] / sure['pictures']:.1%} were right."
+    )

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Whether the model that kerafer brings along is a better start than none:
+#
+#     scripts/recipes/fine_tuning.sh faces.zip runs/fine_tuning
+#
+# with a folder or .zip of labelled pictures, <class>/*, whose files are named
+# <person>_<number> or as PERSON says. It trains from the model and from
+# nothing, on the same split by person, and compares the two on the test part,
+# once for each seed, which also draws the split. The same command goes on
+# where it was broken off.
+set -euo pipefail
+
+if [ $# -ne 2 ]; then
+  echo "usage: $0 PICTURES FOLDER" >&2
+  exit 2
+fi
+data=$1 out=$2
+
+: "${MODEL:=exported/kerafer_edge_fer2013}"
+: "${SEEDS:=0 1 2}"
+# Of both trainings.
+: "${COMMON:=--arch kerafer_edge --image-size 48 --channels 1 --face-crop mtcnn
+--config strong --mix none --epochs 60}"
+# Of the one that begins with the model.
+: "${TUNING:=--learning-rate 2e-4}"
+: "${PERSON:=^(.+)_\d+}"
+: "${KERAFER:=kerafer}"
+
+# train RUN FLAGS [MODEL]
+train() {
+  if [ -f "$1/metrics.json" ]; then
+    echo "$1 is over already."
+  elif [ -f "$1/config.yaml" ]; then
+    "$KERAFER" train --resume "$1"
+  else
+    read -r -d '' -a words <<<"$COMMON $2" || true
+    if [ $# -gt 2 ]; then
+      words+=(--init-from "$3")
+    fi
+    "$KERAFER" train --dataset folder --data-dir "$data" \
+      --subject-pattern "$PERSON" "${words[@]}" --out "$1"
+  fi
+}
+
+for seed in $SEEDS; do
+  train "$out/tuned-seed$seed" "--seed $seed $TUNING" "$MODEL"
+  train "$out/from_nothing-seed$seed" "--seed $seed"
+  "$KERAFER" evaluate --model "$out/tuned-seed$seed" \
+    --against "$out/from_nothing-seed$seed" --out "$out/evaluations/seed$seed"
+done

@@ -1,0 +1,524 @@
+"""What a model card tells was measured, and on the pictures it names."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import yaml
+from ai_edge_litert.interpreter import Interpreter
+from keras import layers
+from scipy.stats import binomtest
+
+from kerafer import load_model
+from kerafer.cli import main
+from kerafer.commands import other_pictures
+from kerafer.data import load, make_split, write_split
+from kerafer.errors import UserError
+from kerafer.evaluation.wilson import wilson_interval
+from kerafer.export.data_limits import data_limits
+from kerafer.export.score_section import score_section
+from kerafer.export.scores import measure_scores
+from kerafer.export.verify import answer
+from kerafer.models.save import save_model
+from kerafer.runtime.emotion_recognizer import EmotionRecognizer
+from kerafer.runtime.face_detector import Face
+
+CLASSES = ("blue", "green", "red")
+SIZE = 8
+RECIPES = Path(__file__).parents[1] / "scripts" / "recipes"
+
+
+def sure_of(classes, share=0.8):
+    """Probabilities that name the classes given, all as sure."""
+    rest = (1 - share) / (len(CLASSES) - 1)
+    return np.where(np.eye(len(CLASSES))[classes] == 1, share, rest)
+
+
+# === The numbers ===
+
+
+@pytest.mark.parametrize(
+    ("right", "total"), [(0, 10), (8, 10), (10, 10), (5, 7), (1, 1)]
+)
+def test_wilson_interval_is_that_of_scipy(right, total):
+    expected = binomtest(right, total).proportion_ci(method="wilson")
+    found = wilson_interval(right, total)
+    np.testing.assert_allclose(found, (expected.low, expected.high))
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 0), (3, 2), (-1, 2)])
+def test_wilson_interval_refuses_what_is_no_share(right, total):
+    with pytest.raises(UserError, match="0 to all are right"):
+        wilson_interval(right, total)
+
+
+def test_scores_worked_out_by_hand():
+    labels = np.array([0] * 4 + [1] * 4 + [2] * 2)
+    predicted = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1])
+    scores = measure_scores(labels, sure_of(predicted), CLASSES)
+    assert scores["accuracy"] == 0.5
+    assert scores["confusion"] == [[3, 1, 0], [2, 2, 0], [1, 1, 0]]
+    blue, red = scores["classes"]["blue"], scores["classes"]["red"]
+    assert (blue["recall"], blue["precision"]) == (3 / 4, 3 / 6)
+    assert blue["f1"] == pytest.approx(0.6)
+    expected = binomtest(3, 6).proportion_ci(method="wilson")
+    assert blue["precision_interval"] == pytest.approx(list(expected))
+    # Nothing was taken for red: there is no share to tell.
+    assert red["pictures"] == 2 and red["recall"] == 0
+    assert red["precision"] is red["precision_interval"] is None
+    calibration = scores["calibration"]
+    assert calibration["mean_confidence"] == pytest.approx(0.8)
+    assert calibration["expected_calibration_error"] == pytest.approx(0.3)
+    assert calibration["sure"] == {"at_least": 0.9, "pictures": 0, "right": 0}
+    low, high = scores["accuracy_interval"]
+    assert low < 0.5 < high
+    json.dumps(scores, allow_nan=False)
+
+
+def test_intervals_are_over_people_where_they_are_known():
+    """Twelve people with twenty equal pictures each are not 240 answers."""
+    labels = np.repeat([0, 1, 2] * 4, 20)
+    wrong = np.repeat([True, False, False, False] * 3, 20)
+    probabilities = sure_of(np.where(wrong, (labels + 1) % 3, labels))
+    people = np.repeat([f"person {i}" for i in range(12)], 20)
+    alone = measure_scores(labels, probabilities, CLASSES)
+    together = measure_scores(labels, probabilities, CLASSES, people)
+    assert alone["intervals"] == {"over": "pictures", "of": 240}
+    assert together["intervals"] == {"over": "people", "of": 12}
+    assert any("12 people are rough" in note for note in together["notes"])
+    for name in ("accuracy", "macro_f1"):
+        narrow, wide = (x[f"{name}_interval"] for x in (alone, together))
+        assert np.ptp(wide) > 2 * np.ptp(narrow)
+    narrow, wide = (
+        x["classes"]["green"]["recall_interval"] for x in (alone, together)
+    )
+    assert np.ptp(wide) > 2 * np.ptp(narrow)
+    # Nobody is a sure thing after four people.
+    right = measure_scores(labels, sure_of(labels), CLASSES, people)
+    interval = right["classes"]["blue"]["recall_interval"]
+    expected = binomtest(4, 4).proportion_ci(method="wilson")
+    assert interval == pytest.approx(list(expected))
+    # One person is nobody to draw from.
+    one = measure_scores(labels, probabilities, CLASSES, np.full(240, "A"))
+    assert one["intervals"]["over"] == "pictures"
+
+
+def test_what_is_no_probability_is_refused():
+    with pytest.raises(UserError, match="gives probabilities"):
+        measure_scores(np.array([0, 1]), np.full((2, 3), 2.0), CLASSES)
+
+
+def test_the_section_names_the_most_frequent_mistakes_first():
+    labels = np.repeat([0, 1, 2], [10, 20, 5])
+    predicted = np.r_[[1] * 3, [0] * 7, [2] * 8, [1] * 12, [2] * 5]
+    scores = measure_scores(labels, sure_of(predicted, 0.95), CLASSES)
+    lines = score_section(scores)
+    mistakes = [line for line in lines if "taken for" in line and "* " in line]
+    assert mistakes == [
+        "* green taken for red: 8 of 20 pictures (40%)",
+        "* blue taken for green: 3 of 10 pictures (30%)",
+    ]
+    text = "\n".join(lines)
+    assert "| **green** | 0 | 12 | 8 |" in text
+    assert "wrong on 11 of 35 pictures" in text
+    assert "never the answer" not in text
+    assert "surer than it should be" in text
+    assert (
+        "Of the 35 answers that it gave 90% or more, 68.6% were right" in text
+    )
+
+
+def test_the_section_names_a_class_that_is_never_the_answer():
+    labels, predicted = np.array([0, 1, 2]), np.array([0, 1, 1])
+    scores = measure_scores(labels, sure_of(predicted), CLASSES)
+    assert "* never the answer: red" in score_section(scores)
+
+
+def test_the_section_of_a_model_without_mistakes():
+    labels = np.array([0, 1, 2] * 4)
+    text = "\n".join(
+        score_section(measure_scores(labels, sure_of(labels), CLASSES))
+    )
+    assert "It made no mistake on these pictures" in text
+    assert "rule of three" in text
+    assert "It was never 90% sure" in text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("fer2013", "noisy"),
+        ("kdef", "aged 20 to 30"),
+        ("fesr", "students"),
+        ("synthetic", "drawn"),
+        ("folder", "known to those who made the folder"),
+    ],
+)
+def test_limits_are_those_of_the_data_set(dataset, words):
+    assert words in " ".join(data_limits(dataset))
+
+
+# === An export ===
+
+
+def write_pictures(root, count, generator, names=CLASSES, person="Ann"):
+    """Noisy pictures of one colour each, some of them hard to tell."""
+    for name in names:
+        folder = root / name
+        folder.mkdir(parents=True)
+        for number in range(count):
+            bgr = generator.integers(60, 120, 3)
+            bgr[("blue", "green", "red").index(name)] += 40
+            picture = np.full((40, 30, 3), bgr, np.uint8)
+            picture[:, 15:] //= 2
+            file = folder / f"{person}{number % 3}_{number:03}.png"
+            assert cv2.imwrite(str(file), picture)
+    return root
+
+
+def make_run(folder, data, config, model):
+    """A run's folder, of a model that learnt nothing there."""
+    dataset = load(config["dataset"], str(data))
+    split = make_split(dataset, "paper", 0)
+    write_split(folder / "split.csv", dataset, split)
+    save_model(model, folder / "best.keras")
+    text = yaml.safe_dump({"data_dir": str(data), "split": "paper", **config})
+    (folder / "config.yaml").write_text(text)
+    return folder
+
+
+def tiny_model():
+    """It answers with the colour that is the brightest on average."""
+    given = keras.Input((SIZE, SIZE, 3))
+    x = layers.Rescaling(1 / 255)(given)
+    x = layers.Conv2D(3, 1, name="colours")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(3, name="answers")(x)
+    model = keras.Model(given, layers.Softmax()(x))
+    # From red, green, blue to the order of the classes.
+    kernel = np.eye(3)[:, ::-1][None, None] * 6
+    model.get_layer("colours").set_weights([kernel, np.zeros(3)])
+    model.get_layer("answers").set_weights([np.eye(3) * 2, np.zeros(3)])
+    return model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("card")
+    generator = np.random.default_rng(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        data = write_pictures(root / "data", 40, generator)
+        write_pictures(root / "others", 9, generator)
+        yield make_run(
+            root / "my run",
+            data,
+            {"dataset": "folder", "image_size": SIZE},
+            tiny_model(),
+        )
+
+
+def export(run, out, *words):
+    flags = ("--stem", "separate", "--allow-drop", "--calibration", "20")
+    return main(
+        ["export", "--model", str(run), "--out", str(out), *flags, *words]
+    )
+
+
+def manifest_of(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    """With a folder of other pictures, through a link."""
+    (run.parent / "link").symlink_to(run.parent / "real")
+    formats = ("--formats", "keras,float16,int8")
+    others = ("--also-on", str(run.parent / "others"))
+    people = ("--subject-pattern", r"^(.+)_\d+")
+    assert export(run, run.parent / "link", *formats, *others, *people) == 0
+    return run.parent / "real"
+
+
+def answers_of(file, pictures):
+    """A .tflite file's answers, past the exporter."""
+    interpreter = Interpreter(str(file))
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    target = interpreter.get_output_details()[0]["index"]
+    for picture in pictures:
+        image = cv2.imread(str(picture))[..., ::-1]
+        image = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+        interpreter.set_tensor(source, np.ascontiguousarray(image)[None])
+        interpreter.invoke()
+        yield CLASSES[interpreter.get_tensor(target)[0].argmax()]
+
+
+def test_scores_of_other_pictures_are_those_of_the_file(exported, run):
+    files = sorted((run.parent / "others").glob("*/*.png"))
+    found = list(answers_of(exported / "int8.tflite", files))
+    confusion = np.zeros((3, 3), int)
+    for file, label in zip(files, found, strict=True):
+        confusion[CLASSES.index(file.parent.name), CLASSES.index(label)] += 1
+    scores = manifest_of(exported)["scores"]
+    assert scores["file"] == "int8.tflite"
+    other = scores["other_pictures"]
+    assert other["confusion"] == confusion.tolist()
+    assert 0.4 < other["accuracy"] == np.trace(confusion) / 27 < 1
+    assert other["intervals"] == {"over": "people", "of": 3}
+    assert (other["searched"], other["pictures"]) == (27, 27)
+    assert other["how"] == "taken whole"
+
+
+def test_the_card_and_the_manifest_tell_the_same(exported, run):
+    manifest = manifest_of(exported)
+    test = manifest["scores"]["test"]
+    file = manifest["files"]["int8.tflite"]
+    assert test["accuracy"] == file["accuracy"]
+    assert test["macro_f1"] == pytest.approx(file["macro_f1"])
+    assert sum(map(sum, test["confusion"])) == manifest["test"]["pictures"]
+    card = (exported / "MODEL_CARD.md").read_text()
+    assert f"| accuracy | {test['accuracy']:.1%} |" in card
+    for row in test["confusion"]:
+        assert f"| {' | '.join(map(str, row))} |" in card
+    for words in (
+        "How well `int8.tflite` does on the test pictures",
+        "27 labelled pictures of `others`",
+        "no ground for grading, hiring or policing",
+        "What it must not be used for",
+        "hands this notice on",
+        f"right on {test['accuracy']:.1%} of 12 pictures that it was not",
+        "seed 0: 96 train, 12 validation, 12 test |",
+    ):
+        assert words in card
+    # No folder of this machine.
+    assert str(run.parent) not in card + json.dumps(manifest)
+
+
+def test_a_link_stays_and_its_folder_is_written(exported, run):
+    assert (run.parent / "link").is_symlink()
+    assert (run.parent / "link" / "manifest.json").is_file()
+
+
+def test_the_keras_file_of_an_export_is_the_run_s_model(exported, run):
+    images = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3))
+    images = images.astype("uint8")
+    expected = load_model(run).predict(images, verbose=0)
+    assert np.ptp(expected) > 0.2
+    found = load_model(exported).predict(images, verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    facts = manifest_of(exported)["files"]["model.keras"]
+    assert facts["agreement"] == 1 and facts["largest_difference"] < 1e-6
+
+
+def test_a_later_export_keeps_what_was_measured_of_the_same_file(
+    exported, run, tmp_path
+):
+    out = tmp_path / "out"
+    shutil.copytree(exported, out)
+    assert export(run, out, "--formats", "dynamic") == 0
+    manifest, before = manifest_of(out), manifest_of(exported)
+    assert "dynamic.tflite" in manifest["files"]
+    assert manifest["scores"] == before["scores"]
+    # Of another file nothing is known.
+    alone = tmp_path / "alone"
+    assert export(run, alone, "--formats", "float16") == 0
+    scores = manifest_of(alone)["scores"]
+    assert scores["file"] == "float16.tflite"
+    assert scores["other_pictures"] is None
+    assert "--also-on DIR" in (alone / "MODEL_CARD.md").read_text()
+
+
+class LeftHalf:
+    """A detector that takes a bright left half for a face."""
+
+    def detect(self, image):
+        height, width = image.shape[:2]
+        if image[:, : width // 2].mean() < 60:
+            return []
+        small = Face((0, 0, 3, 3), 0.9)
+        return [Face((0, 0, width // 2, height), 0.9), small]
+
+
+def test_faces_are_cut_out_as_prediction_does(
+    exported, run, tmp_path, monkeypatch
+):
+    dark = np.random.default_rng(0).integers(0, 40, (40, 30, 3), np.uint8)
+    folder = tmp_path / "others"
+    shutil.copytree(run.parent / "others", folder)
+    cv2.imwrite(str(folder / "red" / "dark.png"), dark)
+    monkeypatch.setattr(
+        other_pictures, "make_detector", lambda name: LeftHalf()
+    )
+    found = other_pictures.find_other_pictures(
+        folder, None, CLASSES, (SIZE, SIZE, 3), 0.1
+    )
+    assert (found.searched, len(found.pictures)) == (28, 27)
+    assert found.subjects is None
+    copy = tmp_path / "export"
+    shutil.copytree(exported, copy)
+    (copy / "manifest.json").write_text('{"input": {"face_margin": 0.1}}')
+    recognizer = EmotionRecognizer(copy / "int8.tflite", detector=LeftHalf())
+    files = sorted(folder.glob("*/Ann*.png"))
+    images = [cv2.imread(str(file))[..., ::-1].copy() for file in files]
+    faces = [recognizer.predict_faces(image)[0] for image in images]
+    np.testing.assert_allclose(
+        answer(exported / "int8.tflite", found.pictures).probabilities,
+        [[face.probabilities[name] for name in CLASSES] for face in faces],
+        atol=1e-6,
+    )
+    names = [file.parent.name for file in files]
+    assert found.labels.tolist() == [CLASSES.index(name) for name in names]
+
+
+def test_pictures_without_a_face_are_told(exported):
+    from kerafer.export.model_card import model_card
+
+    manifest = manifest_of(exported)
+    other = manifest["scores"]["other_pictures"]
+    other |= {"searched": 54, "accuracy": 2 / 3}
+    card = model_card(manifest)
+    assert "On 27 no face was found" in card
+    assert "counted as mistakes the accuracy is 33.3%" in card
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--also-on", "nowhere"), "There is no nowhere"),
+        (("--also-on", "{root}/my run/best.keras"), "Received the file"),
+        (("--also-on", "{root}/data"), "that the model never saw"),
+        (("--also-on", "{root}/two"), "The data has 2: blue, red"),
+        (("--subject-pattern", "^(.+)_"), "without --also-on"),
+    ],
+)
+def test_other_pictures_that_can_t_be_taken(run, tmp_path, capfd, flags, words):
+    root = run.parent
+    if not (root / "two").exists():
+        generator = np.random.default_rng(1)
+        write_pictures(root / "two", 3, generator, ("red", "blue"))
+    flags = [flag.format(root=root) for flag in flags]
+    assert export(run, tmp_path / "out", "--formats", "float16", *flags) == 2
+    said = capfd.readouterr().err.replace("\n", " ")
+    assert words in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_that_were_learnt_from_are_named(run, tmp_path):
+    copy = tmp_path / "taught"
+    shutil.copytree(run, copy)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config |= {"init_from": "/far/away/first", "teacher": "runs/a,/b/second"}
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
+    assert export(copy, tmp_path / "out", "--formats", "float32") == 0
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "began with the weights of `first`, taught by `a`, taught by" in card
+    assert "/far/away" not in card
+
+
+# === What is made of it ===
+
+
+@pytest.mark.slow
+def test_a_training_begins_with_an_export(tmp_path, capfd, monkeypatch):
+    from kerafer.models import create_model
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = write_pictures(tmp_path / "data", 12, np.random.default_rng(0))
+    model = create_model("kerafer_edge", 3, (48, 48, 1), width=0.25)
+    config = {"dataset": "folder", "image_size": 48, "channels": 1}
+    run = make_run(tmp_path / "run", data, config, model)
+    out = tmp_path / "out"
+    assert export(run, out, "--formats", "keras,float16") == 0
+    mine = write_pictures(tmp_path / "mine", 10, np.random.default_rng(1))
+    words = (
+        *("train", "--arch", "kerafer_edge", "--options", "width=0.25"),
+        *("--image-size", "48", "--channels", "1", "--dataset", "folder"),
+        *("--epochs", "1", "--augment", "none"),
+    )
+    where = ["--data-dir", str(mine), "--out", str(tmp_path / "tuned")]
+    assert main([*words, *where, "--init-from", str(out)]) == 0
+    assert "fresh: none" in capfd.readouterr().err.replace("\n", " ")
+    assert (tmp_path / "tuned" / "metrics.json").is_file()
+
+
+def run_recipe(tmp_path, name, *words, **variables):
+    """What a recipe asks kerafer for, noted by a stand-in."""
+    stand_in, notes = tmp_path / "kerafer", tmp_path / "notes"
+    stand_in.write_text(
+        '#!/bin/sh\nprintf "%s|" "$@" >>"$NOTES"; echo >>"$NOTES"\n'
+    )
+    stand_in.chmod(0o755)
+    own = {"KERAFER": str(stand_in), "NOTES": str(notes)}
+    done = subprocess.run(
+        ["bash", RECIPES / name, *words],
+        env=os.environ | own | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = notes.read_text().splitlines()
+    return [line.split("|")[:-1] for line in lines], done.stdout
+
+
+def test_the_recipe_goes_on_where_it_was_broken_off(tmp_path):
+    out = tmp_path / "my runs"
+    for name in ("teacher_edge", "begun"):
+        (out / name).mkdir(parents=True)
+        (out / name / "config.yaml").touch()
+    (out / "teacher_edge" / "metrics.json").touch()
+    lines, said = run_recipe(
+        tmp_path,
+        "edge_fer2013.sh",
+        *("train data.zip", out, "faces.zip"),
+        TEACHERS="teacher_edge --seed 1\nbegun --seed 2\nnew --seed 3",
+        EXPORTED="exports",
+    )
+    assert "teacher_edge is over already" in said
+    did = [line[0] for line in lines]
+    assert did == ["audit", *["train"] * 4, *["evaluate"] * 5, *["export"] * 2]
+    assert lines[0][3:5] == ["--data-dir", "train data.zip"]
+    assert lines[1] == ["train", "--resume", f"{out}/begun"]
+    assert lines[2][-4:] == ["--seed", "3", "--out", f"{out}/new"]
+    teachers = f"{out}/teacher_edge,{out}/begun,{out}/new"
+    for line in lines[3:5]:
+        assert line[line.index("--teacher") + 1] == teachers
+    assert lines[-2][1:5] == [
+        *("--model", f"{out}/kerafer_edge_fer2013"),
+        *("--out", "exports/kerafer_edge_fer2013"),
+    ]
+    assert lines[-1][-4:] == [
+        *("--also-on", "faces.zip", "--subject-pattern", r"^(.+)_\d+")
+    ]
+
+
+def test_fine_tuning_compares_the_two_starts(tmp_path):
+    lines, _ = run_recipe(
+        tmp_path, "fine_tuning.sh", "my faces", tmp_path / "out", SEEDS="0 1"
+    )
+    assert [line[0] for line in lines] == ["train", "train", "evaluate"] * 2
+    tuned, alone = (dict(zip(x[1::2], x[2::2], strict=True)) for x in lines[:2])
+    assert tuned.pop("--init-from") == "exported/kerafer_edge_fer2013"
+    assert tuned.pop("--learning-rate") == "2e-4"
+    assert tuned.pop("--out") != alone.pop("--out")
+    # Nothing else is different, and so neither is the split.
+    assert tuned == alone and tuned["--data-dir"] == "my faces"
+    assert lines[2][1:5] == [
+        *("--model", str(tmp_path / "out" / "tuned-seed0")),
+        *("--against", str(tmp_path / "out" / "from_nothing-seed0")),
+    ]
+
+
+@pytest.mark.parametrize("name", ["edge_fer2013.sh", "fine_tuning.sh"])
+def test_a_recipe_says_what_it_takes(name):
+    done = subprocess.run(
+        ["bash", RECIPES / name], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "usage" in done.stderr
