@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import log_softmax, rel_entr, softmax
 
 import kerafer
@@ -281,6 +282,25 @@ def test_the_average_of_the_weights_is_validated_and_kept(tmp_path):
         np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
     np.testing.assert_allclose(averaged["loss"], plain["loss"], rtol=1e-5)
     assert averaged["val_loss"][1] != plain["val_loss"][1]
+
+
+def test_norms_have_the_statistics_of_the_averaged_weights(tmp_path):
+    trained(tmp_path / "run", configuration(ema=0.9, augment="light"))
+    best = keras.saving.load_model(tmp_path / "run" / "best.keras")
+    kernel = best.get_layer("stem").get_weights()[0]
+    windows = sliding_window_view(IMAGES / 127.5 - 1, (3, 3), axis=(1, 2))
+    maps = np.einsum("nyxckl,klcf->nyxf", windows, kernel)
+    batches = np.random.default_rng(0).permutation(24).reshape(3, 8)
+    norm = best.get_layer("norm")
+    np.testing.assert_allclose(
+        norm.moving_mean, maps.mean((0, 1, 2)), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        norm.moving_variance,
+        np.mean([maps[batch].var((0, 1, 2)) for batch in batches], axis=0),
+        rtol=1e-4,
+    )
+    assert norm.momentum == 0.99
 
 
 # Keras' logger leaves its file open when it is interrupted.

@@ -14,6 +14,8 @@ from kerafer.errors import UserError
 
 # One-hot labels, or a pair of them and of what teachers say.
 Targets = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+# Pictures enough for the mean of what a network computes of all.
+_FEW = 4096
 
 
 class TrainingBatches:
@@ -45,6 +47,8 @@ class TrainingBatches:
             `taught` `(pictures, (one-hot labels, taught))`, one epoch long.
             Every iteration over it shuffles as the epoch set last says.
         steps: Batches in an epoch.
+        unchanged: Full batches of at most 4,096 of the pictures, neither
+            augmented nor mixed: `(pictures, one-hot labels)`, always the same.
 
     Raises:
         UserError: For an unknown policy or kind, an alpha that is not above 0,
@@ -115,6 +119,16 @@ class TrainingBatches:
             .map(finish, tf.data.AUTOTUNE)
             .apply(tf.data.experimental.assert_cardinality(self.steps))
             .prefetch(tf.data.AUTOTUNE)
+        )
+        few = min(len(rows), _FEW)
+        self.unchanged = evaluation_batches(
+            images,
+            labels,
+            num_classes,
+            batch_size,
+            np.random.default_rng(seed).permutation(rows)[
+                : few - few % min(batch_size, few)
+            ],
         )
 
     def set_epoch(self, epoch: int) -> None:

@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from kerafer.data.pipeline import TrainingBatches
 from kerafer.errors import UserError
 from kerafer.files import write_text
+from kerafer.training.batch_statistics import BatchStatistics
 from kerafer.training.best_model import BestModel
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
@@ -96,7 +97,14 @@ def fit(
                     config.epochs, batches.steps, len(labels), len(past)
                 ),
                 keras.callbacks.TerminateOnNaN(),
-                *([EmaWeights(bool(len(past)))] if config.ema else []),
+                *(
+                    [
+                        EmaWeights(bool(len(past))),
+                        BatchStatistics(model, batches.unchanged),
+                    ]
+                    if config.ema
+                    else []
+                ),
                 BestModel(model, best, past["val_loss"].min()),
                 stopping,
                 keras.callbacks.CSVLogger(history_file, append=bool(len(past))),

@@ -55,7 +55,13 @@ class Trainer(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """All outputs that the objective takes, by name."""
-        return self.outputs_of_interest(inputs, training=training)
+        if training or replicas() == 1:
+            return self.outputs_of_interest(inputs, training=training)
+        # Of the last pictures of a validation a device may get none, and not
+        # every kernel computes nothing.
+        padded = ops.pad(inputs, [(0, 1), (0, 0), (0, 0), (0, 0)])
+        outputs = self.outputs_of_interest(padded, training=training)
+        return {name: values[:-1] for name, values in outputs.items()}
 
     def compute_loss(
         self,
@@ -89,8 +95,8 @@ class Trainer(keras.Model):
         loss = sum(self.losses, loss)
         if replicas() == 1:
             return loss
-        # Of the last pictures of a validation a device may get none; their
-        # mean is no number. The losses and gradients of all are added up.
+        # The mean over no pictures is no number. The losses and gradients of
+        # all devices are added up.
         some = ops.shape(labels)[0] > 0
         return ops.where(some, loss / replicas(), 0.0)
 
