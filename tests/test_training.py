@@ -125,11 +125,12 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path):
         for run in (whole, broken)
     )
     pd.testing.assert_frame_equal(one, two, check_exact=True)
-    scores = [
-        json.loads((run / "metrics.json").read_text())["test"]
+    metrics = [
+        json.loads((run / "metrics.json").read_text())
         for run in (whole, broken)
     ]
-    assert scores[0] == scores[1]
+    for name in ("test", "split", "notes"):
+        assert metrics[0][name] == metrics[1][name]
     weights = [kerafer.load_model(run).get_weights() for run in (whole, broken)]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)

@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--questions",
         metavar="WORD,WORD",
-        help="ablations that the article leaves open: ratio, branches, "
-        "wavelet, gate, scales, split; or all (default: none)",
+        help="ablations that the article leaves open, such as stem,split, or "
+        "all (default: none); a wrong word names them",
     )
     parser.add_argument(
         "--archs",

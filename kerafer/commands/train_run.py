@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def train_run(
     from kerafer.commands.pictures import find_pictures
     from kerafer.commands.train_model import load_teachers, starting_model
     from kerafer.data import write_split
+    from kerafer.data.splits import default_kind
     from kerafer.models.registry import find_builder
     from kerafer.training.devices import prepare
     from kerafer.training.precision import resolve_precision
@@ -54,6 +56,9 @@ def train_run(
     elif out:
         RunFolder.check_free(out)
     pictures = find_pictures(config, split)
+    if split:
+        name = config.split or default_kind(pictures.dataset)
+        pictures = dataclasses.replace(pictures, split_name=name)
     precision = resolve_precision(config.precision)
     if processes.several:
         # Kept on disk by then, so that none waits long for another.
