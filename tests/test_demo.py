@@ -459,8 +459,10 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_host():
 
 def test_the_command_serves_until_it_is_interrupted(model, tmp_path):
     program = """
-import argparse, sys
+import argparse, signal, sys
 from kerafer.commands import demo
+# Ignored from the start where the tests run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 parser = argparse.ArgumentParser()
 demo.add_arguments(parser)
 code = demo.run(parser.parse_args())

@@ -1,0 +1,58 @@
+"""The learning curves of several runs in one table and one picture.
+
+    python benchmarks/learning_curves.py runs/one runs/two \
+        --out docs/results/edge_fer2013_curves
+
+writes a .csv with a row for every epoch, and a .png.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from kerafer.files import write_text, written_beside
+from kerafer.training.run_folder import RunFolder
+
+COLUMNS = (
+    *("run", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"),
+    *("val_f1", "seconds"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", nargs="+")
+    parser.add_argument("--out", required=True)
+    parsed = parser.parse_args()
+    curves = pd.concat(
+        pd.read_csv(RunFolder(Path(run)).history).assign(run=Path(run).name)
+        for run in parsed.runs
+    )
+    curves["epoch"] += 1
+    write_text(
+        f"{parsed.out}.csv",
+        curves[list(COLUMNS)].to_csv(
+            index=False, lineterminator="\n", float_format="%.5g"
+        ),
+    )
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for index, (run, rows) in enumerate(curves.groupby("run", sort=False)):
+        shown = {"color": f"C{index}", "linewidth": 1.2}
+        axes.plot(rows["epoch"], 100 * rows["val_accuracy"], label=run, **shown)
+        axes.plot(rows["epoch"], 100 * rows["accuracy"], linestyle=":", **shown)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy %: validation, and dotted training")
+    axes.set_ylim(20)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=9)
+    with written_beside(f"{parsed.out}.png") as beside:
+        figure.savefig(beside, dpi=120, format="png")
+
+
+if __name__ == "__main__":
+    main()
