@@ -383,6 +383,19 @@ def earlier(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("flag", ["--teacher", "--init-from"])
+def test_a_run_that_is_not_over_is_no_start(flag, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.yaml").write_text("arch: mcnn\n", encoding="utf-8")
+    words = [*TINY, flag, str(broken), "--out", str(tmp_path / "new")]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"{flag} takes a run that is over" in told
+    assert f"--resume {broken}" in told
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.slow
 def test_a_teacher_who_saw_the_test_pictures_is_refused(
     earlier, tmp_path, capsys

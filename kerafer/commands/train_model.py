@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.training.config import TrainingConfig
+from kerafer.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -34,6 +35,7 @@ def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
     from kerafer.models import load_model
     from kerafer.models.transfer import copy_weights, freeze_until
 
+    _check_over(config.init_from, "--init-from")
     _check_unseen(config.init_from, "--init-from", pictures)
     source = load_model(config.init_from)
     done = copy_weights(
@@ -69,6 +71,7 @@ def load_teachers(
 
     teachers, orders = [], []
     for name in config.teachers:
+        _check_over(name, "--teacher")
         _check_unseen(name, "--teacher", pictures)
         teacher = load_model(name)
         teacher.trainable = False
@@ -114,6 +117,16 @@ def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
     path = Path(name)
     file = path / "best.keras" if path.is_dir() else path
     return find_labels(file, model.output_shape[-1])
+
+
+def _check_over(model: str, flag: str) -> None:
+    run = RunFolder(Path(model))
+    if run.config.exists() and not run.metrics.exists():
+        raise UserError(
+            f"{flag} takes a run that is over. Received: {model}, which broke "
+            f"off or is still going on.\nkerafer train --resume {model} "
+            "goes on with it."
+        )
 
 
 def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
