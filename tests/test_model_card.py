@@ -1,5 +1,6 @@
 """What a model card tells was measured, and on the pictures it names."""
 
+import argparse
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from scipy.stats import binomtest
 from kerafer import load_model
 from kerafer.cli import main
 from kerafer.commands import other_pictures
+from kerafer.commands.train import add_arguments
 from kerafer.data import load, make_split, write_split
 from kerafer.errors import UserError
 from kerafer.evaluation.wilson import wilson_interval
@@ -28,6 +30,9 @@ from kerafer.export.verify import answer
 from kerafer.models.save import save_model
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_detector import Face
+from kerafer.settings import from_flags
+from kerafer.training.config import TrainingConfig
+from kerafer.training.recipes import find_recipe
 
 CLASSES = ("blue", "green", "red")
 SIZE = 8
@@ -482,13 +487,15 @@ def test_the_recipe_goes_on_where_it_was_broken_off(tmp_path):
     )
     assert "teacher_edge is over already" in said
     did = [line[0] for line in lines]
-    assert did == ["audit", *["train"] * 4, *["evaluate"] * 5, *["export"] * 2]
+    assert did == ["audit", *["train"] * 5, *["evaluate"] * 6, *["export"] * 2]
     assert lines[0][3:5] == ["--data-dir", "train data.zip"]
     assert lines[1] == ["train", "--resume", f"{out}/begun"]
     assert lines[2][-4:] == ["--seed", "3", "--out", f"{out}/new"]
     teachers = f"{out}/teacher_edge,{out}/begun,{out}/new"
-    for line in lines[3:5]:
+    starts = ["teacher_edge", "small_alone"]
+    for line, start in zip(lines[4:6], starts, strict=True):
         assert line[line.index("--teacher") + 1] == teachers
+        assert line[line.index("--init-from") + 1] == f"{out}/{start}"
     assert lines[-2][1:5] == [
         *("--model", f"{out}/kerafer_edge_fer2013"),
         *("--out", "exports/kerafer_edge_fer2013"),
@@ -496,6 +503,19 @@ def test_the_recipe_goes_on_where_it_was_broken_off(tmp_path):
     assert lines[-1][-4:] == [
         *("--also-on", "faces.zip", "--subject-pattern", r"^(.+)_\d+")
     ]
+
+
+@pytest.mark.parametrize("name", ["edge_fer2013.sh", "fine_tuning.sh"])
+def test_the_flags_of_a_recipe_are_such(name, tmp_path):
+    lines, _ = run_recipe(tmp_path, name, "pictures", tmp_path / "out")
+    trainings = [line[1:] for line in lines if line[0] == "train"]
+    assert len(trainings) > 4
+    for words in trainings:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        parsed = parser.parse_args(words)
+        config = from_flags(TrainingConfig, parsed, find_recipe(parsed.config))
+        assert config.arch == "kerafer_edge" and config.image_size == 48
 
 
 def test_fine_tuning_compares_the_two_starts(tmp_path):

@@ -18,16 +18,23 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then
 fi
 data=$1 out=$2 other=${3:-}
 
-# A line each: the name of its run, and its flags.
-: "${TEACHERS:=teacher_edge --arch kerafer_edge --epochs 60
-teacher_edge_wide --arch kerafer_edge --options width=1.5 --epochs 60
-teacher_resnet18 --arch resnet18 --epochs 60}"
-: "${STUDENT:=--arch kerafer_edge --epochs 60}"
-# What fits into 150 KB with 8 bits.
-: "${SMALL:=--arch kerafer_edge --options width=0.375 --epochs 60}"
+# A line each: the name of its run, and its flags. The first one is where the
+# student starts.
+: "${TEACHERS:=teacher_adamw --seed 1
+teacher_sgd --seed 2 --mix none --optimizer sgd --learning-rate 0.1 \
+--weight-decay 5e-3 --label-smoothing 0.1}"
+: "${STUDENT:=--seed 5 --epochs 24 --learning-rate 0.06}"
+# What fits into 150 KB with 8 bits, and where it starts.
+: "${SMALL_ALONE:=--options width=0.375 --mix none --learning-rate 8e-3 \
+--label-smoothing 0.1 --epochs 70}"
+: "${SMALL:=--options width=0.375 --seed 6 --epochs 24 --learning-rate 0.1}"
 # Of all trainings.
-: "${COMMON:=--config strong --mix none --image-size 48 --channels 1}"
-: "${TEACHING:=--distill-alpha 0.7 --temperature 4}"
+: "${COMMON:=--arch kerafer_edge --config strong --image-size 48 --channels 1}"
+# Of those with teachers: what one learns from them is how doubtful a picture
+# is, so pictures are changed further, and labels are taken as they are.
+: "${TEACHING:=--distill-alpha 0.7 --temperature 4 --augment strong \
+--mix mixup --label-smoothing 0 --class-weights balanced --optimizer sgd \
+--weight-decay 5e-3 --warmup-epochs 1}"
 : "${FORMATS:=keras,float16,int8,integer}"
 : "${EXPORTED:=exported}"
 # Such as --allow-drop, to try the script with next to no training.
@@ -43,7 +50,7 @@ split_words() {
   read -r -d '' -a words <<<"$*" || true
 }
 
-# train NAME FLAGS [TEACHERS]
+# train NAME FLAGS [START TEACHERS]
 train() {
   local run=$out/$1
   if [ -f "$run/metrics.json" ]; then
@@ -53,7 +60,7 @@ train() {
   else
     split_words "$COMMON $2"
     if [ $# -gt 2 ]; then
-      words+=(--teacher "$3")
+      words+=(--init-from "$3" --teacher "$4")
     fi
     "$KERAFER" train "${fer2013[@]}" --split "$split" "${words[@]}" \
       --out "$run"
@@ -87,10 +94,12 @@ while read -r name flags; do
   runs+=("$name")
   teachers+=${teachers:+,}$out/$name
 done <<<"$TEACHERS"
+train small_alone "$SMALL_ALONE"
 
-train kerafer_edge_fer2013 "$STUDENT $TEACHING" "$teachers"
-train kerafer_edge_small_fer2013 "$SMALL $TEACHING" "$teachers"
-runs+=(kerafer_edge_fer2013 kerafer_edge_small_fer2013)
+train kerafer_edge_fer2013 "$STUDENT $TEACHING" "${teachers%%,*}" "$teachers"
+train kerafer_edge_small_fer2013 "$SMALL $TEACHING" "$out/small_alone" \
+  "$teachers"
+runs+=(small_alone kerafer_edge_fer2013 kerafer_edge_small_fer2013)
 for name in "${runs[@]}"; do
   evaluate "$name"
 done
