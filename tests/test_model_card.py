@@ -474,28 +474,26 @@ def run_recipe(tmp_path, name, *words, **variables):
 
 def test_the_recipe_goes_on_where_it_was_broken_off(tmp_path):
     out = tmp_path / "my runs"
-    for name in ("teacher_edge", "begun"):
+    for name in ("teacher_adamw", "teacher_sgd"):
         (out / name).mkdir(parents=True)
         (out / name / "config.yaml").touch()
-    (out / "teacher_edge" / "metrics.json").touch()
+    (out / "teacher_adamw" / "metrics.json").touch()
     lines, said = run_recipe(
         tmp_path,
         "edge_fer2013.sh",
         *("train data.zip", out, "faces.zip"),
-        TEACHERS="teacher_edge --seed 1\nbegun --seed 2\nnew --seed 3",
         EXPORTED="exports",
     )
-    assert "teacher_edge is over already" in said
+    assert "teacher_adamw is over already" in said
     did = [line[0] for line in lines]
     assert did == ["audit", *["train"] * 5, *["evaluate"] * 6, *["export"] * 2]
     assert lines[0][3:5] == ["--data-dir", "train data.zip"]
-    assert lines[1] == ["train", "--resume", f"{out}/begun"]
-    assert lines[2][-4:] == ["--seed", "3", "--out", f"{out}/new"]
-    teachers = f"{out}/teacher_edge,{out}/begun,{out}/new"
-    starts = ["teacher_edge", "small_alone"]
-    for line, start in zip(lines[4:6], starts, strict=True):
-        assert line[line.index("--teacher") + 1] == teachers
-        assert line[line.index("--init-from") + 1] == f"{out}/{start}"
+    assert lines[1] == ["train", "--resume", f"{out}/teacher_sgd"]
+    flags = dict(zip(lines[2][1::2], lines[2][2::2], strict=True))
+    assert flags["--data-dir"] == "train data.zip"
+    assert flags["--init-from"] == f"{out}/teacher_adamw"
+    assert flags["--teacher"] == f"{out}/teacher_adamw,{out}/teacher_sgd"
+    assert flags["--out"] == f"{out}/student_first"
     assert lines[-2][1:5] == [
         *("--model", f"{out}/kerafer_edge_fer2013"),
         *("--out", "exports/kerafer_edge_fer2013"),
@@ -525,7 +523,7 @@ def test_fine_tuning_compares_the_two_starts(tmp_path):
     assert [line[0] for line in lines] == ["train", "train", "evaluate"] * 2
     tuned, alone = (dict(zip(x[1::2], x[2::2], strict=True)) for x in lines[:2])
     assert tuned.pop("--init-from") == "exported/kerafer_edge_fer2013"
-    assert tuned.pop("--learning-rate") == "2e-4"
+    assert tuned.pop("--learning-rate") == "1e-3"
     assert tuned.pop("--out") != alone.pop("--out")
     # Nothing else is different, and so neither is the split.
     assert tuned == alone and tuned["--data-dir"] == "my faces"

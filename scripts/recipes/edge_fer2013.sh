@@ -18,23 +18,10 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then
 fi
 data=$1 out=$2 other=${3:-}
 
-# A line each: the name of its run, and its flags. The first one is where the
-# student starts.
-: "${TEACHERS:=teacher_adamw --seed 1
-teacher_sgd --seed 2 --mix none --optimizer sgd --learning-rate 0.1 \
---weight-decay 5e-3 --label-smoothing 0.1}"
-: "${STUDENT:=--seed 5 --epochs 24 --learning-rate 0.06}"
-# What fits into 150 KB with 8 bits, and where it starts.
-: "${SMALL_ALONE:=--options width=0.375 --mix none --learning-rate 8e-3 \
---label-smoothing 0.1 --epochs 70}"
-: "${SMALL:=--options width=0.375 --seed 6 --epochs 24 --learning-rate 0.1}"
 # Of all trainings.
 : "${COMMON:=--arch kerafer_edge --config strong --image-size 48 --channels 1}"
-# Of those with teachers: what one learns from them is how doubtful a picture
-# is, so pictures are changed further, and labels are taken as they are.
-: "${TEACHING:=--distill-alpha 0.7 --temperature 4 --augment strong \
---mix mixup --label-smoothing 0 --class-weights balanced --optimizer sgd \
---weight-decay 5e-3 --warmup-epochs 1}"
+# After the flags of every training, such as --epochs 1 to try the script.
+: "${EXTRA:=}"
 : "${FORMATS:=keras,float16,int8,integer}"
 : "${EXPORTED:=exported}"
 # Such as --allow-drop, to try the script with next to no training.
@@ -50,17 +37,23 @@ split_words() {
   read -r -d '' -a words <<<"$*" || true
 }
 
-# train NAME FLAGS [START TEACHERS]
+# train NAME FLAGS [START TEACHER...]
 train() {
-  local run=$out/$1
+  local flags=$2 run=$out/$1 teacher teachers=
+  shift 2
   if [ -f "$run/metrics.json" ]; then
     echo "$run is over already."
   elif [ -f "$run/config.yaml" ]; then
     "$KERAFER" train --resume "$run"
   else
-    split_words "$COMMON $2"
-    if [ $# -gt 2 ]; then
-      words+=(--init-from "$3" --teacher "$4")
+    split_words "$COMMON $flags $EXTRA"
+    if [ $# -gt 0 ]; then
+      words+=(--init-from "$out/$1")
+      shift
+      for teacher; do
+        teachers+=${teachers:+,}$out/$teacher
+      done
+      words+=(--teacher "$teachers")
     fi
     "$KERAFER" train "${fer2013[@]}" --split "$split" "${words[@]}" \
       --out "$run"
@@ -87,20 +80,32 @@ if [ ! -f "$split" ]; then
   "$KERAFER" audit "${fer2013[@]}" --out "$out/audit" --clean "$split"
 fi
 
-runs=()
-teachers=
-while read -r name flags; do
-  train "$name" "$flags" </dev/null
-  runs+=("$name")
-  teachers+=${teachers:+,}$out/$name
-done <<<"$TEACHERS"
-train small_alone "$SMALL_ALONE"
+train teacher_adamw "--seed 1"
+train teacher_sgd "--seed 2 --mix none --optimizer sgd --learning-rate 0.1
+  --weight-decay 5e-3 --label-smoothing 0.1"
 
-train kerafer_edge_fer2013 "$STUDENT $TEACHING" "${teachers%%,*}" "$teachers"
-train kerafer_edge_small_fer2013 "$SMALL $TEACHING" "$out/small_alone" \
-  "$teachers"
-runs+=(small_alone kerafer_edge_fer2013 kerafer_edge_small_fer2013)
-for name in "${runs[@]}"; do
+# What a student learns from teachers is how doubtful a picture is; labels are
+# taken as they are. It starts where another training ended.
+taught="--optimizer sgd --weight-decay 5e-3 --warmup-epochs 1
+  --label-smoothing 0 --temperature 4"
+train student_first "$taught --seed 5 --epochs 24 --learning-rate 0.06
+  --augment strong --mix mixup --class-weights balanced --distill-alpha 0.7" \
+  teacher_adamw teacher_adamw teacher_sgd
+train kerafer_edge_fer2013 "$taught --seed 7 --epochs 14 --learning-rate 0.03
+  --mix mixup --distill-alpha 0.9" \
+  student_first teacher_adamw teacher_sgd student_first
+
+# What fits into 150 KB with 8 bits.
+small="--options width=0.375"
+train small_alone "$small --mix none --learning-rate 8e-3
+  --label-smoothing 0.1 --epochs 70"
+train kerafer_edge_small_fer2013 "$small $taught --seed 6 --epochs 18
+  --learning-rate 0.06 --mix none --class-weights balanced
+  --distill-alpha 0.7" \
+  small_alone teacher_adamw teacher_sgd
+
+for name in teacher_adamw teacher_sgd student_first kerafer_edge_fer2013 \
+  small_alone kerafer_edge_small_fer2013; do
   evaluate "$name"
 done
 

@@ -18,11 +18,12 @@ data=$1 out=$2
 
 : "${MODEL:=exported/kerafer_edge_fer2013}"
 : "${SEEDS:=0 1 2}"
-# Of both trainings.
+# Of both trainings. On few pictures an epoch has few steps, and an average of
+# the weights must not reach back far.
 : "${COMMON:=--arch kerafer_edge --image-size 48 --channels 1 --face-crop mtcnn
---config strong --mix none --epochs 60}"
+--config strong --ema 0.98 --epochs 60}"
 # Of the one that begins with the model.
-: "${TUNING:=--learning-rate 2e-4}"
+: "${TUNING:=--learning-rate 1e-3}"
 : "${PERSON:=^(.+)_\d+}"
 : "${KERAFER:=kerafer}"
 
