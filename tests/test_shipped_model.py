@@ -1,0 +1,93 @@
+"""The model that the package brings along, as a stranger finds it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kerafer
+from kerafer.cli import main
+from kerafer.models import load_model
+from kerafer.runtime.shipped import shipped_model
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    text = (shipped_model() / "manifest.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A drawn person who smiles."""
+    folder = tmp_path_factory.mktemp("drawn")
+    words = ("--people", "1", "--angles", "S", "--out", str(folder / "faces"))
+    assert main(["synthesize", *words]) == 0
+    return folder / "faces" / "AF01" / "AF01HAS.JPG"
+
+
+def test_its_files_are_those_of_its_manifest(manifest):
+    folder = shipped_model()
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    kinds = ("model.keras", "float16.tflite", "int8.tflite", "integer.tflite")
+    assert set(manifest["files"]) == set(kinds)
+    assert set(sizes) == {
+        *kinds,
+        *("labels.txt", "golden.npz", "manifest.json", "MODEL_CARD.md"),
+    }
+    assert sum(sizes.values()) < 8e6
+    for name, facts in manifest["files"].items():
+        data = (folder / name).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == facts["sha256"]
+    # What the README calls it by.
+    assert (ROOT / "exported" / folder.name).resolve() == folder.resolve()
+
+
+def test_it_answers_here_as_where_it_was_made():
+    script = ROOT / "scripts" / "verify_export.py"
+    assert (
+        subprocess.run([sys.executable, script, shipped_model()]).returncode
+        == 0
+    )
+    model = load_model(shipped_model() / "model.keras")
+    with np.load(shipped_model() / "golden.npz") as golden:
+        answers = model.predict(golden["images"], verbose=0)
+        np.testing.assert_allclose(answers, golden["keras"], atol=1e-4)
+
+
+def test_its_scores_are_those_of_its_confusions(manifest):
+    labels = (shipped_model() / "labels.txt").read_text().split()
+    assert labels == manifest["labels"] == CLASSES
+    card = (shipped_model() / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for kind in ("test", "other_pictures"):
+        scores = manifest["scores"][kind]
+        counts = np.array(scores["confusion"])
+        assert scores["accuracy"] == pytest.approx(
+            counts.trace() / counts.sum()
+        )
+        assert f"{scores['accuracy']:.1%}" in card
+    # No folder of the machine that made it.
+    for text in (card, json.dumps(manifest)):
+        assert "/tmp" not in text and "/home" not in text
+
+
+def test_a_photo_needs_no_flags(photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", str(photo)]) == 0
+    (row,) = pd.read_csv("predictions/predictions.csv").to_dict("records")
+    assert row["label"] in CLASSES
+    assert row["label"] in capsys.readouterr().err
+    assert Path("predictions", "AF01HAS.jpg").exists()
+    (face,) = kerafer.predict(photo)
+    assert face.label == row["label"]
+    assert face.probabilities[row["label"]] == pytest.approx(
+        row[f"p_{row['label']}"], abs=1e-3
+    )
