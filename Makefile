@@ -8,17 +8,15 @@ WORKERS ?= 2
 
 .PHONY: demo test test-all test-clients check-aarch64 lint bench clean
 
-# Trains; and where the model that kerafer brings along is there, has it look at
-# a picture, as one would after an installation.
+# Trains; and has the model that kerafer brings along look at a picture, as one
+# would after an installation.
 demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/kerafer train --arch wca_mcnn --dataset synthetic --image-size 64 \
 	  --epochs 4 --learning-rate 2e-4 --augment none --out demo
-ifneq ($(wildcard kerafer/shipped/kerafer_edge_fer2013/manifest.json),)
 	$(BIN)/kerafer synthesize --people 1 --angles S --out demo/drawn
 	cd demo && ../$(BIN)/kerafer predict drawn/AF01/AF01HAS.JPG
 	@echo 'The picture with the answer on it: demo/predictions/AF01HAS.jpg'
-endif
 
 # All but what takes long alone; that too with test-all.
 test: $(VENV)/.installed-test lint
