@@ -22,10 +22,11 @@ import pytest
 import tiny_models
 from PIL import Image
 
+import kerafer
 from kerafer.data.images import read_image
 from kerafer.data.synthetic.dataset import draw_picture
 from kerafer.demo import DemoServer, find_litert_js
-from kerafer.runtime import EmotionRecognizer
+from kerafer.runtime import EmotionRecognizer, shipped_model
 
 pytestmark = [
     pytest.mark.clients,
@@ -259,6 +260,32 @@ def test_the_page_says_what_python_says(browser, folder, kind, litert):
     assert len(answers) >= 3
     # None of them is so sure of itself that the rest is lost in it.
     assert all(max(json.loads(answer)) < 0.995 for answer in answers)
+
+
+@pytest.mark.parametrize("name", ["float16", "int8", "integer"])
+def test_the_shipped_model_says_what_it_says_in_python(browser, folder, name):
+    model = shipped_model() / f"{name}.tflite"
+    recognizer = EmotionRecognizer(model)
+    with opened(browser, model, True) as page:
+        for picture in PICTURES:
+            assert page.give(folder / picture) == "shown"
+            assert page.data("engine") == "litert"
+            page.check(recognizer, read_image(folder / picture))
+
+
+def test_without_a_model_the_page_says_what_predict_says(browser, folder):
+    with opened(browser, shipped_model(), True) as page:
+        assert page.give(folder / "one.png") == "shown"
+        (face,) = kerafer.predict(folder / "one.png")
+        assert page.answer().startswith(face.label)
+        np.testing.assert_allclose(
+            page.probabilities(), list(face.probabilities.values()), atol=1e-3
+        )
+        page.find("camera").click()
+        page.wait("shown")
+        page.find("camera").click()
+        page.wait("shown")
+        page.check(EmotionRecognizer(shipped_model()), page.picture())
 
 
 def test_the_page_turns_and_fills_pictures_as_python_does(browser, folder):
