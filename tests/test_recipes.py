@@ -1,5 +1,7 @@
 """Losses, optimizers, averages and teachers of a training."""
 
+import json
+
 import keras
 import numpy as np
 import pandas as pd
@@ -19,6 +21,10 @@ from kerafer.training.objective import make_objective
 from kerafer.training.optimizer import make_optimizer
 from kerafer.training.recipes import RECIPES, find_recipe
 from kerafer.training.run_backup import RunBackup
+from kerafer.training.temperature_scaling import (
+    divide_logits,
+    find_temperature,
+)
 from kerafer.training.trainer import Trainer
 
 GENERATOR = np.random.default_rng(4)
@@ -437,3 +443,68 @@ def test_folds_are_trained_once_and_told_together(tmp_path, capfd):
     assert best.stat().st_mtime == trained_at
     assert main([*words, "--epochs", "2"]) == 2
     assert "the same settings" in capfd.readouterr().err
+
+
+# === Calibration ===
+
+
+@pytest.mark.parametrize("wrong_by", [0.5, 1.0, 3.0])
+def test_the_temperature_is_what_a_model_is_wrong_by(wrong_by):
+    generator = np.random.default_rng(8)
+    logits = generator.normal(0, 2, (20_000, 4))
+    truth = softmax(logits, axis=1).cumsum(axis=1)
+    labels = (generator.random((20_000, 1)) > truth).sum(axis=1)
+    said = softmax(logits * wrong_by, axis=1)
+    found = find_temperature(labels, said)
+    assert found == pytest.approx(wrong_by, rel=0.03)
+    # A model that is sure, and wrong, of a picture is no number's end.
+    said[0] = np.eye(4)[(labels[0] + 1) % 4]
+    assert np.isfinite(find_temperature(labels, said))
+
+
+@pytest.mark.parametrize(
+    ("name", "spread"), [("kerafer_edge", 0.02), ("ma_net", 50)]
+)
+def test_divided_logits_are_those_of_all_classifiers(name, spread):
+    model = kerafer.create_model(name, 3, (32, 32, 3))
+    pictures = GENERATOR.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
+    # Fresh classifiers hardly tell classes apart, or all too well.
+    divide_logits(model, spread)
+    before = model.predict(pictures, verbose=0)
+    divide_logits(model, 2.5)
+    after = model.predict(pictures, verbose=0)
+    expected = softmax(np.log(before) / 2.5, axis=1)
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+    assert np.abs(after - before).max() > 0.01
+
+
+def test_a_calibrated_run_answers_the_same_and_is_as_sure_as_it_is_right(
+    tmp_path,
+):
+    words = (
+        *("train", "--dataset", "synthetic", "--people", "10", "--angles", "S"),
+        *("--arch", "kerafer_edge", "--options", "width=0.25"),
+        *("--image-size", "32", "--epochs", "2", "--learning-rate", "0.01"),
+        *("--deterministic", "--augment", "none"),
+    )
+    runs = tmp_path / "plain", tmp_path / "calibrated"
+    assert main([*words, "--out", str(runs[0])]) == 0
+    assert main([*words, "--calibrate", "--out", str(runs[1])]) == 0
+    plain, calibrated = (pd.read_csv(run / "predictions.csv") for run in runs)
+    chances = [column for column in plain if column.startswith("p_")]
+    metrics = json.loads((runs[1] / "metrics.json").read_text())
+    logits = np.log(plain[chances]) / metrics["temperature"]
+    np.testing.assert_allclose(
+        calibrated[chances], softmax(logits, axis=1), atol=1e-4
+    )
+    assert metrics["temperature"] != pytest.approx(1, abs=0.01)
+    losses = []
+    for run in runs:
+        out = tmp_path / f"of_{run.name}"
+        words = ("--model", str(run), "--part", "validation", "--out", str(out))
+        assert main(["evaluate", *words]) == 0
+        losses.append(
+            json.loads((out / "metrics.json").read_text())["log_loss"]
+        )
+    assert losses[1] < losses[0]
+    assert "logits divided by" in (runs[1] / "report.md").read_text()

@@ -30,6 +30,7 @@ def write_run(
     folder: RunFolder,
     history: pd.DataFrame,
     scores: Classification,
+    temperature: float | None = None,
 ) -> None:
     """Write report, pictures and scores; what only a resumption needs goes.
 
@@ -41,6 +42,7 @@ def write_run(
         folder: The run's folder.
         history: One row an epoch.
         scores: Of the test part.
+        temperature: That its logits were divided by. Defaults to none.
     """
     from kerafer.evaluation import complexity
     from kerafer.evaluation.plots import plot_confusion, plot_history
@@ -70,6 +72,11 @@ def write_run(
         "versions": f"kerafer {machine['kerafer']}, tensorflow "
         f"{machine['tensorflow']}, keras {machine['keras']}",
     }
+    if temperature is not None:
+        facts["calibration"] = (
+            f"logits divided by {temperature:.3f}, of lowest cross-entropy on "
+            "the validation pictures"
+        )
     title = f"{config.arch} on {config.dataset}"
     write_text(
         folder.report,
@@ -88,6 +95,8 @@ def write_run(
         "seconds": seconds,
         "images_per_second": speed,
     }
+    if temperature is not None:
+        metrics["temperature"] = temperature
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     shutil.rmtree(folder.path / "backup", ignore_errors=True)
     folder.taught.unlink(missing_ok=True)

@@ -161,10 +161,15 @@ def _test(
         checked_probabilities,
     )
     from kerafer.models import load_model
+    from kerafer.models.save import save_model
 
     dataset, rows = pictures.dataset, _rows(pictures, "test")
     names, labels = dataset.class_names, dataset.labels
     best = load_model(folder.best)
+    temperature = None
+    if config.calibrate:
+        temperature = _calibrate(best, config, pictures, images)
+        save_model(best, folder.best)
     batches = evaluation_batches(
         images, labels, len(names), config.batch_size, rows
     )
@@ -176,8 +181,35 @@ def _test(
         checked_probabilities(probabilities, str(folder.best)),
         names,
     ).write(folder.predictions)
-    write_run(config, precision, best, pictures, folder, history, scores)
+    write_run(
+        config, precision, best, pictures, folder, history, scores, temperature
+    )
     show_run(config, folder, history, scores)
+
+
+def _calibrate(
+    model: keras.Model,
+    config: TrainingConfig,
+    pictures: Pictures,
+    images: np.ndarray,
+) -> float:
+    """Scale the classifier; returns the temperature."""
+    from kerafer.data.pipeline import evaluation_batches
+    from kerafer.training.temperature_scaling import (
+        divide_logits,
+        find_temperature,
+    )
+
+    dataset, rows = pictures.dataset, _rows(pictures, "validation")
+    labels, classes = dataset.labels, len(dataset.class_names)
+    batches = evaluation_batches(
+        images, labels, classes, config.batch_size, rows
+    )
+    temperature = find_temperature(
+        labels[rows], model.predict(batches, verbose=0)
+    )
+    divide_logits(model, temperature)
+    return temperature
 
 
 def _taught(

@@ -76,6 +76,11 @@ class TrainingConfig(DataConfig):
     class_weights: str = setting(
         "none", "whether rare classes weigh more", ("none", "balanced")
     )
+    calibrate: bool = setting(
+        False,
+        "scale the classifier in the end, so that its probabilities are as "
+        "high as it is right on validation pictures",
+    )
     precision: str = setting(
         "auto",
         "number format; auto is bfloat16 where the hardware computes in it",
