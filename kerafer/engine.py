@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -21,9 +22,28 @@ def load_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with stderr_held_back():
-        import tensorflow as tf
+    ours = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    ours = {name: ours[name] for name in ours if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        # Both are read here, once.
+        with stderr_held_back():
+            import tensorflow as tf
 
-        tf.config.list_physical_devices("GPU")
+            tf.config.list_physical_devices("GPU")
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def let_gpu_memory_grow() -> None:
+    """Let TensorFlow take of a GPU's memory what it needs, not all.
+
+    For commands, whose process is their own: it can't be undone.
+    """
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Refused where the GPU is in use already, as it was chosen then.
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)

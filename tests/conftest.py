@@ -53,7 +53,7 @@ def trained_run(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def own_settings():
-    """A command sets the number format for its process; take it back."""
+    """What a test sets for its process is taken back."""
     before = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerafer.engine import load_tensorflow
+from kerafer.engine import let_gpu_memory_grow, load_tensorflow
 from kerafer.errors import UserError
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
@@ -76,6 +76,7 @@ def run(parsed: argparse.Namespace) -> int:
         return _train_together(config, parsed, processes)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow()
+    let_gpu_memory_grow()
     if parsed.devices != "all":
         return _train(config, parsed)
     from kerafer.training.replicas import all_devices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from pathlib import Path
 
 from kerafer.console import console
@@ -38,11 +39,9 @@ def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
         )
     out = Path(out or f"runs/{config.arch}-{config.dataset}-{count}-folds")
     runs = []
-    import keras
-
     for fold in range(1, count + 1):
         # The model of the fold before, and what was traced for it.
-        keras.backend.clear_session()
+        gc.collect()
         own = dataclasses.replace(config, split=f"fold-{fold}-of-{count}")
         run = RunFolder(out / f"fold-{fold}")
         runs.append(run.path)

@@ -40,16 +40,14 @@ def train_run(
         The exit code: 0, or 130 after Ctrl-C.
     """
     from kerafer.commands.pictures import find_pictures
-    from kerafer.commands.train_model import load_teachers, starting_model
-    from kerafer.data import write_split
     from kerafer.data.splits import default_kind
     from kerafer.models.registry import find_builder
-    from kerafer.training.devices import prepare
     from kerafer.training.precision import resolve_precision
     from kerafer.training.run_folder import RunFolder
+    from kerafer.training.scope import training_settings
 
     find_builder(config.arch, config.model_options)
-    split = None
+    folder = split = None
     if resume:
         folder, _ = RunFolder.open(resume)
         split = folder.split if folder.split.exists() else None
@@ -64,10 +62,25 @@ def train_run(
         # Kept on disk by then, so that none waits long for another.
         pictures.decode(config)
     processes.meet()
-    prepare(config.seed, config.deterministic, precision)
+    with training_settings(config.seed, config.deterministic, precision):
+        return _train(config, precision, pictures, folder, out, processes)
+
+
+def _train(
+    config: TrainingConfig,
+    precision: str,
+    pictures: Pictures,
+    folder: RunFolder | None,
+    out: str | None,
+    processes: Processes,
+) -> int:
+    from kerafer.commands.train_model import load_teachers, starting_model
+    from kerafer.data import write_split
+    from kerafer.training.run_folder import RunFolder
+
     model = starting_model(config, pictures)
     distillation = load_teachers(config, pictures)
-    if not resume:
+    if folder is None:
         folder = RunFolder.create(config, out)
     try:
         write_split(folder.split, pictures.dataset, pictures.split)

@@ -11,6 +11,7 @@ import keras
 # Imported for the names they register with Keras.
 from kerafer import layers as layers
 from kerafer.errors import UserError
+from kerafer.models.float32 import in_float32
 
 
 def load_model(
@@ -19,13 +20,13 @@ def load_model(
     """Load a `.keras` file, or the model of a run's or an export's folder.
 
     Nothing in the file is executed: Keras' safe mode refuses pickled code and
-    Lambda layers.
+    Lambda layers. A model of half precision is made to compute in float32.
 
     Args:
         path: A `.keras` file, or a folder with `best.keras` or one `.keras`
             file in it.
-        compile: Whether the optimizer and loss are restored too. Defaults to
-            `False`.
+        compile: Whether the optimizer and loss are restored too, and the
+            number format is left as it is. Defaults to `False`.
 
     Raises:
         UserError: Where there is no such file, or it is no model that is safe
@@ -45,7 +46,8 @@ def load_model(
             f"another kind: {file}."
         )
     try:
-        return keras.saving.load_model(file, compile=compile, safe_mode=True)
+        model = keras.saving.load_model(file, compile=compile, safe_mode=True)
+        return model if compile else in_float32(model)
     except (ValueError, TypeError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(

@@ -8,11 +8,14 @@ from typing import Any
 
 import keras
 
+from kerafer.models.float32 import in_float32
 from kerafer.models.save import save_model
 
 
 class BestModel(keras.callbacks.ModelCheckpoint):
     """Keeps the model of the lowest validation loss as one whole file.
+
+    It computes in float32 there, whatever it is trained in.
 
     Args:
         kept: The model.
@@ -23,6 +26,7 @@ class BestModel(keras.callbacks.ModelCheckpoint):
 
     def __init__(self, kept: keras.Model, file: Path, lowest: float) -> None:
         self.kept = kept
+        self.written = in_float32(kept)
         super().__init__(
             str(file),
             monitor="val_loss",
@@ -35,4 +39,6 @@ class BestModel(keras.callbacks.ModelCheckpoint):
         self, epoch: int, batch: int | None, logs: dict[str, Any]
     ) -> None:
         if self._should_save_model(epoch, batch, logs, self.filepath):
-            save_model(self.kept, self.filepath)
+            if self.written is not self.kept:
+                self.written.set_weights(self.kept.get_weights())
+            save_model(self.written, self.filepath)
