@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test test-all test-clients check-aarch64 lint bench clean
+.PHONY: demo test test-all test-precisions test-clients check-aarch64 lint bench clean
 
 # Trains; and has the model that kerafer brings along look at a picture, as one
 # would after an installation.
@@ -25,6 +25,13 @@ test: $(VENV)/.installed-test lint
 
 test-all: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# What trains, in each precision that a training takes by itself, whatever this
+# processor's is.
+test-precisions: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n $(WORKERS) -m trains \
+	  --auto-precision mixed_bfloat16
+	$(BIN)/python -m pytest -n $(WORKERS) -m trains --auto-precision float32
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -19,6 +19,29 @@ TRAINED = [
 ]
 
 
+FLAGS = {"mixed_bfloat16": {"avx512_bf16"}, "float32": set()}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--auto-precision",
+        choices=sorted(FLAGS),
+        help="what --precision auto is to mean, whatever the processor",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def auto_precision(request):
+    """The precision that `--auto-precision` names; `None` without it."""
+    wanted = request.config.getoption("--auto-precision")
+    with pytest.MonkeyPatch.context() as patch:
+        if wanted:
+            prefix = "kerafer.training.precision"
+            patch.setattr(f"{prefix}.processor_flags", lambda: FLAGS[wanted])
+            patch.setattr(f"{prefix}._gpu_capability", lambda: None)
+        yield wanted
+
+
 def pytest_collection_modifyitems(items):
     """Long tests first, so that no process is left with one at the end."""
     items.sort(

@@ -403,6 +403,7 @@ def test_a_run_that_is_not_over_is_no_start(flag, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.trains
 def test_a_teacher_who_saw_the_test_pictures_is_refused(
     earlier, tmp_path, capsys
 ):
@@ -415,6 +416,7 @@ def test_a_teacher_who_saw_the_test_pictures_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.trains
 def test_a_run_starts_with_the_weights_of_another(earlier, tmp_path, capfd):
     out = tmp_path / "new"
     words = ["--init-from", str(earlier), "--freeze-until", "conv_5_norm"]
@@ -428,6 +430,7 @@ def test_a_run_starts_with_the_weights_of_another(earlier, tmp_path, capfd):
 
 
 @pytest.mark.slow
+@pytest.mark.trains
 def test_folds_are_trained_once_and_told_together(tmp_path, capfd):
     words = [*TINY, "--folds", "2", "--out", str(tmp_path / "folds")]
     assert main(words) == 0
@@ -478,6 +481,7 @@ def test_divided_logits_are_those_of_all_classifiers(name, spread):
     assert np.abs(after - before).max() > 0.01
 
 
+@pytest.mark.trains
 def test_a_calibrated_run_answers_the_same_and_is_as_sure_as_it_is_right(
     tmp_path,
 ):

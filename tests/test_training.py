@@ -152,6 +152,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert "Traceback" not in errors
 
 
+@pytest.mark.trains
 def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text("epochs: 1\nlearning-rate: 1e-3\nbatch_size: 8\n")
@@ -375,6 +376,7 @@ def test_early_stopping_counts_on_after_a_resumption(cut, tmp_path):
     assert resumed.best == 0.4
 
 
+@pytest.mark.trains
 def test_a_loss_that_is_no_number_is_told(tmp_path, capsys):
     words = ["train", *TINY, "--learning-rate", "1e30", "--epochs", "2"]
     code = main([*words, "--out", str(tmp_path / "run")])
@@ -387,6 +389,7 @@ def test_a_loss_that_is_no_number_is_told(tmp_path, capsys):
         assert math.isfinite(scores["val_loss"])
 
 
+@pytest.mark.trains
 def test_a_kdef_tree_trains_by_the_papers_split(tmp_path, capsys):
     tree = tmp_path / "somewhere" / "KDEF"
     words = ["synthesize", "--out", str(tree), "--people", "3", "--angles", "S"]

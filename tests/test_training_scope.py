@@ -1,15 +1,18 @@
 """What a training sets for its process is taken back, whatever happens."""
 
+import json
 import random
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config as tensorflow_config
 
 from kerafer.cli import main
 from kerafer.models import create_model, load_model
+from kerafer.training.precision import resolve_precision
 from kerafer.training.scope import training_settings
 
 TINY = [
@@ -138,3 +141,25 @@ def test_a_model_of_half_precision_is_loaded_in_single(policy, tmp_path):
         model.predict_on_batch(np.ones((1, 8, 8, 3))),
         atol=0.02,
     )
+
+
+@pytest.mark.trains
+def test_from_training_to_files_in_the_precision_of_auto(
+    tmp_path, auto_precision
+):
+    run, exported = tmp_path / "run", tmp_path / "exported"
+    words = [*TINY[:-2], "--ema", "0.9", "--out", str(run)]
+    assert main(["train", *words]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["precision"] == (auto_precision or resolve_precision("auto"))
+    scored = tmp_path / "scored"
+    assert main(["evaluate", "--model", str(run), "--out", str(scored)]) == 0
+    kept = pd.read_csv(run / "predictions.csv")
+    again = pd.read_csv(scored / "predictions.csv")
+    columns = [name for name in kept if name.startswith("p_")]
+    np.testing.assert_allclose(kept[columns], again[columns], atol=1e-5)
+    words = ["--formats", "float16,keras", "--out", str(exported)]
+    assert main(["export", "--model", str(run), *words]) == 0
+    manifest = json.loads((exported / "manifest.json").read_text())
+    facts = manifest["files"]["float16.tflite"]
+    assert facts["largest_difference"] < 2e-3
