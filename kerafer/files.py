@@ -1,20 +1,25 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and the folders that they go to."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from kerafer.errors import UserError
 
 
 @contextlib.contextmanager
 def written_beside(file: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path to write to; rename it to `file` when all went well.
 
-    The path has the suffixes of `file`, so writers that look at them work.
+    The path has the suffixes of `file`, so writers that look at them work. A
+    folder that is missing is made.
     """
     file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{os.getpid()}.{file.name}")
     try:
         yield beside
@@ -27,3 +32,92 @@ def write_text(file: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 file, whole or not at all."""
     with written_beside(file) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def output_folder(
+    given: str | os.PathLike[str] | None,
+    default: str | os.PathLike[str] | None = None,
+    flag: str = "--out",
+) -> Path:
+    """The folder that results go to, found out before the work is done.
+
+    It is made and written to for a try, which leaves no trace.
+
+    Args:
+        given: What the user named, or `None`.
+        default: The folder where the user named none.
+        flag: What the user named it with, for the message. Defaults to
+            `"--out"`.
+
+    Raises:
+        UserError: If no file could be written there.
+    """
+    folder = default if given is None else given
+    try:
+        # Path("") is the current folder, which nobody means by "".
+        if not os.fspath(folder):
+            raise ValueError("the name is empty")
+        _try_to_write(Path(folder))
+    # ValueError also stands for a name with NUL or half a character in it.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{flag} is a folder that can be written. Received: "
+            f"{os.fspath(folder)!r} ({reason})."
+        ) from None
+    return Path(folder)
+
+
+def output_file(given: str | os.PathLike[str], flag: str = "--out") -> Path:
+    """The file that a result goes to, found out before the work is done.
+
+    Args:
+        given: What the user named; one that is there gets replaced.
+        flag: What the user named it with, for the message. Defaults to
+            `"--out"`.
+
+    Raises:
+        UserError: If it could not be written.
+    """
+    try:
+        if not os.fspath(given):
+            raise ValueError("the name is empty")
+        file = Path(given)
+        if file.is_dir() or not file.name:
+            raise ValueError("it is a folder")
+        # One as long as what `written_beside` writes.
+        with _made(file.parent):
+            file.with_name(f".{os.getpid()}.{file.name}").touch()
+            file.with_name(f".{os.getpid()}.{file.name}").unlink()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{flag} is a file that can be written. Received: "
+            f"{os.fspath(given)!r} ({reason})."
+        ) from None
+    return file
+
+
+def _try_to_write(folder: Path) -> None:
+    # A link may lead to what is not there yet.
+    folder = Path(os.path.realpath(folder))
+    with _made(folder), tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and take away again what was not there before."""
+    new = []
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            break
+        new.append(place)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for place in new:
+            # Another process may have put something there by now.
+            with contextlib.suppress(OSError):
+                place.rmdir()

@@ -522,7 +522,7 @@ def test_fine_tuning_compares_the_two_starts(tmp_path):
     )
     assert [line[0] for line in lines] == ["train", "train", "evaluate"] * 2
     tuned, alone = (dict(zip(x[1::2], x[2::2], strict=True)) for x in lines[:2])
-    assert tuned.pop("--init-from") == "exported/kerafer_edge_fer2013"
+    assert tuned.pop("--init-from") == "kerafer_edge_fer2013"
     assert tuned.pop("--learning-rate") == "1e-3"
     assert tuned.pop("--out") != alone.pop("--out")
     # Nothing else is different, and so neither is the split.

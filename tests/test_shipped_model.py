@@ -12,8 +12,10 @@ import pytest
 
 import kerafer
 from kerafer.cli import main
+from kerafer.errors import UserError
 from kerafer.models import load_model
-from kerafer.runtime.shipped import shipped_model
+from kerafer.runtime.predictors import find_model
+from kerafer.runtime.shipped import shipped_model, shipped_names
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
@@ -47,8 +49,35 @@ def test_its_files_are_those_of_its_manifest(manifest):
     for name, facts in manifest["files"].items():
         data = (folder / name).read_bytes()
         assert hashlib.sha256(data).hexdigest() == facts["sha256"]
-    # What the README calls it by.
-    assert (ROOT / "exported" / folder.name).resolve() == folder.resolve()
+
+
+def test_its_name_stands_for_it(tmp_path, monkeypatch):
+    name = "kerafer_edge_fer2013"
+    assert shipped_model().name in shipped_names() == (name,)
+    monkeypatch.chdir(tmp_path)
+    assert find_model(name) == shipped_model() / "float16.tflite"
+    assert load_model(name).output_shape == (None, 7)
+    assert find_model(f"exported/{name}") == find_model(name)
+    with pytest.raises(UserError, match=f"brought along: {name}"):
+        find_model("kerafer_edge_fer2012")
+    # What is there under a path comes first.
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"There is none in {name}"):
+        find_model(name)
+
+
+def test_no_link_stands_in_git():
+    # On Windows one is a file with the path in it.
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    if listed.returncode:
+        pytest.skip("not a git repository")
+    assert not [x for x in listed.stdout.splitlines() if x[:6] == "120000"]
 
 
 def test_it_answers_here_as_where_it_was_made():

@@ -11,7 +11,7 @@ from pathlib import Path
 from kerafer.console import console
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.files import write_text
+from kerafer.files import output_file, output_folder, write_text
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.tables import write_table
 
@@ -48,16 +48,16 @@ def run(parsed: argparse.Namespace) -> int:
     config = from_flags(DataConfig, parsed)
     if not 0 <= parsed.near <= 16:
         raise UserError(f"--near is 0 to 16. Received: {parsed.near}.")
-    if parsed.clean and not parsed.clean.endswith(".csv"):
-        raise UserError(f"--clean is a .csv file. Received: {parsed.clean}.")
+    if parsed.clean is not None and not parsed.clean.endswith(".csv"):
+        raise UserError(f"--clean is a .csv file. Received: {parsed.clean!r}.")
     if parsed.clean and Path(parsed.clean).exists():
         raise UserError(
             "--clean writes a new file, so that no run loses its split. "
             f"There is already: {parsed.clean}."
         )
-    out = Path(parsed.out or Path("audits") / config.dataset)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out is a folder. Received the file {out}.")
+    out = output_folder(parsed.out, Path("audits") / config.dataset)
+    if parsed.clean:
+        output_file(parsed.clean, "--clean")
     from kerafer.commands.pictures import find_pictures
     from kerafer.data import write_split
     from kerafer.data.audit import audit

@@ -12,7 +12,7 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
-from kerafer.files import write_text
+from kerafer.files import output_file, write_text
 from kerafer.quiet import stderr_held_back
 from kerafer.settings import add_flags, from_flags, setting
 
@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Measure and print."""
     config = from_flags(BenchmarkConfig, parsed)
+    if parsed.out is not None:
+        output_file(parsed.out)
     if parsed.kind == "latency":
         return _latency(parsed, config)
     if parsed.kind == "inference":

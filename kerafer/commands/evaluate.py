@@ -19,6 +19,7 @@ from kerafer.console import console, track
 from kerafer.data.config import DataConfig
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
+from kerafer.files import output_folder
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import Predictor, find_model, open_predictor
@@ -100,7 +101,7 @@ def run(parsed: argparse.Namespace) -> int:
     config, split_file = _data(file, parsed)
     name = _name(file)
     words = (name, config.dataset, parsed.part, *["flips"] * parsed.flips)
-    out = Path(parsed.out or Path("evaluations", "-".join(words)))
+    out = output_folder(parsed.out, Path("evaluations", "-".join(words)))
     _check_out(out, other)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow()
@@ -222,8 +223,6 @@ def _check_out(out: Path, other: Path | None) -> None:
     rule = "--out is a new or empty folder, or one of an earlier evaluation."
     if not out.exists():
         return
-    if not out.is_dir():
-        raise UserError(f"{rule} Received the file {out}.")
     there = sorted(path.name for path in out.iterdir())
     strange = [name for name in there if name not in FILES]
     if not there or (not strange and _is_evaluation(out)):
@@ -502,15 +501,9 @@ def _write(
     from kerafer.evaluation.evaluation_report import verdict
     from kerafer.files import write_text
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            (out / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--out is a folder that can be written. Received: {out} "
-            f"({error.strerror})."
-        ) from None
+    out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
     model, part, predictions, scores = evaluation
     predictions.write(out / "predictions.csv")
     _write_confusion(evaluation, out)

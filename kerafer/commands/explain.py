@@ -14,6 +14,7 @@ from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
+from kerafer.files import output_folder
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.face_detector import FaceDetector
@@ -91,12 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Explain, write and show."""
     config = from_flags(ExplainConfig, parsed)
-    out = Path(config.out)
+    out = output_folder(config.out)
     if not parsed.model:
         raise UserError("--model says which model is explained. It is missing.")
     files = [_model_file(path) for path in parsed.model]
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out is a folder. Received the file {out}.")
     if not parsed.paths and parsed.class_name:
         raise UserError(
             "--class is a class to be explained on pictures. Received no "
@@ -188,16 +187,6 @@ def _check_class(class_name: str | None, models: list[_Model]) -> None:
             )
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--out is a folder that can be written. Received: {folder} "
-            f"({error.strerror})."
-        ) from None
-
-
 # === Pictures ===
 
 
@@ -208,7 +197,7 @@ def _explain_pictures(
     class_name: str | None,
 ) -> None:
     out = Path(config.out)
-    _make_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     margin = find_face_margin(models[0].file)
     found_by = config.detector
     if found_by == "auto":
@@ -310,7 +299,7 @@ def _explain_model(one: _Model, folder: Path, data_dir: str | None) -> None:
         wavelets = wavelet_table(one.model)
     except UserError as error:
         raise _NoWaveletsError(str(error)) from None
-    _make_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "wavelets.csv", wavelets, float_format=_DIGITS)
     plot_wavelets(one.model, folder / "wavelets.png")
     _tell(

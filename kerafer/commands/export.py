@@ -11,6 +11,7 @@ from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
+from kerafer.files import output_folder
 from kerafer.settings import add_flags, from_flags
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def run(parsed: argparse.Namespace) -> int:
     _check_others(config, training)
     if parsed.data_dir:
         training = dataclasses.replace(training, data_dir=parsed.data_dir)
-    out = Path(parsed.out or Path("exported") / folder.path.resolve().name)
+    out = output_folder(
+        parsed.out, Path("exported") / folder.path.resolve().name
+    )
+    # The files are made beside it.
+    output_folder(out.absolute().parent)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow()
     from kerafer.export.export import digest, earlier_export, export

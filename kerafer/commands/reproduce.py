@@ -15,7 +15,7 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
-from kerafer.files import write_text
+from kerafer.files import output_folder, write_text
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
@@ -102,9 +102,9 @@ class _Work:
         )
 
         self.base, self.runs = base, parsed.runs
-        self.out = Path(parsed.out or Path("reproduction") / base.dataset)
-        if self.out.exists() and not self.out.is_dir():
-            raise UserError(f"--out is a folder. Received the file {self.out}.")
+        self.out = output_folder(
+            parsed.out, Path("reproduction") / base.dataset
+        )
         chosen = parsed.tables or parsed.figures or parsed.questions
         tables = _numbers("--tables", parsed.tables)
         if not chosen:

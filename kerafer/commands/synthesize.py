@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 
 from kerafer.console import console
+from kerafer.files import output_folder
 from kerafer.settings import add_flags, from_flags, setting
 
 
@@ -32,6 +33,7 @@ def run(parsed: argparse.Namespace) -> int:
     from kerafer.data.synthetic import write_kdef_tree
 
     config = from_flags(SynthesizeConfig, parsed)
+    output_folder(parsed.out)
     count = write_kdef_tree(
         parsed.out,
         people=config.people,

@@ -6,6 +6,7 @@ import argparse
 
 from kerafer.engine import let_gpu_memory_grow, load_tensorflow
 from kerafer.errors import UserError
+from kerafer.files import output_folder
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import Processes
@@ -72,6 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
     processes = Processes.from_flags(
         parsed.num_processes, parsed.process_id, parsed.coordinator
     )
+    _check_folder(parsed, processes)
     if processes.several:
         return _train_together(config, parsed, processes)
     # TensorFlow takes seconds to import; mistakes above come without it.
@@ -99,7 +101,6 @@ def _train_together(
     config: TrainingConfig, parsed: argparse.Namespace, processes: Processes
 ) -> int:
     from kerafer.commands.train_together import train_together
-    from kerafer.training.run_folder import RunFolder
 
     if parsed.folds is not None:
         raise UserError(
@@ -112,13 +113,25 @@ def _train_together(
             "--devices all with --num-processes."
         )
     processes.check(config.batch_size)
-    if processes.is_first and parsed.out and not parsed.resume:
-        RunFolder.check_free(parsed.out)
     return train_together(config, parsed.out, parsed.resume, processes)
 
 
+def _check_folder(parsed: argparse.Namespace, processes: Processes) -> None:
+    """Refuse a folder that the run could not be written to in the end."""
+    from kerafer.training.run_folder import RunFolder
+
+    if processes.several and not processes.is_first:
+        return
+    if parsed.resume:
+        output_folder(parsed.resume, flag="--resume")
+    elif parsed.out is None or parsed.folds is not None:
+        output_folder(parsed.out, "runs")
+    else:
+        RunFolder.check_free(parsed.out)
+
+
 def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
-    if not parsed.resume:
+    if parsed.resume is None:
         file = parsed.config and find_recipe(parsed.config)
         return from_flags(TrainingConfig, parsed, file)
     from kerafer.training.run_folder import RunFolder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from pathlib import Path
 
 from kerafer.console import console
 from kerafer.errors import UserError
+from kerafer.files import output_folder
 from kerafer.training.config import TrainingConfig
 
 
@@ -37,7 +37,9 @@ def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
             "--folds divides the pictures itself; --split is left out. "
             f"Received: --split {config.split}."
         )
-    out = Path(out or f"runs/{config.arch}-{config.dataset}-{count}-folds")
+    out = output_folder(
+        out, f"runs/{config.arch}-{config.dataset}-{count}-folds"
+    )
     runs = []
     for fold in range(1, count + 1):
         # The model of the fold before, and what was traced for it.

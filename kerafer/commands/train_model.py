@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kerafer.console import console
 from kerafer.errors import UserError
+from kerafer.runtime.shipped import model_path
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
@@ -114,7 +115,7 @@ def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
     """The classes of a model, which is a run or a file."""
     from kerafer.runtime.labels import find_labels
 
-    path = Path(name)
+    path = model_path(name)
     file = path / "best.keras" if path.is_dir() else path
     return find_labels(file, model.output_shape[-1])
 
@@ -132,7 +133,7 @@ def _check_over(model: str, flag: str) -> None:
 def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
     from kerafer.training.leakage import check_unseen
 
-    path = Path(model)
+    path = model_path(model)
     check_unseen(
         path if path.is_dir() else path.parent,
         pictures.dataset.name,

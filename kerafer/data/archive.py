@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from kerafer.console import track
+from kerafer.data.cache import cache_folder
 from kerafer.errors import UserError
 
 MAX_FILES = 1_000_000
@@ -82,17 +83,15 @@ def unpack(archive: Path, folder: Path) -> Path:
 def unpacked(archive: Path) -> Path:
     """Unpack beside the archive or, where nothing can be written, in a cache.
 
-    The cache is `kerafer/unpacked` in `XDG_CACHE_HOME`, by default `~/.cache`.
+    See `cache_folder`.
     """
     archive = Path(archive).absolute()
     if _writable(archive.parent):
         return unpack(archive, archive.with_suffix(""))
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     key = hashlib.sha256(
         f"{archive}\n{_fingerprint(archive)}".encode(errors="surrogateescape")
     ).hexdigest()[:12]
-    place = Path(home) / "kerafer" / "unpacked" / f"{archive.stem}-{key}"
-    return unpack(archive, place)
+    return unpack(archive, cache_folder("unpacked") / f"{archive.stem}-{key}")
 
 
 def _writable(folder: Path) -> bool:
@@ -127,6 +126,8 @@ def _members(archive: Path, file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
                 f"a link or encrypted. Received: {member.filename!r}, which "
                 f"{reason}, in {archive}."
             )
+        # Some programs on Windows write `\\`, against the format's rules.
+        member.filename = member.filename.replace("\\", "/")
         parts = PurePosixPath(member.filename).parts
         if not member.is_dir() and not any(
             part.startswith((".", "__MACOSX")) for part in parts

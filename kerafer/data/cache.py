@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kerafer.console import console
 from kerafer.errors import UserError
 
 MAX_CACHE_BYTES = 20 * 2**30
@@ -16,15 +20,71 @@ MAX_CACHE_BYTES = 20 * 2**30
 _ABANDONED_SECONDS = 24 * 60 * 60
 
 
-def cache_folder(kind: str) -> Path:
-    """Make and return `~/.cache/kerafer/<kind>`.
+def cache_place(kind: str) -> Path | None:
+    """Where a folder of the cache belongs, whether or not it is there.
 
-    `XDG_CACHE_HOME` stands in for `~/.cache` where it is set. All of it may be
-    deleted at any time.
+    That is `~/.cache/kerafer/<kind>`; `XDG_CACHE_HOME` stands in for
+    `~/.cache` where it is set.
+
+    Returns:
+        `None` for a user without a home folder.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "kerafer" / kind
+    home = os.environ.get("XDG_CACHE_HOME")
+    if not home:
+        try:
+            home = Path.home() / ".cache"
+        # Neither HOME nor an entry in the list of users.
+        except RuntimeError:
+            return None
+    return Path(home) / "kerafer" / kind
+
+
+def cache_folder(kind: str) -> Path:
+    """Make and return the folder of the cache for one kind of files.
+
+    All of it may be deleted at any time. Where it can't be written, a
+    temporary folder takes its place until the process ends, and says so.
+
+    Args:
+        kind: Its name.
+
+    Raises:
+        UserError: If there is no temporary folder either.
+    """
+    place = cache_place(kind)
+    if place is not None:
+        with contextlib.suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                return place
+    folder = _temporary(place and place.parent) / kind
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _temporary(instead_of: Path | None) -> Path:
+    """A folder that goes when the process ends, one for each that lacks."""
+    where = (
+        f"{instead_of} can't be written"
+        if instead_of
+        else "there is no home folder"
+    )
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="kerafer-cache-"))
+    except OSError:
+        raise UserError(
+            "What is computed once is kept in a folder, and none can be "
+            f"written: {where}, and there is no temporary one.\n"
+            "XDG_CACHE_HOME=DIR or TMPDIR=DIR names another place."
+        ) from None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    console.print(
+        f"Nothing is kept for the next time: {where}. XDG_CACHE_HOME=DIR "
+        "names another place.",
+        markup=False,
+        soft_wrap=True,
+    )
     return folder
 
 

@@ -156,6 +156,7 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     )
     outside = np.array([not _stays_inside(path) for path in table["path"]])
     _refuse(table, outside, "has paths that stay inside its folder")
+    table["path"] = [scan.portable(name, path.parent) for name in table["path"]]
     _refuse(
         table, table["path"].duplicated().to_numpy(), "names every picture once"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable
@@ -95,7 +96,9 @@ def find_root(name: str, root: str | os.PathLike | None = None) -> Path:
 
 
 def _inside(name: str, root: Path, absent: str) -> Path:
-    root = root.expanduser()
+    # Without a home folder "~" is a name like any other.
+    with contextlib.suppress(RuntimeError):
+        root = root.expanduser()
     if not os.path.exists(root):
         raise missing(name, absent.format(root))
     if root.suffix.lower() == ".zip" and root.is_file():

@@ -151,6 +151,21 @@ def tree_manifest(
     )
 
 
+def portable(path: str, there: Path) -> str:
+    r"""A path with `/` of a list, which may have been written on Windows.
+
+    Elsewhere `\\` may be part of a name, so a file that is there under the path
+    as it stands is meant.
+
+    Args:
+        path: Relative to `there`.
+        there: Folder of the files.
+    """
+    if os.sep == "/" and os.path.lexists(there / path):
+        return path
+    return path.replace("\\", "/")
+
+
 def relative(path: Path, root: Path) -> str:
     """The path below `root`, with `/` on every system."""
     return path.relative_to(root).as_posix()

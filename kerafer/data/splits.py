@@ -151,6 +151,11 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     """
     table = read_split_table(path)
     ours = dataset.manifest.set_index("path")["label"]
+    # Written on Windows, where no name has a backslash in it.
+    table["path"] = [
+        name if name in ours.index else name.replace("\\", "/")
+        for name in table["path"]
+    ]
     theirs = table.set_index("path")["label"]
     both = ours.index.intersection(theirs.index)
     changed = both[(ours[both] != theirs[both]).to_numpy()]

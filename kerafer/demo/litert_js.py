@@ -10,8 +10,9 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from kerafer.data.cache import cache_folder
+from kerafer.data.cache import cache_place
 from kerafer.errors import UserError
+from kerafer.files import output_folder
 
 # What the page asks for, and where npm puts it. Of the four builds of the
 # runtime these two need no isolation headers; the second is for browsers
@@ -34,9 +35,13 @@ def find_litert_js() -> dict[str, Path]:
     Returns:
         An empty dictionary where it is not installed.
     """
-    scope = _folder() / "node_modules" / "@litertjs"
+    folder = _folder()
+    if folder is None:
+        return {}
+    scope = folder / "node_modules" / "@litertjs"
     files = {name: scope / path for name, path in _FILES.items()}
-    return files if all(f.is_file() for f in files.values()) else {}
+    # Another user's home folder may not even be looked into.
+    return files if all(map(os.path.isfile, files.values())) else {}
 
 
 def install_litert_js() -> Path:
@@ -50,7 +55,7 @@ def install_litert_js() -> Path:
         The folder.
 
     Raises:
-        UserError: If npm is missing or fails.
+        UserError: If npm is missing or fails, or where nothing can be kept.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -60,6 +65,13 @@ def install_litert_js() -> Path:
             "kerafer demo works too: Python runs the model."
         )
     folder = _folder()
+    if folder is None:
+        raise UserError(
+            "LiteRT.js is kept in the home folder's cache. There is no home "
+            "folder.\nXDG_CACHE_HOME=DIR names another place."
+        )
+    output_folder(folder, flag="The cache of XDG_CACHE_HOME")
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         beside = Path(scratch, "whole")
         beside.mkdir()
@@ -71,10 +83,11 @@ def install_litert_js() -> Path:
     return folder
 
 
-def _folder() -> Path:
-    """Where the version that is wanted belongs."""
+def _folder() -> Path | None:
+    """Where the version that is wanted belongs; `None` without a home."""
     wanted = json.loads(_list("package.json"))["dependencies"]
-    return cache_folder("litert.js") / wanted["@litertjs/core"]
+    place = cache_place("litert.js")
+    return place and place / wanted["@litertjs/core"]
 
 
 def _list(name: str) -> str:

@@ -12,6 +12,7 @@ import keras
 from kerafer import layers as layers
 from kerafer.errors import UserError
 from kerafer.models.float32 import in_float32
+from kerafer.runtime.shipped import model_path
 
 
 def load_model(
@@ -23,8 +24,8 @@ def load_model(
     Lambda layers. A model of half precision is made to compute in float32.
 
     Args:
-        path: A `.keras` file, or a folder with `best.keras` or one `.keras`
-            file in it.
+        path: A `.keras` file, a folder with `best.keras` or one `.keras`
+            file in it, or the name of a model that the package brings along.
         compile: Whether the optimizer and loss are restored too, and the
             number format is left as it is. Defaults to `False`.
 
@@ -32,7 +33,7 @@ def load_model(
         UserError: Where there is no such file, or it is no model that is safe
             to load.
     """
-    file = Path(path)
+    file = model_path(path)
     if file.is_dir():
         file = _inside(file)
     if not file.is_file():

@@ -10,6 +10,7 @@ import numpy as np
 
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
+from kerafer.runtime.shipped import model_path, shipped_names
 
 # In an exported folder the first of these that is there answers. float16 has
 # float32's answers at half the size; TensorFlow comes last.
@@ -49,14 +50,15 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     """The model that a path stands for.
 
     Args:
-        path: A `.tflite` or `.keras` file, a SavedModel's folder, the folder
+        path: The name of a model that the package brings along, or a path:
+            a `.tflite` or `.keras` file, a SavedModel's folder, the folder
             of a run (its `best.keras`) or of an export (the first of
             `EXPORTED` that is there, else its only `.keras` file).
 
     Raises:
         UserError: Where there is none.
     """
-    path = Path(path)
+    path = model_path(path)
     if path.is_file():
         if path.suffix.lower() in (".tflite", ".keras"):
             return path
@@ -133,6 +135,7 @@ def picture_shape(
 
 
 _RULE = (
-    "A model is a .tflite or .keras file, a SavedModel's folder, or the "
-    "folder of a training run or an export."
+    "A model is a .tflite or .keras file, a SavedModel's folder, the folder of "
+    "a training run or an export, or the name of one that is brought along: "
+    f"{', '.join(shipped_names())}."
 )

@@ -34,6 +34,9 @@ def check_unseen(
     if config.dataset != dataset:
         return
     table = read_split_table(run.split)
+    # A run on Windows may have written the other separator.
+    table["path"] = table["path"].str.replace("\\", "/")
+    paths = paths.str.replace("\\", "/")
     trained = set(table["path"][table["split"] == "train"])
     held_out = paths[split.isin(["validation", "test"]).to_numpy()]
     seen = int(held_out.isin(trained).sum())

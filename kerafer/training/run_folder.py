@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from kerafer.errors import UserError
-from kerafer.files import write_text
+from kerafer.files import output_folder, write_text
 from kerafer.settings import checked, read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.versions import versions
@@ -77,9 +77,13 @@ class RunFolder:
 
     @staticmethod
     def check_free(path: str | os.PathLike[str]) -> None:
-        """Refuse a folder that has something in it, or a file."""
-        path = Path(path)
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        """Refuse what can't be a run's folder.
+
+        Raises:
+            UserError: If it has something in it, or can't be written.
+        """
+        path = output_folder(path)
+        if path.is_dir() and any(path.iterdir()):
             raise UserError(
                 f"A run's folder is new or empty. There is something in {path}."
                 "\nAn interrupted run goes on with --resume."
