@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 
 from kerafer.quiet import stderr_held_back
+
+# Standard error is held back for all threads, so one at a time.
+_LOADING = threading.Lock()
 
 
 def load_tensorflow() -> None:
@@ -20,8 +24,12 @@ def load_tensorflow() -> None:
     where they are about twice as fast all the same. They are asked for here,
     unless the user has decided.
     """
-    if "tensorflow" in sys.modules:
-        return
+    with _LOADING:
+        if "tensorflow" not in sys.modules:
+            _load()
+
+
+def _load() -> None:
     ours = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
     ours = {name: ours[name] for name in ours if name not in os.environ}
     os.environ.update(ours)

@@ -57,6 +57,10 @@ def output_folder(
         # Path("") is the current folder, which nobody means by "".
         if not os.fspath(folder):
             raise ValueError("the name is empty")
+        if os.path.isfile(folder):
+            raise UserError(
+                f"{flag} is a folder. Received the file {os.fspath(folder)}."
+            )
         _try_to_write(Path(folder))
     # ValueError also stands for a name with NUL or half a character in it.
     except (OSError, ValueError) as error:

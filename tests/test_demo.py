@@ -33,7 +33,7 @@ from kerafer.data.images import fit
 from kerafer.data.synthetic.dataset import draw_picture
 from kerafer.demo import DemoServer, find_litert_js, install_litert_js
 from kerafer.errors import UserError
-from kerafer.runtime import EmotionRecognizer, MtcnnOpencvDetector
+from kerafer.runtime import MtcnnOpencvDetector
 
 PAGE = Path(demo.__file__).parents[1] / "demo" / "page"
 SMILE = draw_picture("AF02/AF02HAS.JPG", 1, (320, 400))
@@ -270,24 +270,32 @@ def test_predictions_are_the_models(server):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
-def test_one_picture_at_a_time_is_predicted(server, monkeypatch):
-    """A recognizer is for one thread; here six ask at once."""
-    inside, most = [], []
+def test_fifty_posts_at_once_are_answered_right(server):
+    generator = np.random.default_rng(4)
+    pictures = generator.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
+    faces = png(SMILE)
+    boxes = told(server, "POST", "/faces", faces)[1]
 
-    def slow(recognizer, pictures):
-        inside.append(1)
-        most.append(len(inside))
-        time.sleep(0.03)
-        inside.pop()
-        return np.zeros((len(pictures), 3))
+    def post(number):
+        if number % 10 == 0:
+            return told(server, "POST", "/faces", faces) == (200, boxes)
+        body = pictures[number].tobytes()
+        status, answer = told(server, "POST", "/predict", body)
+        off = answer["probabilities"] - tiny_models.expected(pictures[number])
+        return status == 200 and np.abs(off).max() < 1e-5
 
-    monkeypatch.setattr(EmotionRecognizer, "probabilities", slow)
-    body = bytes(8 * 8 * 3)
-    with ThreadPoolExecutor(6) as pool:
-        list(
-            pool.map(lambda _: ask(server, "POST", "/predict", body), "123456")
-        )
-    assert most == [1] * 6
+    with ThreadPoolExecutor(50) as pool:
+        assert all(pool.map(post, range(50)))
+
+
+def test_head_is_get_without_the_body(server):
+    for path in ("/", "/model.tflite", "/facts.json", "/nothing"):
+        status, headers, body = ask(server, "GET", path)
+        told_status, told_headers, nothing = ask(server, "HEAD", path)
+        assert (told_status, nothing) == (status, b"")
+        assert int(told_headers["Content-Length"]) == len(body)
+        for name in ("Content-Type", "Content-Security-Policy"):
+            assert told_headers[name] == headers[name]
 
 
 @pytest.mark.parametrize(

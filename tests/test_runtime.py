@@ -1,5 +1,6 @@
 """The runtime: what it answers, what it refuses, and what it leaves alone."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,12 +8,15 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import tiny_models
+from PIL import Image
 from tiny_models import LABELS, expected
 
 import kerafer
@@ -304,8 +308,6 @@ def test_predict_with_a_model_of_one_s_own(files):
 def test_predict_refuses_what_is_no_picture(brought_along, tmp_path):
     with pytest.raises(UnreadableImageError, match="no such file"):
         kerafer.predict(tmp_path / "none.jpg")
-    with pytest.raises(UserError, match="uint8 array, RGB"):
-        kerafer.predict(np.zeros((9, 9), np.uint8))
     with pytest.raises(UserError, match="A model is"):
         kerafer.predict(noise(9, 9), "none.tflite")
 
@@ -499,23 +501,157 @@ def test_a_path_without_a_model_is_refused(tmp_path):
             EmotionRecognizer(path)
 
 
+class Tensor:
+    """As those of TensorFlow and PyTorch look from outside."""
+
+    shape, dtype = (2, 8, 8, 3), object()
+
+    def __iter__(self):
+        return iter((noise(8, 8), noise(8, 8)))
+
+
 @pytest.mark.parametrize(
-    "image",
+    ("image", "hint"),
     [
-        np.zeros((8, 8), np.uint8),
-        np.zeros((8, 8, 4), np.uint8),
-        np.zeros((8, 8, 3), np.float32),
-        np.zeros((0, 8, 3), np.uint8),
-        "face.jpg",
-        None,
+        (np.zeros((8, 8, 4), np.uint8), "PIL.Image.fromarray"),
+        (np.zeros((8, 8, 3), np.float32), "Where 1.0 is white"),
+        (np.zeros((8, 8, 3), np.int64), "int64 of shape"),
+        (np.zeros((8, 8), bool), "bool of shape"),
+        (np.zeros((3, 8, 8), np.uint8), "The channels come last"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "as a list"),
+        (np.zeros((0, 8, 3), np.uint8), "(0, 8, 3)"),
+        (np.zeros(8, np.uint8), "(8,)"),
+        (None, "cv2.imread gives None"),
+        (Tensor(), "np.asarray"),
+        (3, "int"),
+        ({"image": 1}, "dict"),
+        (io.StringIO("text"), "'rb'"),
     ],
-    ids=["gray", "alpha", "float", "empty", "path", "none"],
+    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
 )
-def test_other_arrays_are_refused(recognizer, image):
-    with pytest.raises(UserError, match="uint8 array, RGB"):
-        recognizer.predict(image)
-    with pytest.raises(UserError, match="uint8 array, RGB"):
-        recognizer.predict_faces(image)
+def test_what_is_no_picture_without_doubt_is_refused(
+    recognizer, image, hint, files
+):
+    for call in (
+        recognizer.predict,
+        recognizer.predict_faces,
+        recognizer.find_faces,
+        lambda given: kerafer.predict(given, files / "float.tflite"),
+    ):
+        with pytest.raises(UserError, match="uint8 array, RGB") as caught:
+            call(image)
+        assert hint in str(caught.value)
+
+
+def test_real_tensors_are_refused(files):
+    tf = pytest.importorskip("tensorflow")
+    for tensor in (tf.zeros((8, 8, 3), tf.uint8), tf.zeros((2, 8, 8, 3))):
+        with pytest.raises(UserError, match=r"np\.asarray"):
+            kerafer.predict(tensor, files / "float.tflite")
+
+
+def test_a_picture_is_the_same_in_every_form(recognizer, tmp_path):
+    pixels = noise(11, 9)
+    image = Image.fromarray(pixels)
+    file = tmp_path / "a.png"
+    image.save(file)
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    expected_one = recognizer.predict(pixels)
+    with open(file, "rb") as stream:
+        for given in (
+            *(str(file), file, file.read_bytes(), image, written, stream),
+            *(bytearray(file.read_bytes()), memoryview(file.read_bytes())),
+            *(pixels[:, ::-1][:, ::-1], image.convert("RGBA")),
+        ):
+            assert recognizer.predict(given) == expected_one, type(given)
+    gray = noise(11, 9)[..., 0]
+    told = recognizer.predict(np.stack([gray] * 3, axis=-1))
+    for given in (gray, gray[..., None], Image.fromarray(gray)):
+        assert recognizer.predict(given) == told
+
+
+def test_a_pillow_image_is_turned_and_left_alone(recognizer):
+    image = Image.fromarray(noise(9, 5))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    stored = io.BytesIO()
+    image.save(stored, "PNG", exif=exif)
+    opened = Image.open(stored)
+    told = recognizer.predict(opened)
+    assert opened.size == (5, 9)
+    assert told == recognizer.predict(np.rot90(noise(9, 5), -1))
+
+
+def test_a_list_tells_of_each_picture_that_is_none(files, tmp_path):
+    good = tmp_path / "good.png"
+    Image.fromarray(noise(40, 40)).save(good)
+    (tmp_path / "text.png").write_text("none")
+    given = [good, tmp_path / "no.png", tmp_path / "text.png", None, good]
+    model = files / "float.tflite"
+    found = kerafer.predict((x for x in given), model)
+    assert [len(faces) for faces in found] == [1, 0, 0, 0, 1]
+    assert found[0] == kerafer.predict(good, model)
+    assert found[1].problem == "there is no such file"
+    assert "no whole picture" in found[2].problem
+    assert "cv2.imread gives None" in found[3].problem
+    assert "taken whole" in found[4].problem
+    assert kerafer.predict([], model) == []
+    # As a table's column has them.
+    column = pd.Series([str(good), "none.png"])
+    assert [len(f) for f in kerafer.predict(column, model)] == [1, 0]
+
+
+def test_several_threads_get_the_answers_of_one(files):
+    recognizer = EmotionRecognizer(files / "float.tflite", detector=Halves())
+    pictures = [noise(8 + n, 9, seed=n) for n in range(8)]
+    alone = [recognizer.predict_faces(picture) for picture in pictures]
+
+    def work(number):
+        picture = number % len(pictures)
+        return recognizer.predict_faces(pictures[picture]) == alone[picture]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(4000)))
+
+
+class Halves:
+    """Finds the two halves; stumbles where two threads are in it at once."""
+
+    def __init__(self):
+        self.image = None
+
+    def detect(self, image):
+        assert self.image is None
+        self.image = image
+        time.sleep(0)
+        width = self.image.shape[1] // 2
+        height = self.image.shape[0]
+        self.image = None
+        return [Face((x, 0, width, height), 1.0) for x in (0, width)]
+
+
+@pytest.mark.parametrize("name", ["tiny.keras", "saved"])
+def test_models_of_tensorflow_are_safe_for_threads(files, name):
+    recognizer = EmotionRecognizer(files / name, labels=["x", "y", "z"])
+    pictures = [noise(8, 8, seed=n) for n in range(4)]
+    alone = recognizer.probabilities(pictures)
+
+    def work(number):
+        (row,) = recognizer.probabilities([pictures[number % 4]])
+        return np.abs(row - alone[number % 4]).max()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(work, range(64))) < 1e-6
+
+
+def test_predict_may_be_called_by_several_threads(files):
+    picture = noise(30, 30)
+    model = files / "float.tflite"
+    alone = kerafer.predict(picture, model)
+    with ThreadPoolExecutor(6) as pool:
+        found = pool.map(lambda _: kerafer.predict(picture, model), range(24))
+        assert all(faces == alone for faces in found)
 
 
 def test_threads_below_one_are_refused(files):

@@ -13,9 +13,10 @@ import pytest
 import kerafer
 from kerafer.cli import main
 from kerafer.errors import UserError
+from kerafer.model_files import shipped_names
 from kerafer.models import load_model
 from kerafer.runtime.predictors import find_model
-from kerafer.runtime.shipped import shipped_model, shipped_names
+from kerafer.runtime.shipped import shipped_model
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]

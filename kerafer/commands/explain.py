@@ -15,12 +15,12 @@ from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import output_folder
+from kerafer.model_files import find_keras_file
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
-from kerafer.runtime.predictors import find_model, picture_shape
 from kerafer.runtime.sources import Source, find_sources
 from kerafer.settings import add_flags, from_flags, setting
 from kerafer.tables import write_table
@@ -77,8 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RUN",
-        help="folder of a run or a .keras file; several --model are put side "
-        "by side",
+        help="a .keras file, or the folder of a run or of an export with "
+        "model.keras; several --model are put side by side",
     )
     parser.add_argument(
         "--class",
@@ -117,14 +117,13 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _model_file(path: str) -> Path:
-    file = find_model(path)
-    if file.suffix.lower() != ".keras":
+    try:
+        return find_keras_file(path)
+    except UserError as error:
         raise UserError(
-            "An explanation needs the gradients of the model, which only a "
-            ".keras file has, or the folder of a run with best.keras in it. "
-            f"Received: {file}."
-        )
-    return file
+            "An explanation needs the gradients of the model, which only "
+            f"Keras has.\n{error}"
+        ) from None
 
 
 def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
@@ -155,22 +154,22 @@ def _sheet(out: Path, source: Source, method: str) -> Path:
 
 
 def _models(files: list[Path], labels: str | None) -> list[_Model]:
-    from kerafer.models import load_model
+    from kerafer.models.load import load_classifier
 
     names = labels and [name.strip() for name in labels.split(",")]
     models: list[_Model] = []
     for file in files:
-        model = load_model(file)
-        picture_shape(file, model.input_shape, model.output_shape)
+        model = load_classifier(file)
         class_names = find_labels(file, model.output_shape[1], names)
         models.append(_Model(_name(file, models), file, model, class_names))
     return models
 
 
 def _name(file: Path, taken: list[_Model]) -> str:
-    """The run's or file's name, with a number where it is taken."""
+    """The folder's or file's name, with a number where it is taken."""
     whole = file.resolve()
-    stem = whole.parent.name if file.name == "best.keras" else whole.stem
+    of_folder = file.name in ("best.keras", "model.keras")
+    stem = whole.parent.name if of_folder else whole.stem
     name, count = stem, 1
     while name in [model.name for model in taken]:
         count += 1

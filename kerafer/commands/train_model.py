@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kerafer.console import console
 from kerafer.errors import UserError
-from kerafer.runtime.shipped import model_path
+from kerafer.model_files import model_path
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
@@ -67,14 +67,14 @@ def load_teachers(
     if not config.teachers:
         return None
     from kerafer.evaluation.predictions import column_order
-    from kerafer.models import load_model
+    from kerafer.models.load import load_classifier
     from kerafer.training.distillation import Distillation
 
     teachers, orders = [], []
     for name in config.teachers:
         _check_over(name, "--teacher")
         _check_unseen(name, "--teacher", pictures)
-        teacher = load_model(name)
+        teacher = load_classifier(name)
         teacher.trainable = False
         labels = _labels(name, teacher)
         orders.append(column_order(labels, pictures.dataset.class_names))

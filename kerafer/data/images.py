@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -16,12 +18,36 @@ from PIL import Image, ImageOps
 
 from kerafer.errors import UserError
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+FORMATS = (
+    *("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "AVIF"),
+    "JPEG2000",
+)
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic"),
+    *(".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".apng"),
+)
 MAX_PIXELS = 100_000_000
 
 _TOO_LARGE = f"a picture has at most {MAX_PIXELS:,} pixels"
 _BLANK_RANGE = 4
+# Kinds of files that are told by name.
+_KINDS = 8
 _DRAFT_SIZE = (64, 64)
+# What stands after "ftyp" in a HEIC file. AVIF's own are Pillow's.
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
+
+# A file, its bytes, an open file, an image of Pillow, or pixels.
+Picture = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | Image.Image
+    | np.ndarray
+)
 
 
 class UnreadableImageError(UserError):
@@ -41,11 +67,12 @@ class UnreadableImageError(UserError):
 def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
     """Decode a picture of any kind that a camera or a web page leaves behind.
 
-    Only the formats of `FORMATS` are opened, and only up to `MAX_PIXELS`
-    (100 megapixels), which is looked up in the header before anything is
-    decoded. The EXIF rotation is applied. Gray, palette and CMYK pictures
-    become RGB; 16-bit gray is scaled to 8 bit; transparent pixels are laid on
-    white; of an animation or a multi-page file the first picture is taken.
+    Only the formats of `FORMATS` are opened, HEIC where `pillow-heif` is
+    installed, and only up to `MAX_PIXELS` (100 megapixels), which is looked up
+    in the header before anything is decoded. The EXIF rotation is applied.
+    Gray, palette and CMYK pictures become RGB; 16-bit gray is scaled to 8 bit;
+    transparent pixels are laid on white; of an animation or a multi-page file
+    the first picture is taken.
 
     Args:
         source: A path, or the bytes of a file.
@@ -57,8 +84,124 @@ def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
         UnreadableImageError: If the file is missing, empty, cut off, damaged,
             too large or no picture.
     """
-    image = _decode(source)
+    return read_first_frame(source)[0]
+
+
+def read_first_frame(
+    source: str | os.PathLike | bytes,
+) -> tuple[np.ndarray, bool]:
+    """Like `read_image`, and whether there are further pictures in the file.
+
+    The small ones that cameras put behind a JPEG do not count.
+    """
+    with _opened(source) as image:
+        image.load()
+        several = False
+        with contextlib.suppress(Exception):
+            several = image.format != "MPO" and image.is_animated
+        return _three_channels(_pixels(image)), several
+
+
+def as_image(picture: Picture) -> np.ndarray:
+    """Make an array of whatever shows a picture without doubt.
+
+    Args:
+        picture: A path, the bytes of a file, a file opened for reading bytes,
+            an image of Pillow, or a uint8 array of shape `(height, width, 3)`
+            in the order R, G, B, or `(height, width)` or
+            `(height, width, 1)`, gray.
+
+    Returns:
+        uint8 RGB of shape `(height, width, 3)`.
+
+    Raises:
+        UnreadableImageError: As `read_image`.
+        UserError: For anything else, such as floats, of which white is not
+            known, or a tensor.
+    """
+    if isinstance(picture, np.ndarray):
+        return _checked_array(picture)
+    if isinstance(picture, (str, os.PathLike, bytes)):
+        return read_image(picture)
+    if isinstance(picture, (bytearray, memoryview)):
+        return read_image(bytes(picture))
+    if isinstance(picture, Image.Image):
+        with _told("of Pillow"):
+            _refuse_too_large(picture.width * picture.height)
+            return _three_channels(_pixels(picture.copy()))
+    if isinstance(picture, io.BytesIO):
+        # Whoever has just written it stands at its end.
+        return read_image(picture.getvalue())
+    if hasattr(picture, "read"):
+        content = picture.read()
+        if isinstance(content, bytes):
+            return read_image(content)
+        raise _no_picture("a file opened for text", "Open it with 'rb'.")
+    kind = type(picture).__name__
+    if picture is None:
+        hint = "cv2.imread gives None for a file that it can't read."
+    elif hasattr(picture, "shape"):
+        kind = f"{kind} of shape {tuple(picture.shape)}"
+        hint = "Give a tensor as a uint8 array: np.asarray(picture)."
+    else:
+        hint = ""
+    raise _no_picture(kind, hint)
+
+
+def _checked_array(image: np.ndarray) -> np.ndarray:
+    shape, hint = image.shape, ""
+    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+    if fits and 0 not in shape and image.dtype == np.uint8:
+        gray = image[..., 0] if shape[2:] == (1,) else image
+        return np.ascontiguousarray(_three_channels(gray))
+    if len(shape) == 4:
+        hint = "Give several as a list."
+    elif len(shape) == 3 and shape[2] == 4:
+        hint = "Of R, G, B and opacity PIL.Image.fromarray(picture) makes one."
+    elif len(shape) == 3 and shape[0] in (1, 3) and not fits:
+        hint = "The channels come last: np.moveaxis(picture, 0, -1)."
+    elif image.dtype.kind == "f":
+        hint = "Where 1.0 is white: (255 * picture).round().astype('uint8')."
+    raise _no_picture(f"{image.dtype} of shape {shape}", hint)
+
+
+def _no_picture(received: str, hint: str) -> UserError:
+    return UserError(
+        "A picture is a file, its bytes, an image of Pillow, or a uint8 array, "
+        "RGB of shape (height, width, 3) or gray of shape (height, width). "
+        "Received: "
+        f"{received}." + (f"\n{hint}" if hint else "")
+    )
+
+
+def _three_channels(image: np.ndarray) -> np.ndarray:
     return np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
+
+
+def is_image(path: str | os.PathLike) -> bool:
+    """Whether a file begins like a picture that `read_image` may take."""
+    try:
+        with _opened(path):
+            return True
+    except UnreadableImageError as error:
+        return isinstance(error, _NoHeifError)
+
+
+def describe_kinds(paths: Iterable[str | os.PathLike]) -> str:
+    """How many files of which suffixes there are.
+
+    Example:
+
+        >>> describe_kinds(["a.txt", "b.TXT", "c.pdf", "README"])
+        '2 .txt, 1 .pdf, 1 without a suffix'
+    """
+    suffixes = collections.Counter(
+        os.path.splitext(path)[1].lower() or "without a suffix"
+        for path in paths
+    )
+    told = [f"{n:,} {suffix}" for suffix, n in suffixes.most_common(_KINDS)]
+    others = suffixes.total() - sum(n for _, n in suffixes.most_common(_KINDS))
+    return ", ".join([*told, f"{others:,} others"] if others else told)
 
 
 def find_flaw(path: str | os.PathLike) -> str | None:
@@ -147,13 +290,21 @@ def _looks_blank(source: str | os.PathLike) -> bool:
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
     """An image whose header was read, with all errors turned into ours."""
-    name = _name(source)
-    try:
+    with _told(_name(source)):
         _refuse_no_file(source)
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with _quiet(), Image.open(stream, formats=FORMATS) as image:
+        with _quiet(), _open(stream) as image:
             _refuse_too_large(image.width * image.height)
             yield image
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turn all errors into ours."""
+    try:
+        yield
+    except _NoHeifRefusedError as error:
+        raise _NoHeifError(name, str(error)) from None
     except _RefusedError as error:
         raise UnreadableImageError(name, str(error)) from None
     except Image.DecompressionBombError:
@@ -167,8 +318,41 @@ def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
         raise UnreadableImageError(name, reason) from error
 
 
+def _open(stream: str | os.PathLike | io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        if not _is_heif(stream):
+            raise
+    try:
+        # Opened by its class: registering it would be for the whole process.
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise _NoHeifRefusedError(
+            "it is HEIC, which needs a package: pip install pillow-heif"
+        ) from None
+    return HeifImageFile(stream)
+
+
+def _is_heif(stream: str | os.PathLike | io.BytesIO) -> bool:
+    if isinstance(stream, io.BytesIO):
+        head = stream.getvalue()[:12]
+    else:
+        with open(stream, "rb") as file:
+            head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS
+
+
+class _NoHeifError(UnreadableImageError):
+    """A picture, but there is no package for it."""
+
+
 class _RefusedError(Exception):
     """The reason why a file is not taken."""
+
+
+class _NoHeifRefusedError(_RefusedError):
+    """Because of its kind alone."""
 
 
 def _refuse_no_file(source: str | os.PathLike | bytes) -> None:

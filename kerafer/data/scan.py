@@ -14,13 +14,9 @@ import pandas as pd
 from kerafer.console import track
 from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
-from kerafer.data.images import find_flaw
+from kerafer.data.images import SUFFIXES, find_flaw
 from kerafer.errors import UserError
 
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"),
-    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
-)
 _SMALL_FILE = 16_384
 SPLIT_NAMES = {
     "train": "train",

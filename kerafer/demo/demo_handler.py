@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kerafer.errors import UserError
 
@@ -43,11 +44,15 @@ class DemoHandler(BaseHTTPRequestHandler):
         kind, content = found
         if isinstance(content, bytes):
             self._start(HTTPStatus.OK, kind, len(content))
-            self.wfile.write(content)
+            self._write(io.BytesIO(content))
             return
         with open(content, "rb") as stream:
             self._start(HTTPStatus.OK, kind, content.stat().st_size)
-            shutil.copyfileobj(stream, self.wfile)
+            self._write(stream)
+
+    def do_HEAD(self) -> None:
+        """Send what GET would, without the content."""
+        self.do_GET()
 
     def do_POST(self) -> None:
         """Answer with what the model or the detector says."""
@@ -130,7 +135,11 @@ class DemoHandler(BaseHTTPRequestHandler):
     def _send(self, status: HTTPStatus, told: dict[str, Any]) -> None:
         text = json.dumps(told).encode()
         self._start(status, "application/json", len(text))
-        self.wfile.write(text)
+        self._write(io.BytesIO(text))
+
+    def _write(self, content: BinaryIO) -> None:
+        if self.command != "HEAD":
+            shutil.copyfileobj(content, self.wfile)
 
     def _start(self, status: HTTPStatus, kind: str, length: int) -> None:
         self.send_response(status)

@@ -45,6 +45,8 @@ class DemoServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # Connections that wait to be accepted; further ones would be reset.
+    request_queue_size = 128
 
     def __init__(self, model: str | os.PathLike[str], port: int = 8000) -> None:
         self.model = PageModel(model)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 import numpy as np
 
-from kerafer.data.images import read_image
 from kerafer.errors import UserError
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_detector import Box
@@ -18,7 +16,7 @@ from kerafer.runtime.predictors import find_model
 class PageModel:
     """A .tflite file for browsers, and what Python does beside them.
 
-    Threads may share it; they wait for each other.
+    Threads may share it.
 
     Args:
         model: A .tflite file that `EmotionRecognizer` takes, or the folder of
@@ -41,8 +39,6 @@ class PageModel:
                 "    kerafer export --model RUN\nmakes one of a run."
             )
         self._recognizer = EmotionRecognizer(self.file)
-        self._detector = self._recognizer.detector
-        self._lock = threading.Lock()
         height, width, _ = self._recognizer.input_shape
         self.picture_bytes = height * width * 3
 
@@ -73,9 +69,7 @@ class PageModel:
         Raises:
             UnreadableImageError: Where it is no picture.
         """
-        image = read_image(picture)
-        with self._lock:
-            return [face.box for face in self._detector.detect(image)]
+        return [face.box for face in self._recognizer.find_faces(picture)]
 
     def predict(self, pixels: bytes) -> list[float]:
         """The probabilities of one face, of the model's size.
@@ -86,8 +80,7 @@ class PageModel:
         """
         height, width, _ = self._recognizer.input_shape
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-        with self._lock:
-            return self._recognizer.probabilities([image])[0].tolist()
+        return self._recognizer.probabilities([image])[0].tolist()
 
     def _quantization(self) -> tuple[float, int]:
         from ai_edge_litert.interpreter import Interpreter

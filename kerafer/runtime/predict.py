@@ -3,70 +3,97 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import overload
 
 import numpy as np
+from PIL import Image
 
-from kerafer.data.images import read_image
+from kerafer.data.images import Picture, UnreadableImageError, as_image
+from kerafer.errors import UserError
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.prediction import Faces
 from kerafer.runtime.shipped import shipped_model
-
-Picture = str | os.PathLike[str] | np.ndarray
 
 
 @overload
 def predict(
     pictures: Picture, model: str | os.PathLike[str] | None = None
-) -> list[FacePrediction]: ...
+) -> Faces: ...
 
 
 @overload
 def predict(
-    pictures: Sequence[Picture], model: str | os.PathLike[str] | None = None
-) -> list[list[FacePrediction]]: ...
+    pictures: Iterable[Picture], model: str | os.PathLike[str] | None = None
+) -> list[Faces]: ...
 
 
 def predict(
-    pictures: Picture | Sequence[Picture],
+    pictures: Picture | Iterable[Picture],
     model: str | os.PathLike[str] | None = None,
-) -> list[FacePrediction] | list[list[FacePrediction]]:
+) -> Faces | list[Faces]:
     """Find the faces on pictures and tell the expression of each.
 
     Every call loads the model and the detector: give many pictures as a list,
-    or keep an `EmotionRecognizer`. TensorFlow is not needed.
+    or keep an `EmotionRecognizer`. Threads may call at once. TensorFlow is not
+    needed.
 
     Args:
-        pictures: A file, or a picture, uint8 RGB of shape
-            `(height, width, 3)`; or a list of such.
+        pictures: What `kerafer.data.images.as_image` takes: a file, its bytes,
+            an image of Pillow, or a uint8 array, RGB or gray; or several of
+            such, in a list or anything else that can be gone through once.
         model: What `EmotionRecognizer` takes. Defaults to the model that the
             package brings along.
 
     Returns:
         Box, label and probabilities of each face, the largest first; an empty
-        list where there is none. For a list of pictures a list of these. The
-        box is the whole picture for a model that was trained on whole ones,
-        and for a picture of at most 64 x 64 pixels on which no face is found.
+        list where there is none, whose `problem` says why. For several
+        pictures a list of these, also for those that can't be read. The box is
+        the whole picture for a model that was trained on whole ones, and for a
+        picture of at most 64 x 64 pixels on which no face is found.
 
     Raises:
-        UnreadableImageError: For a file that is no picture.
-        UserError: For another kind of array, or a model that is none.
+        UnreadableImageError: For one file that is no picture.
+        UserError: For something else that is no picture, or a model that is
+            none.
 
     Example:
 
         for box, label, probabilities in kerafer.predict("people.jpg"):
             print(box, label, probabilities[label])
+
+        for faces in kerafer.predict(["a.jpg", "b.jpg"]):
+            print(faces.problem or [face.label for face in faces])
     """
+    several = _is_several(pictures)
+    first = None if several else as_image(pictures)
     recognizer = EmotionRecognizer(shipped_model() if model is None else model)
-    if isinstance(pictures, (str, os.PathLike, np.ndarray)):
-        return _predict(recognizer, pictures)
-    return [_predict(recognizer, picture) for picture in pictures]
+    if not several:
+        return _predict(recognizer, first)
+    return [_predict_or_tell(recognizer, picture) for picture in pictures]
 
 
-def _predict(
-    recognizer: EmotionRecognizer, picture: Picture
-) -> list[FacePrediction]:
-    if isinstance(picture, (str, os.PathLike)):
-        picture = read_image(picture)
-    return recognizer.predict_faces(picture)
+def _is_several(pictures: Picture | Iterable[Picture]) -> bool:
+    one = (str, os.PathLike, bytes, bytearray, memoryview, dict, Image.Image)
+    if isinstance(pictures, one) or hasattr(pictures, "read"):
+        return False
+    dtype = getattr(pictures, "dtype", None)
+    # An array or a tensor is one picture; a table's column of paths is not.
+    if dtype is not None and getattr(dtype, "kind", "") not in tuple("OUT"):
+        return False
+    return isinstance(pictures, Iterable)
+
+
+def _predict_or_tell(recognizer: EmotionRecognizer, picture: Picture) -> Faces:
+    try:
+        image = as_image(picture)
+    except UnreadableImageError as error:
+        return Faces(problem=error.reason)
+    except UserError as error:
+        return Faces(problem=str(error))
+    return _predict(recognizer, image)
+
+
+def _predict(recognizer: EmotionRecognizer, image: np.ndarray) -> Faces:
+    faces = recognizer.predict_faces(image)
+    return Faces(faces, recognizer.find_problem(image, faces))

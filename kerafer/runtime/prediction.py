@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -41,3 +42,27 @@ class FacePrediction(NamedTuple):
     box: Box
     label: str
     probabilities: dict[str, float]
+
+
+class Faces(list[FacePrediction]):
+    """The faces on one picture, the largest first.
+
+    Args:
+        faces: What was found. Defaults to none.
+        problem: As the attribute. Defaults to `None`.
+
+    Attributes:
+        problem: Why there is none, such as that the file can't be read, or
+            that the picture was taken whole; else `None`.
+    """
+
+    def __init__(
+        self, faces: Iterable[FacePrediction] = (), problem: str | None = None
+    ) -> None:
+        super().__init__(faces)
+        self.problem = problem
+
+    def __repr__(self) -> str:
+        if self.problem is None:
+            return super().__repr__()
+        return f"Faces({super().__repr__()}, problem={self.problem!r})"

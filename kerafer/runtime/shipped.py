@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from kerafer.errors import UserError
+from kerafer.model_files import SHIPPED
 
-_ALL = Path(__file__).parents[1] / "shipped"
-_FOLDER = _ALL / "kerafer_edge_fer2013"
-
-
-def shipped_names() -> tuple[str, ...]:
-    """The names of the models that the package brings along."""
-    return tuple(
-        sorted(file.parent.name for file in _ALL.glob("*/manifest.json"))
-    )
-
-
-def model_path(given: str | os.PathLike[str]) -> Path:
-    """The path of a model, which may be the name of one brought along.
-
-    Args:
-        given: A path, or one of `shipped_names()`, alone or below `exported/`,
-            where one stood once. What is there under a path comes before a
-            name.
-    """
-    path = Path(given)
-    if (
-        path.name in shipped_names()
-        and path.parent.name in ("", "exported")
-        and not os.path.lexists(path)
-    ):
-        return _ALL / path.name
-    return path
+_FOLDER = SHIPPED / "kerafer_edge_fer2013"
 
 
 def shipped_model() -> Path:

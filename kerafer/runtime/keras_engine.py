@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerafer.runtime.predictors import picture_shape
 
-
-class KerasPredictor:
+class KerasEngine:
     """A `.keras` file, run by Keras.
 
     Args:
@@ -17,18 +15,18 @@ class KerasPredictor:
 
     Raises:
         UserError: If the file is no model that is safe to load, or takes or
-            gives something else than a picture and probabilities.
+            gives something else than an image and probabilities.
     """
 
     def __init__(self, model: Path) -> None:
-        from kerafer.models import load_model
+        from kerafer.models.load import load_classifier
 
-        self._model = load_model(model)
-        self.input_shape = picture_shape(
-            model, self._model.input_shape, self._model.output_shape
-        )
+        self._model = load_classifier(model)
+        self.input_shape = self._model.input_shape[1:]
         self.classes = self._model.output_shape[1]
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """The probabilities of pictures, as `Predictor.run` says."""
+        """The model's answers, as `Engine.run` says."""
+        if not len(images):
+            return np.empty((0, self.classes), np.float32)
         return np.asarray(self._model.predict_on_batch(images), np.float32)

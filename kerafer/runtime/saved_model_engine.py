@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kerafer.classifier import Tensor, image_shape
 from kerafer.errors import UserError
-from kerafer.runtime.predictors import picture_shape
 
 
-class SavedModelPredictor:
+class SavedModelEngine:
     """A SavedModel, run by TensorFlow through its `serving_default`.
 
     A SavedModel is a program and may read and write files: load only those
@@ -21,7 +22,7 @@ class SavedModelPredictor:
 
     Raises:
         UserError: If the folder can't be loaded, or the model takes or gives
-            something else than a picture and probabilities.
+            something else than an image and probabilities.
     """
 
     def __init__(self, model: Path) -> None:
@@ -42,16 +43,13 @@ class SavedModelPredictor:
             ) from None
         inputs = list(self._serve.structured_input_signature[1].items())
         outputs = list(self._serve.structured_outputs.items())
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise UserError(
-                "A model has one input and one output. "
-                f"{model} has {len(inputs)} and {len(outputs)}."
-            )
+        self.input_shape = image_shape(
+            model,
+            [_tensor(one) for _, one in inputs],
+            [_tensor(one) for _, one in outputs],
+        )
         self._name, given = inputs[0]
         self._answer, answer = outputs[0]
-        self.input_shape = picture_shape(
-            model, given.shape.as_list(), answer.shape.as_list()
-        )
         self.classes = int(answer.shape[1])
         self._dtype = given.dtype
         self._batch = given.shape[0]
@@ -62,7 +60,7 @@ class SavedModelPredictor:
             )
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """The probabilities of pictures, as `Predictor.run` says."""
+        """The model's answers, as `Engine.run` says."""
         if self._batch is None or not len(images):
             return self._call(images)
         return np.concatenate([self._call(image[None]) for image in images])
@@ -75,3 +73,8 @@ class SavedModelPredictor:
         batch = tf.cast(images, self._dtype)
         answer = self._serve(**{self._name: batch})[self._answer]
         return answer.numpy().astype(np.float32)
+
+
+def _tensor(spec: Any) -> Tensor:
+    known = spec.shape.rank is not None
+    return spec.shape.as_list() if known else None, spec.dtype.name

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kerafer.classifier import Tensor, image_shape
 from kerafer.errors import UserError
-from kerafer.runtime.predictors import picture_shape
 
 
-class LiteRTPredictor:
+class LiteRTEngine:
     """A `.tflite` file, run by LiteRT.
 
     Pictures are written straight into the interpreter's own buffer. One
-    instance is for one thread at a time.
+    instance is for one thread at a time; `Predictor` sees to that.
 
     Args:
         model: The file.
@@ -22,23 +23,24 @@ class LiteRTPredictor:
 
     Raises:
         UserError: If the file is no .tflite or a damaged one, or takes or
-            gives something else than a picture and probabilities.
+            gives something else than an image and probabilities.
     """
 
     def __init__(self, model: Path, threads: int = 2) -> None:
         self._interpreter = _interpreter(model, threads)
+        self._file = model
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise UserError(
-                "A model has one input and one output. "
-                f"{model} has {len(inputs)} and {len(outputs)}."
-            )
+        self.input_shape = image_shape(
+            model,
+            [_tensor(one, "shape_signature") for one in inputs],
+            [_tensor(one, "shape") for one in outputs],
+        )
         (given,), (answer,) = inputs, outputs
         kinds = given["dtype"], answer["dtype"]
         if not all(kind in (np.uint8, np.float32) for kind in kinds):
             raise UserError(
-                "A model takes and gives uint8 or float32. "
+                "A .tflite file takes and gives uint8 or float32. "
                 f"{model}: {kinds[0].__name__} and {kinds[1].__name__}."
             )
         # -1 stands for any batch; a fixed one other than 1 can't be filled.
@@ -47,23 +49,24 @@ class LiteRTPredictor:
             raise UserError(
                 f"A model takes one picture at a time. {model} takes {batch}."
             )
-        self.input_shape = picture_shape(
-            model,
-            given["shape_signature"].tolist(),
-            answer["shape"].tolist(),
-        )
         self.classes = int(answer["shape"][1])
         self._scale, self._zero = answer["quantization"]
         self._input = self._interpreter.tensor(given["index"])
         self._output = self._interpreter.tensor(answer["index"])
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """The probabilities of pictures, as `Predictor.run` says."""
+        """The model's answers, as `Engine.run` says."""
         answers = np.empty((len(images), self.classes), np.float32)
         for image, answer in zip(images, answers, strict=True):
             # No view of a tensor may be alive while the model runs.
             self._input()[0] = image
-            self._interpreter.invoke()
+            try:
+                self._interpreter.invoke()
+            except RuntimeError as error:
+                raise UserError(
+                    "A model takes every image of its size. "
+                    f"{self._file} can't be run: {_reason(error)}"
+                ) from None
             answer[:] = self._output()[0]
         if self._scale:
             answers -= self._zero
@@ -98,9 +101,16 @@ def _interpreter(model: Path, threads: int) -> object:
         interpreter = Interpreter(str(model), num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"A .tflite file is whole and has only ops that LiteRT knows. "
-            f"{model} can't be loaded: {reason[0]}"
+            f"{model} can't be loaded: {_reason(error)}"
         ) from None
     return interpreter
+
+
+def _tensor(details: dict[str, Any], shape: str) -> Tensor:
+    return details[shape].tolist(), np.dtype(details["dtype"]).name
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
