@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 after a mistake of the user, 130 after Ctrl-C.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    words = [_with_home(word) for word in given]
     parser = argparse.ArgumentParser(
         prog="kerafer",
         description="Facial expression recognition, from training to phone.",
@@ -69,3 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _with_home(word: str) -> str:
+    """A word whose `~/` the shell left alone, for its quotes or its `=`."""
+    parts = re.split(r"(^|[=,])(?=~(?:[/\\]|$))", word)
+    return "".join(
+        os.path.expanduser(part) if part.startswith("~") else part
+        for part in parts
+    )

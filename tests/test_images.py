@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -297,3 +298,66 @@ def test_remarks_of_pillow_stay_inside_and_filters_come_back():
             read_image(png_header(10_000, 9_500))
         assert remarks == []
     assert warnings.filters == before
+
+
+# === Kinds that phones leave behind ===
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".HEIF", ".bin"])
+def test_heic_is_read_where_its_package_is(suffix, tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / f"a{suffix}"
+    heif = pillow_heif.from_pillow(Image.fromarray(quadrants()))
+    heif.save(path, quality=95)
+    before = set(Image.OPEN)
+    read = read_image(path)
+    assert read.shape == (40, 60, 3)
+    assert abs(corners(read) - corners(quadrants())).max() < 20
+    assert images.is_image(path) and find_flaw(path) is None
+    # Nothing was registered for whoever else opens images here.
+    assert set(Image.OPEN) == before
+    data = path.read_bytes()
+    for cut in (12, 40, len(data) // 2):
+        with pytest.raises(UnreadableImageError):
+            read_image(data[:cut])
+
+
+def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(UnreadableImageError, match="pip install pillow-heif"):
+        read_image(path)
+    # A picture all the same: no video, and not another kind of file.
+    assert images.is_image(path)
+    assert not images.is_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".avif", ".jp2", ".j2k", ".heic", ".heif", ".jpf"]
+)
+def test_their_suffixes_are_those_of_pictures(suffix):
+    assert suffix in images.SUFFIXES
+
+
+def test_jpeg_2000_of_16_bits_and_with_opacity():
+    deep = np.full((40, 60), 40_000, np.uint16)
+    read = read_image(encoded(Image.fromarray(deep), "JPEG2000"))
+    assert abs(int(read.mean()) - 40_000 / 257) < 2
+    see_through = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
+    assert read_image(encoded(see_through, "JPEG2000")).min() > 250
+
+
+def test_which_files_have_several_frames():
+    frames = [Image.new("RGB", (9, 9), c) for c in ("red", "blue")]
+    for kind in ("GIF", "PNG", "WEBP", "TIFF", "AVIF"):
+        several = io.BytesIO()
+        frames[0].save(several, kind, save_all=True, append_images=frames[1:])
+        assert images.has_several_frames(several.getvalue())
+        assert not images.has_several_frames(encoded(frames[0], kind))
+    # A phone's JPEG with its preview is one picture.
+    phone = io.BytesIO()
+    frames[0].save(phone, "MPO", save_all=True, append_images=frames[1:])
+    assert read_image(phone.getvalue()).shape == (9, 9, 3)
+    assert not images.has_several_frames(phone.getvalue())
+    assert not images.has_several_frames(b"none")

@@ -12,6 +12,7 @@ import numpy as np
 from kerafer.console import console, track
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
+from kerafer.data.left_out import tell_left_out
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import output_folder
@@ -21,7 +22,7 @@ from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
-from kerafer.runtime.sources import Source, find_sources
+from kerafer.runtime.sources import Source, find_left_out, find_sources
 from kerafer.settings import add_flags, from_flags, setting
 from kerafer.tables import write_table
 
@@ -129,12 +130,14 @@ def _model_file(path: str) -> Path:
 def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
     if not paths:
         return []
-    found = find_sources(paths, out)
+    with stderr_held_back():
+        found = find_sources(paths, out)
+    tell_left_out(find_left_out(paths, out))
     sources = [source for source in found if not source.is_video]
     if not sources:
         raise UserError(
             "Pictures are explained, not videos. Received no picture: "
-            f"{found[0].path}."
+            f"{found[0].shown}."
         )
     if len(sources) < len(found):
         console.print(f"Left out: {len(found) - len(sources):,} videos.")

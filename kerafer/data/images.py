@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import io
 import os
 import stat
@@ -84,22 +85,18 @@ def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
         UnreadableImageError: If the file is missing, empty, cut off, damaged,
             too large or no picture.
     """
-    return read_first_frame(source)[0]
+    return _three_channels(_decode(source))
 
 
-def read_first_frame(
-    source: str | os.PathLike | bytes,
-) -> tuple[np.ndarray, bool]:
-    """Like `read_image`, and whether there are further pictures in the file.
+def has_several_frames(source: str | os.PathLike | bytes) -> bool:
+    """Whether a file has further pictures than the one that is read.
 
-    The small ones that cameras put behind a JPEG do not count.
+    The small ones that cameras put behind a JPEG do not count, and a file that
+    can't be read has none.
     """
-    with _opened(source) as image:
-        image.load()
-        several = False
-        with contextlib.suppress(Exception):
-            several = image.format != "MPO" and image.is_animated
-        return _three_channels(_pixels(image)), several
+    with contextlib.suppress(UnreadableImageError), _opened(source) as image:
+        return image.format != "MPO" and getattr(image, "is_animated", False)
+    return False
 
 
 def as_image(picture: Picture) -> np.ndarray:
@@ -320,7 +317,7 @@ def _told(name: str) -> Iterator[None]:
 
 def _open(stream: str | os.PathLike | io.BytesIO) -> Image.Image:
     try:
-        return Image.open(stream, formats=FORMATS)
+        return Image.open(stream, formats=_known_formats())
     except Image.UnidentifiedImageError:
         if not _is_heif(stream):
             raise
@@ -332,6 +329,13 @@ def _open(stream: str | os.PathLike | io.BytesIO) -> Image.Image:
             "it is HEIC, which needs a package: pip install pillow-heif"
         ) from None
     return HeifImageFile(stream)
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow has."""
+    Image.init()
+    return tuple(kind for kind in FORMATS if kind in Image.OPEN)
 
 
 def _is_heif(stream: str | os.PathLike | io.BytesIO) -> bool:

@@ -12,7 +12,10 @@ from typing import Any
 from kerafer.console import console
 from kerafer.data.archive import unpacked
 from kerafer.data.dataset import Dataset
+from kerafer.data.folder import MANIFEST
+from kerafer.data.left_out import tell_left_out
 from kerafer.data.missing import missing
+from kerafer.data.scan import other_files
 from kerafer.errors import UserError
 
 DATASETS = ("kdef", "fesr", "fer2013", "folder", "synthetic")
@@ -138,6 +141,10 @@ def _reader(name: str) -> Callable[..., Dataset]:
 
 
 def _tell_left_out(dataset: Dataset) -> None:
+    root = dataset.root
+    # A list says by itself which files count.
+    if root and root.is_dir() and not (root / MANIFEST).is_file():
+        tell_left_out(other_files(root))
     count = len(dataset.left_out)
     if count:
         path, reason = dataset.left_out[["path", "reason"]].iloc[0]

@@ -76,6 +76,23 @@ def find_pictures(
     return found
 
 
+def other_files(folder: Path) -> list[Path]:
+    """The files below a folder whose names do not end like a picture's.
+
+    Hidden files and folders are not among them.
+    """
+    found = []
+    for here, inside, files in os.walk(folder):
+        inside[:] = [n for n in inside if not n.startswith((".", "__MACOSX"))]
+        found += [
+            Path(here, name)
+            for name in files
+            if not name.startswith(".")
+            and os.path.splitext(name)[1].lower() not in SUFFIXES
+        ]
+    return found
+
+
 def unwrap(root: Path) -> Path:
     """Go down where a folder holds nothing but one folder of folders.
 

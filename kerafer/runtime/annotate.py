@@ -11,8 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 from kerafer.runtime.face_tracker import TrackedFace
 from kerafer.runtime.prediction import FacePrediction
 
-# Smaller pictures are enlarged, or their captions could not be read.
+# Smaller pictures are enlarged, or their captions could not be read; but no
+# side beyond what a large photograph has.
 _SHORT_SIDE = 320
+_LONG_SIDE = 4096
+# A JPEG file has no longer side.
+_LONGEST_SIDE = 65_500
 _FRAME = (255, 214, 10)
 _INK = (20, 20, 20)
 _RUNNERS_UP = 2
@@ -34,10 +38,14 @@ def annotate(
         note: Stands in the corner where `faces` is empty.
 
     Returns:
-        uint8 RGB. A picture with a side below 320 pixels is enlarged.
+        uint8 RGB. A picture with a side below 320 pixels is enlarged, its
+        longer side to at most 4,096; one that is longer than 65,500, the most
+        that JPEG has, is shrunk to that.
     """
-    scale = max(1.0, _SHORT_SIDE / min(image.shape[:2]))
-    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    short, long = sorted(image.shape[:2])
+    scale = max(1.0, min(_SHORT_SIDE / short, _LONG_SIDE / long))
+    scale = min(scale, _LONGEST_SIDE / long)
+    size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     picture = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
     if picture is image:
         picture = image.copy()

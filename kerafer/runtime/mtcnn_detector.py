@@ -16,13 +16,13 @@ class MtcnnDetector:
 
     Args:
         longest_side: Larger pictures are searched at this size, pixels.
-            Defaults to 480, as in training.
+            Defaults to 480, as in training. `None` is that of `searched_side`.
 
     Raises:
         UserError: Where the package is not installed.
     """
 
-    def __init__(self, longest_side: int = 480) -> None:
+    def __init__(self, longest_side: int | None = 480) -> None:
         self._longest_side = longest_side
         try:
             load_tensorflow()

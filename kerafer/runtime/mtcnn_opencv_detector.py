@@ -23,7 +23,7 @@ class MtcnnOpencvDetector:
 
     Args:
         longest_side: Larger pictures are searched at this size, pixels.
-            Defaults to 480, as in training.
+            Defaults to 480, as in training. `None` is that of `searched_side`.
         smallest_face: Pixels, at that size. Defaults to 20.
 
     Raises:
@@ -31,7 +31,7 @@ class MtcnnOpencvDetector:
     """
 
     def __init__(
-        self, longest_side: int = 480, smallest_face: int = 20
+        self, longest_side: int | None = 480, smallest_face: int = 20
     ) -> None:
         self._longest_side = longest_side
         self._network = _package().MTCNN(min_face_size=smallest_face)

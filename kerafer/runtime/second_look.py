@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 
 from kerafer.data.images import is_blank
-from kerafer.runtime.face_detector import Face, FaceDetector
+from kerafer.runtime.face_detector import Box, Face, FaceDetector
 
 # A picture of no more pixels shows one face or nothing that can be told.
 _THUMBNAIL = 64
+# A larger one is shrunk first, or its border would take gigabytes.
+_LARGEST = 2560
 _BORDER = 0.5
 _GRAY = (127, 127, 127)
 
@@ -39,12 +41,20 @@ class SecondLook:
         return [Face((0, 0, width, height), 0.0)]
 
     def _bordered(self, image: np.ndarray) -> list[Face]:
+        scale = min(1.0, _LARGEST / max(image.shape[:2]))
+        if scale < 1:
+            size = [max(1, round(n * scale)) for n in image.shape[1::-1]]
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         down, across = (round(_BORDER * side) for side in image.shape[:2])
         kind = cv2.BORDER_CONSTANT
         bordered = cv2.copyMakeBorder(
             image, down, down, across, across, kind, value=_GRAY
         )
         return [
-            Face((x - across, y - down, width, height), score)
-            for (x, y, width, height), score in self._detector.detect(bordered)
+            Face(_scaled((x - across, y - down, *sides), scale), score)
+            for (x, y, *sides), score in self._detector.detect(bordered)
         ]
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    return tuple(round(n / scale) for n in box)

@@ -1,38 +1,47 @@
-"""What the user points at: pictures and videos."""
+"""What the user points at: pictures, videos and streams."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from kerafer.data.images import SUFFIXES, describe_kinds, is_image
 from kerafer.errors import UserError
+from kerafer.runtime.video_reader import is_stream, is_video, without_secrets
 
-PICTURES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"),
-    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
-)
 VIDEOS = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"),
-    *(".wmv", ".3gp", ".ts"),
+    *(".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm"),
+    *(".mpg", ".mpeg", ".m1v", ".m2v", ".mp2v", ".vob", ".ts", ".m2ts"),
+    *(".mts", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".ogm", ".3gp"),
+    *(".3g2", ".mxf", ".mjpeg", ".mjpg", ".y4m"),
 )
 
 
 class Source(NamedTuple):
-    """A picture or video to be read.
+    """A picture, video or stream to be read.
 
     Args:
-        path: The file.
+        path: The file, or the address of a stream.
         name: Where its copy stands below the folder of results, without
             suffix; no two sources have the same.
-        is_video: Told by the suffix.
+        is_video: Told by the content: not a picture's, and OpenCV gets frames
+            out of it. Of a file that is neither the suffix tells.
     """
 
-    path: Path
+    path: Path | str
     name: str
     is_video: bool
+
+    @property
+    def shown(self) -> str:
+        """The file, or the address without its password and query."""
+        if is_stream(self.path):
+            return without_secrets(self.path)
+        return str(self.path)
 
 
 def find_sources(paths: Sequence[str], out: Path) -> list[Source]:
@@ -40,8 +49,9 @@ def find_sources(paths: Sequence[str], out: Path) -> list[Source]:
 
     Args:
         paths: Files, which are taken whatever their names; folders, of which
-            all pictures and videos are taken with those of the folders
-            inside; and patterns such as `people/**/*.jpg`.
+            all files with the suffix of a picture or a video are taken, with
+            those of the folders inside; patterns such as `people/**/*.jpg`;
+            and addresses of streams.
         out: The folder of results; what is in it is left out of folders.
 
     Returns:
@@ -50,7 +60,7 @@ def find_sources(paths: Sequence[str], out: Path) -> list[Source]:
     Raises:
         UserError: If a path stands for nothing.
     """
-    found: dict[Path, str] = {}
+    found: dict[Path | str, str] = {}
     for path in paths:
         for file, name in _expand(path, out):
             found.setdefault(file, name)
@@ -62,12 +72,39 @@ def find_sources(paths: Sequence[str], out: Path) -> list[Source]:
             count += 1
             name = f"{stem}-{count}"
         taken.add(name)
-        sources.append(Source(file, name, file.suffix.lower() in VIDEOS))
+        sources.append(Source(file, name, _is_video(file)))
     return sources
 
 
-def _expand(path: str, out: Path) -> Iterator[tuple[Path, str]]:
-    if os.path.isdir(path):
+def find_left_out(paths: Sequence[str], out: Path) -> list[Path]:
+    """List the files that `find_sources` leaves out of folders.
+
+    Args:
+        paths: As for `find_sources`.
+        out: As there.
+
+    Returns:
+        Those whose suffix is neither a picture's nor a video's. Hidden files
+        are not among them.
+    """
+    folders = [path for path in paths if os.path.isdir(path)]
+    files = [file for path in folders for file in _walk(path, out)]
+    return [file for file in dict.fromkeys(files) if not _is_taken(file)]
+
+
+def _is_video(file: Path | str) -> bool:
+    if is_stream(file):
+        return True
+    if is_image(file):
+        return False
+    return file.suffix.lower() in VIDEOS or is_video(file)
+
+
+def _expand(path: str, out: Path) -> Iterator[tuple[Path | str, str]]:
+    if is_stream(path):
+        words = re.findall(r"[\w.-]+", without_secrets(path))
+        yield path, "-".join(words)[:100]
+    elif os.path.isdir(path):
         yield from _folder(path, out)
     elif os.path.exists(path):
         yield Path(path), Path(path).stem
@@ -76,14 +113,32 @@ def _expand(path: str, out: Path) -> Iterator[tuple[Path, str]]:
         files = [match for match in matches if os.path.isfile(match)]
         if not files:
             raise UserError(
-                "A path is a picture, a video, a folder of them or a pattern "
-                f"such as 'people/*.jpg'. There is no {path}."
+                "A path is a picture, a video, a folder of them, a pattern "
+                "such as 'people/*.jpg' or the address of a stream. There is "
+                f"no {path}."
             )
         yield from ((Path(file), Path(file).stem) for file in files)
 
 
 def _folder(path: str, out: Path) -> list[tuple[Path, str]]:
-    found = []
+    files = list(_walk(path, out))
+    found = [
+        (file, file.relative_to(path).with_suffix("").as_posix())
+        for file in files
+        if _is_taken(file)
+    ]
+    if not found:
+        others = f", but {describe_kinds(files)}" if files else ""
+        raise UserError(
+            "A folder has pictures or videos in it, told by their suffixes "
+            f"({', '.join(SUFFIXES[:5])} ...). There are none in "
+            f"{path}{others}."
+        )
+    return found
+
+
+def _walk(path: str, out: Path) -> Iterator[Path]:
+    """All files but the hidden ones, and those of the folder of results."""
     for folder, inside, files in os.walk(path):
         inside[:] = [
             name
@@ -92,14 +147,9 @@ def _folder(path: str, out: Path) -> list[tuple[Path, str]]:
             and Path(folder, name).resolve() != out.resolve()
         ]
         for file in sorted(files):
-            suffix = os.path.splitext(file)[1].lower()
-            if not file.startswith(".") and suffix in PICTURES + VIDEOS:
-                whole = Path(folder, file)
-                name = whole.relative_to(path).with_suffix("")
-                found.append((whole, name.as_posix()))
-    if not found:
-        raise UserError(
-            "A folder has pictures or videos in it, told by their suffixes "
-            f"({', '.join(PICTURES[:5])} ...). There are none in {path}."
-        )
-    return found
+            if not file.startswith("."):
+                yield Path(folder, file)
+
+
+def _is_taken(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES + VIDEOS

@@ -10,6 +10,9 @@ import numpy as np
 
 from kerafer.errors import UserError
 
+# In one gap; what a container claims is no reason to fill the disk.
+_MOST_REPEATS = 10_000
+
 
 class VideoWriter:
     """Write frames to an MP4 file as they come.
@@ -28,6 +31,7 @@ class VideoWriter:
         self._file = file
         self._rate = rate
         self._written = 0
+        self._last: np.ndarray | None = None
         self._video: cv2.VideoWriter | None = None
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
@@ -35,15 +39,26 @@ class VideoWriter:
 
         Args:
             frame: uint8 RGB of shape `(height, width, 3)`, all of one size.
-            seconds: When it is to be seen. A frame that comes late is
-                repeated, so a slow camera's video keeps the time.
+            seconds: When it is to be seen. The file has one rate: until a
+                frame that comes late the one before is repeated, and one that
+                would be seen more than a frame late is only seen in a gap that
+                follows, so the copy of a slow camera or of a video with a
+                variable rate keeps the time. A gap is filled with at most
+                10,000 frames.
         """
         if self._video is None:
             self._video = self._open(frame.shape[1::-1])
+        place = round(seconds * self._rate)
         bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        for _ in range(max(1, round(seconds * self._rate) + 1 - self._written)):
-            self._video.write(bgr)
-            self._written += 1
+        before = bgr if self._last is None else self._last
+        self._last = bgr
+        if place < self._written - 1:
+            return
+        place = max(place, self._written)
+        for _ in range(min(place - self._written, _MOST_REPEATS)):
+            self._video.write(before)
+        self._video.write(bgr)
+        self._written = place + 1
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -21,7 +21,7 @@ class YunetDetector:
     Args:
         file: The ONNX file.
         longest_side: Larger pictures are searched at this size, pixels.
-            Defaults to 480.
+            Defaults to 480. `None` is that of `searched_side`.
         score: Faces below are left out. Defaults to 0.7.
 
     Raises:
@@ -31,7 +31,7 @@ class YunetDetector:
     def __init__(
         self,
         file: str | os.PathLike[str],
-        longest_side: int = 480,
+        longest_side: int | None = 480,
         score: float = 0.7,
     ) -> None:
         self._longest_side = longest_side
