@@ -6,7 +6,9 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import math
 import os
+import re
 import types
 import typing
 from pathlib import Path
@@ -16,12 +18,37 @@ from kerafer.errors import UserError
 
 Settings = TypeVar("Settings")
 
+# More than any machine has cores.
+MOST_THREADS = 1024
 
-def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with the help and choices of its flag."""
-    return dataclasses.field(
-        default=default, metadata={"help": help, "choices": choices}
-    )
+
+def setting(
+    default: Any,
+    help: str,
+    choices: tuple[Any, ...] = (),
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A dataclass field with all that its flag is declared by.
+
+    Args:
+        default: Its value where neither a flag nor a file sets it.
+        help: Of the flag.
+        choices: All values that it may have. Defaults to any.
+        least: The smallest number that it may be.
+        most: The largest.
+        above: What it is more than, in place of `least`.
+        below: What it is less than, in place of `most`.
+    """
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "range": (least, most, above, below),
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def add_flags(
@@ -51,7 +78,9 @@ def add_flags(
         else:
             arguments["type"] = _scalar(hints[field.name])
             arguments["metavar"] = (
-                "|".join(choices) if choices else _metavar(arguments["type"])
+                "|".join(map(str, choices))
+                if choices
+                else _metavar(arguments["type"])
             )
             arguments["help"] = f"{field.metadata['help']} (default: {told})"
         parser.add_argument(flag, **arguments)
@@ -67,9 +96,25 @@ def from_flags(
             the choices.
     """
     names = {field.name for field in dataclasses.fields(kind)}
-    values = read_yaml(kind, file) if file else {}
-    values |= {k: v for k, v in vars(flags).items() if k in names}
-    return checked(kind, values)
+    kept = read_yaml(kind, file) if file else {}
+    given = {k: v for k, v in vars(flags).items() if k in names}
+    try:
+        return checked(kind, kept | given)
+    except UserError as error:
+        words = re.findall(r"--[\w-]+", str(error))
+        told = [
+            f"{flag} {kept[name]}"
+            for name in kept
+            if name not in given
+            and (flag := f"--{name.replace('_', '-')}") in words
+        ]
+        if not told:
+            raise
+        # What nobody typed must not look as if somebody had.
+        raise UserError(
+            f"{error}\n{' and '.join(told)}: so says --config "
+            f"{getattr(flags, 'config', file)}. A flag overrides it."
+        ) from None
 
 
 def as_flags(settings: Any, always: tuple[str, ...] = ()) -> list[str]:
@@ -144,12 +189,78 @@ def checked(kind: type[Settings], values: dict[str, Any]) -> Settings:
             raise UserError(
                 f"{flag} takes {_NOUNS[scalar]}. Received: {value!r}."
             )
-        choices = field.metadata["choices"]
+    made = kind(**values)
+    check_ranges(made)
+    return made
+
+
+def check_ranges(settings: Any) -> None:
+    """Refuse values outside of the choices and ranges of their fields.
+
+    Args:
+        settings: An instance of a dataclass with fields of `setting`. `None`
+            is in every range.
+
+    Raises:
+        UserError: For the first that is.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        choices = field.metadata.get("choices", ())
+        bounds = field.metadata.get("range", (None,) * 4)
+        if value is None or isinstance(value, bool):
+            continue
         if choices and value not in choices:
-            raise UserError(
-                f"{flag} is one of {', '.join(choices)}. Received: {value}."
-            )
-    return kind(**values)
+            words = [str(choice) for choice in choices]
+            rule = f"one of {', '.join(words)}"
+            if not isinstance(choices[0], str):
+                rule = " or ".join(words)
+        elif isinstance(value, str) or _is_in(value, *bounds):
+            continue
+        else:
+            rule = _rule(*bounds)
+        flag = f"--{field.name.replace('_', '-')}"
+        raise UserError(f"{flag} is {rule}. Received: {value}.")
+
+
+def _is_in(
+    value: float,
+    least: float | None,
+    most: float | None,
+    above: float | None,
+    below: float | None,
+) -> bool:
+    return (
+        (isinstance(value, int) or math.isfinite(value))
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+
+
+def _rule(
+    least: float | None,
+    most: float | None,
+    above: float | None,
+    below: float | None,
+) -> str:
+    """A range in words."""
+    if least is not None and most is not None:
+        return f"{least} to {most}"
+    if least is not None and below is not None:
+        return f"{least} or more and less than {below}"
+    words = [
+        f"{word} {bound}"
+        for word, bound in (
+            ("at least", least),
+            ("at most", most),
+            ("more than", above),
+            ("less than", below),
+        )
+        if bound is not None
+    ]
+    return " and ".join(words) or "a finite number"
 
 
 _NOUNS = {

@@ -24,6 +24,7 @@ from kerafer.training.config import TrainingConfig
 from kerafer.training.early_stopping import EarlyStopping
 from kerafer.training.fit import class_weights
 from kerafer.training.precision import processor_flags, resolve_precision
+from kerafer.training.progress import EpochProgress
 from kerafer.training.run_backup import RunBackup
 
 TINY = [
@@ -374,6 +375,44 @@ def test_early_stopping_counts_on_after_a_resumption(cut, tmp_path):
     )
     assert stopped_after(resumed, cut) == unbroken
     assert resumed.best == 0.4
+
+
+def test_the_mark_of_the_best_epoch_knows_the_epochs_before(capfd):
+    def mark(loss, lowest):
+        progress = EpochProgress(9, 1, 1, 3, lowest)
+        progress.on_train_begin()
+        progress.on_epoch_begin(3)
+        progress.trained = 1.0
+        logs = dict.fromkeys(("loss", "accuracy", "val_accuracy"), 0.5)
+        progress.on_epoch_end(3, logs | {"val_loss": loss})
+        progress.on_train_end()
+        return "*" in capfd.readouterr().err
+
+    # As the issue has it, and its opposite; then without epochs before.
+    assert not mark(0.0226, 0.0009)
+    assert mark(0.0005, 0.0009)
+    assert mark(0.0226, math.inf) and mark(0.0226, math.nan)
+
+
+def test_a_resumed_run_marks_only_what_is_better(tmp_path, monkeypatch, capfd):
+    words = ["train", *TINY, "--epochs", "4", "--out", str(tmp_path / "run")]
+    ended = EpochProgress.on_epoch_end
+
+    def stop(self, epoch, logs=None):
+        # The second epoch is as good as none after it.
+        logs["val_loss"] = [1.0, 0.0009, 0.0226, 0.0225][epoch]
+        ended(self, epoch, logs)
+        if epoch == 2 and not self.first:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(EpochProgress, "on_epoch_end", stop)
+    assert main(words) == 130
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    lines = [x for x in capfd.readouterr().err.splitlines() if "images/s" in x]
+    marked = [line.split("|")[1].endswith("* ") for line in lines]
+    assert marked == [True, True, False, False, False]
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["best_epoch"] == 2
 
 
 @pytest.mark.trains

@@ -32,9 +32,9 @@ class BenchmarkConfig:
     """What is measured."""
 
     arch: str = setting("wca_mcnn", "model of the training steps")
-    image_size: int = setting(224, "pixels")
-    batch_size: int = setting(32, "pictures a step")
-    repeats: int = setting(10, "timed runs of each")
+    image_size: int = setting(224, "pixels", least=1, most=2048)
+    batch_size: int = setting(32, "pictures a step", least=1)
+    repeats: int = setting(10, "timed runs of each", least=1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

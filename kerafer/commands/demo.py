@@ -20,7 +20,9 @@ class DemoConfig:
         "a .tflite file, or the folder of an export; else the one that "
         "kerafer brings",
     )
-    port: int = setting(8000, "of 127.0.0.1; 0 takes any that is free")
+    port: int = setting(
+        8000, "of 127.0.0.1; 0 takes any that is free", least=0, most=65535
+    )
     install: bool = setting(
         False,
         "install LiteRT.js with npm, once, and end; without it Python runs "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from kerafer.class_names import match_classes
 from kerafer.console import console, track
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
@@ -182,7 +183,9 @@ def _name(file: Path, taken: list[_Model]) -> str:
 
 def _check_class(class_name: str | None, models: list[_Model]) -> None:
     for one in models:
-        if class_name is not None and class_name not in one.class_names:
+        if class_name is not None and None in match_classes(
+            one.class_names, [class_name]
+        ):
             raise UserError(
                 f"The classes of {one.name} are {', '.join(one.class_names)}. "
                 f"Received: --class {class_name}."
@@ -330,6 +333,7 @@ def _test_pictures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pictures that the run was tested on, with their classes."""
     from kerafer.commands.pictures import find_pictures
+    from kerafer.evaluation.predictions import column_order
     from kerafer.training.run_folder import RunFolder
 
     folder = RunFolder(one.file.parent)
@@ -348,16 +352,12 @@ def _test_pictures(
     if data_dir:
         training = dataclasses.replace(training, data_dir=data_dir)
     pictures = find_pictures(training, folder.split)
-    if tuple(pictures.dataset.class_names) != one.class_names:
-        raise UserError(
-            f"The classes of the model {', '.join(one.class_names)} are not "
-            f"those of the data set {', '.join(pictures.dataset.class_names)}."
-        )
+    order = column_order(one.class_names, pictures.dataset.class_names)
     rows = np.flatnonzero(pictures.split.to_numpy() == "test")
     if not len(rows):
         raise UserError("The run's split has no test pictures.")
     images = np.ascontiguousarray(pictures.decode(training)[rows])
-    return images, pictures.dataset.labels[rows]
+    return images, order[pictures.dataset.labels[rows]]
 
 
 def _range(values: pd.Series) -> str:

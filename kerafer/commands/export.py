@@ -84,16 +84,23 @@ def run(parsed: argparse.Namespace) -> int:
 def _open(path: Path) -> tuple[RunFolder, TrainingConfig]:
     from kerafer.training.run_folder import RunFolder
 
+    rule = (
+        "An export takes the folder of a run: the pictures of its split "
+        "calibrate the files and test them."
+    )
+    given, where = path, ""
     if path.is_file():
         path = path.parent
+        where = f": its folder, {path.resolve()},"
     folder = RunFolder(path)
     needed = (folder.best, folder.config, folder.split)
     missing = [file.name for file in needed if not file.is_file()]
     if missing:
+        raise UserError(f"{rule}\n{given}{where} lacks {', '.join(missing)}.")
+    if given.is_file() and not given.samefile(folder.best):
         raise UserError(
-            "An export takes the folder of a run: the pictures of its split "
-            "calibrate the files and test them. "
-            f"{path} lacks {', '.join(missing)}."
+            f"{rule} Of a run it is {folder.best.name} that is exported. "
+            f"Received: {given}."
         )
     return RunFolder.open(path)
 

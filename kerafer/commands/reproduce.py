@@ -34,6 +34,9 @@ _NOT_SHOWN = ["", "test pictures", "precision %", "recall %"]
 # What a reproduction varies itself.
 _OWN = ("arch", "options")
 
+# Of a number of the article.
+_DIGITS = 3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
@@ -342,6 +345,11 @@ def _numbers(flag: str, text: str | None) -> list[int]:
             raise UserError(
                 f"{flag} takes numbers divided by commas, or a range such as "
                 f"10..19. Received: {text}."
+            )
+        if max(len(first), len(last)) > _DIGITS:
+            raise UserError(
+                f"{flag} takes the article's numbers, such as 4. Received: "
+                f"{text}."
             )
         found += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(found))

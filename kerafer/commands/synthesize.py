@@ -14,9 +14,11 @@ from kerafer.settings import add_flags, from_flags, setting
 class SynthesizeConfig:
     """What is drawn."""
 
-    people: int = setting(70, "people, at most 70")
+    people: int = setting(70, "people, at most 70", least=1, most=70)
     angles: str = setting("all", "views, such as HL,S,HR")
-    seed: int = setting(0, "other seeds draw other people")
+    seed: int = setting(
+        0, "other seeds draw other people", least=0, most=2**32 - 1
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerafer.class_names import match_classes
 from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.model_files import model_path
@@ -106,7 +107,8 @@ def _classifiers(
     except UserError:
         # Nothing beside the file says which classes it knows.
         labels = ()
-    if labels == tuple(pictures.dataset.class_names):
+    names = pictures.dataset.class_names
+    if match_classes(labels, names) == [*range(len(labels))]:
         return []
     return [x.name for x in model.layers if x.name.endswith("logits")]
 

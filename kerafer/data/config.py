@@ -24,7 +24,10 @@ class DataConfig:
         "default), or all",
     )
     people: int | None = setting(
-        None, "people drawn for synthetic, at most 70, which is the default"
+        None,
+        "people drawn for synthetic, at most 70, which is the default",
+        least=1,
+        most=70,
     )
     subject_pattern: str | None = setting(
         None,
@@ -44,6 +47,13 @@ class DataConfig:
     without_face: str = setting(
         "keep", "pictures on which no face is found", ("keep", "drop")
     )
-    image_size: int = setting(224, "height and width in pixels")
-    channels: int = setting(3, "3 for colour, 1 for gray")
-    seed: int = setting(0, "of splits, weights, shuffling and augmentation")
+    image_size: int = setting(
+        224, "height and width in pixels", least=1, most=2048
+    )
+    channels: int = setting(3, "3 for colour, 1 for gray", (3, 1))
+    seed: int = setting(
+        0,
+        "of splits, weights, shuffling and augmentation",
+        least=0,
+        most=2**32 - 1,
+    )

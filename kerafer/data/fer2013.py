@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kerafer.class_names import match_classes
 from kerafer.console import track
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
@@ -17,15 +19,7 @@ from kerafer.data.labels import folder_labels
 from kerafer.data.missing import missing
 from kerafer.errors import UserError
 
-CLASSES = {
-    "angry": "anger",
-    "disgust": "disgusted",
-    "fear": "fearful afraid",
-    "happy": "happiness joy",
-    "neutral": "neutrality",
-    "sad": "sadness",
-    "surprise": "surprised",
-}
+CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 CSV_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 
 _CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -72,7 +66,7 @@ def read_fer2013(root: Path, verify: bool = True) -> Dataset:
 def _about() -> dict[str, object]:
     return {
         "name": "fer2013",
-        "class_names": tuple(CLASSES),
+        "class_names": CLASSES,
         "source": "FER2013 (Goodfellow et al. 2013), "
         "https://www.kaggle.com/datasets/msambare/fer2013",
         "licence": "Research use; the rights in the single pictures were "
@@ -152,9 +146,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
-    code = row["emotion"]
-    if code not in [str(i) for i in range(len(_CODES))]:
-        raise ValueError(f"the emotion is 0 to 6, not {code[:20]!r}")
+    label = _label(row["emotion"])
     try:
         levels = bytes(map(_LEVELS.__getitem__, row["pixels"].split()))
     except KeyError as error:
@@ -171,4 +163,19 @@ def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
         raise ValueError(
             f"the usage is Training, PublicTest or PrivateTest, not {usage!r}"
         )
-    return _CODES[int(code)], face, usage and _USAGES[usage.lower()]
+    return label, face, usage and _USAGES[usage.lower()]
+
+
+def _label(told: str) -> str:
+    """The class of a code, which tables may have made `3.0` of, or a name."""
+    (place,) = match_classes(_CODES, [told])
+    if place is None:
+        with contextlib.suppress(ValueError):
+            number = float(told)
+            place = int(number) if number in range(len(_CODES)) else None
+    if place is None:
+        raise ValueError(
+            f"the emotion is 0 to 6 or a name, {', '.join(_CODES)}, not "
+            f"{told[:20]!r}"
+        )
+    return _CODES[place]

@@ -11,13 +11,7 @@ from kerafer.data.missing import missing
 from kerafer.errors import UserError
 
 KAGGLE = "daniellam2000/facial-expression-of-students-in-real-class-fesr"
-CLASSES = {
-    "surprise": "surprised surprising",
-    "joy": "joyful enjoy enjoyment happy happiness",
-    "neutral": "neutrality",
-    "bored": "boring boredom",
-    "upset": "upsetting",
-}
+CLASSES = ("surprise", "joy", "neutral", "bored", "upset")
 
 
 def read_fesr(root: Path, verify: bool = True) -> Dataset:

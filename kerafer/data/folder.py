@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
 
+from kerafer.class_names import tidy
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
 from kerafer.data.missing import missing
@@ -47,7 +49,8 @@ def read_folder(
         class_names = sorted(set(manifest["label"]))
     else:
         folders = scan.class_folders(root)
-        labels = {folder: folder.name for _, folder in folders}
+        _check_twins(sorted({folder.name for _, folder in folders}))
+        labels = {folder: tidy(folder.name) for _, folder in folders}
         manifest, strange = scan.tree_manifest(root, folders, labels)
         class_names = sorted(set(labels.values()))
     if manifest.empty:
@@ -77,14 +80,7 @@ def _check_classes(dataset: Dataset) -> None:
             "A data set has pictures of at least two classes. "
             f"Received: {names[0]} only."
         )
-    folded: dict[str, str] = {}
-    for name in names:
-        twin = folded.setdefault(name.casefold().strip(), name)
-        if twin != name:
-            raise UserError(
-                "Two classes differ in more than capitals and spaces. "
-                f"Received: {twin} and {name}."
-            )
+    _check_twins(names)
     where = ""
     if "split" in manifest and "train" in set(manifest["split"]):
         manifest = manifest[manifest["split"] == "train"]
@@ -96,6 +92,17 @@ def _check_classes(dataset: Dataset) -> None:
             "could be learnt of it; take its folder away otherwise. "
             f"Received none of: {', '.join(empty)}."
         )
+
+
+def _check_twins(names: Sequence[str]) -> None:
+    folded: dict[str, str] = {}
+    for name in names:
+        twin = folded.setdefault(tidy(name).casefold(), name)
+        if twin != name:
+            raise UserError(
+                "Two classes differ in more than capitals and spaces. "
+                f"Received: {twin!r} and {name!r}."
+            )
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -148,7 +155,7 @@ def _read_manifest(path: Path) -> pd.DataFrame:
             f"{MANIFEST} has the columns path and label. "
             f"Missing: {', '.join(lacking)}."
         )
-    table["label"] = table["label"].str.strip()
+    table["label"] = table["label"].map(tidy)
     _refuse(
         table,
         (table["label"] == "").to_numpy(),

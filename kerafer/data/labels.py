@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kerafer.class_names import same_word
 from kerafer.data.scan import find_pictures
 from kerafer.errors import UserError
 
 
 def folder_labels(
-    folders: Iterable[tuple[str | None, Path]], classes: Mapping[str, str]
+    folders: Iterable[tuple[str | None, Path]], classes: Sequence[str]
 ) -> dict[Path, str]:
     """Match names of folders to the classes of a published set.
 
     Args:
         folders: What `scan.class_folders` returns.
-        classes: For each class the other words it goes by, divided by
-            spaces. Capitals, punctuation and a plural "s" do not matter.
+        classes: The names of the set's classes. Capitals, punctuation, a
+            plural "s" and words of the same meaning do not matter.
 
     Returns:
         The class of every folder; those of another name that hold no picture
@@ -26,14 +27,11 @@ def folder_labels(
     Raises:
         UserError: If a folder of another name holds pictures.
     """
-    words = {
-        _plain(word): label
-        for label, others in classes.items()
-        for word in (label, *others.split())
-    }
+    words = {same_word(label): label for label in classes}
     labels, unknown = {}, []
     for _, folder in folders:
-        label = words.get(_plain(folder.name))
+        letters = "".join(filter(str.isalpha, folder.name))
+        label = words.get(same_word(letters))
         if label is None and find_pictures(folder):
             unknown.append(folder.name)
         labels[folder] = label
@@ -43,8 +41,3 @@ def folder_labels(
             f"Received: {', '.join(sorted(set(unknown)))}."
         )
     return labels
-
-
-def _plain(word: str) -> str:
-    letters = "".join(filter(str.isalpha, word.casefold()))
-    return letters.removesuffix("s")

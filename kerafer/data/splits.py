@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from kerafer.class_names import same_word
 from kerafer.data.dataset import Dataset
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
@@ -158,7 +159,8 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     ]
     theirs = table.set_index("path")["label"]
     both = ours.index.intersection(theirs.index)
-    changed = both[(ours[both] != theirs[both]).to_numpy()]
+    different = ours[both].map(same_word) != theirs[both].map(same_word)
+    changed = both[different.to_numpy()]
     problems = [
         f"{len(paths)} {what}, such as {', '.join(paths[:3])}"
         for paths, what in (

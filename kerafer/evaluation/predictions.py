@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from kerafer.class_names import match_classes
 from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
@@ -92,7 +93,13 @@ class Predictions:
             raise UserError(
                 f"{rule}. Received {os.fspath(file)}: {error}."
             ) from None
-        columns = [f"p_{name}" for name in class_names]
+        given = [name[2:] for name in table if name.startswith("p_")]
+        columns = [
+            f"p_{name if place is None else given[place]}"
+            for name, place in zip(
+                class_names, match_classes(given, class_names), strict=True
+            )
+        ]
         lacking = [
             name for name in ("path", "label", *columns) if name not in table
         ]
@@ -100,7 +107,7 @@ class Predictions:
             raise UserError(
                 f"{rule}. Missing in {os.fspath(file)}: {', '.join(lacking)}."
             )
-        index = {name: i for i, name in enumerate(class_names)}
+        index = {column[2:]: i for i, column in enumerate(columns)}
         labels = table["label"].map(index)
         try:
             probabilities = table[columns].to_numpy(np.float64)
@@ -176,16 +183,17 @@ def column_order(
         For every class of the data set the index of the model's output.
 
     Raises:
-        UserError: Where they are not the same classes.
+        UserError: Where they are not the same classes, as `match_classes`
+            understands them.
     """
-    if sorted(model_names) != sorted(class_names):
+    order = match_classes(model_names, class_names)
+    if None in order or len(model_names) != len(class_names):
         raise UserError(
             "A model is evaluated on pictures of its own classes.\n"
             f"The model has {len(model_names)}: {', '.join(model_names)}.\n"
             f"The data has {len(class_names)}: {', '.join(class_names)}."
         )
-    order = {name: i for i, name in enumerate(model_names)}
-    return np.array([order[name] for name in class_names])
+    return np.array(order)
 
 
 def checked_probabilities(values: np.ndarray, origin: str) -> np.ndarray:

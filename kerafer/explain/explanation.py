@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from kerafer.class_names import match_classes
 from kerafer.errors import UserError
 from kerafer.explain.grad_cam import grad_cam
 from kerafer.explain.inputs import checked_pictures, predict
@@ -67,7 +68,8 @@ def explain(
         raise UserError(
             f"A method is one of {', '.join(METHODS)}. Received: {method}."
         )
-    if class_name is not None and class_name not in names:
+    (place,) = match_classes(names, [class_name]) if class_name else (None,)
+    if class_name is not None and place is None:
         raise UserError(
             f"A class is one of {', '.join(names)}. Received: {class_name}."
         )
@@ -81,7 +83,7 @@ def explain(
     answers = probabilities.argmax(axis=1)
     classes = answers
     if class_name is not None:
-        classes = np.full_like(answers, names.index(class_name))
+        classes = np.full_like(answers, place)
     if method == "occlusion":
         drops = np.maximum(occlusion_map(model, images, classes), 0.0)
         largest = drops.max(axis=(1, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kerafer.errors import UserError
-from kerafer.settings import setting
+from kerafer.settings import MOST_THREADS, check_ranges, setting
 
 # The name in --formats, and the file.
 FILES = {
@@ -39,23 +39,40 @@ class ExportConfig:
         ("auto", "separate", "fused", "blocks"),
     )
     calibration: int = setting(
-        200, "training pictures that give int8 and integer their ranges"
+        200,
+        "training pictures that give int8 and integer their ranges",
+        least=1,
     )
-    seed: int = setting(0, "of the choice of these pictures")
-    threads: int = setting(2, "that the files are verified with")
+    seed: int = setting(
+        0, "of the choice of these pictures", least=0, most=2**32 - 1
+    )
+    threads: int = setting(
+        2, "that the files are verified with", least=1, most=MOST_THREADS
+    )
     min_agreement: float = setting(
         99.0,
         "gate: percent of test pictures with the Keras model's answer, for "
         "keras, savedmodel, float32, float16 and onnx",
+        least=0,
+        most=100,
     )
     max_drop_dynamic: float = setting(
-        0.5, "gate: points of accuracy that dynamic may lose"
+        0.5,
+        "gate: points of accuracy that dynamic may lose",
+        least=0,
+        most=100,
     )
     max_drop_int8: float = setting(
-        0.5, "gate: points of accuracy that int8 may lose"
+        0.5,
+        "gate: points of accuracy that int8 may lose",
+        least=0,
+        most=100,
     )
     max_drop_integer: float = setting(
-        1.0, "gate: points of accuracy that integer may lose"
+        1.0,
+        "gate: points of accuracy that integer may lose",
+        least=0,
+        most=100,
     )
     allow_drop: bool = setting(
         False, "keep files that miss their gate; the manifest says so"
@@ -78,16 +95,7 @@ class ExportConfig:
                 f"--formats takes {', '.join(FILES)}, or all. "
                 f"Received: {self.formats}."
             )
-        for name in ("calibration", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(
-                    f"--{name} is at least 1. Received: {getattr(self, name)}."
-                )
-        if not 0 <= self.min_agreement <= 100:
-            raise UserError(
-                "--min-agreement is a percentage from 0 to 100. "
-                f"Received: {self.min_agreement}."
-            )
+        check_ranges(self)
         if self.subject_pattern and not self.also_on:
             raise UserError(
                 "--subject-pattern is about the pictures of --also-on. "

@@ -108,7 +108,7 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
     """The builder of a model, which takes all of these options.
 
     Raises:
-        UserError: For an unknown name or option.
+        UserError: For an unknown name or option, or one of another kind.
     """
     name = _ALIASES.get(name, name)
     if name not in _BUILDERS:
@@ -119,23 +119,56 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
             f"Received: {name}.{hint}"
         )
     builder = _BUILDERS[name]
-    known = _option_names(builder)
+    known = _options(builder)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise UserError(
             f"The options of {name} are {', '.join(known) or 'none'}. "
             f"Received: {', '.join(unknown)}."
         )
+    for option, value in options.items():
+        _check_kind(name, option, value, known[option])
     return builder
 
 
-def _option_names(builder: Builder) -> list[str]:
-    names = []
+def _options(builder: Builder) -> dict[str, Any]:
+    """The names of a builder's options, with their types."""
+    found: dict[str, Any] = {}
+    hints = typing.get_type_hints(builder)
     for parameter in list(inspect.signature(builder).parameters.values())[2:]:
+        hint = hints.get(parameter.name, Any)
         if parameter.kind is parameter.VAR_KEYWORD:
-            hint = typing.get_type_hints(builder)[parameter.name]
             for options in typing.get_args(hint):
-                names += options.__annotations__
+                found |= typing.get_type_hints(options)
         else:
-            names.append(parameter.name)
-    return names
+            found[parameter.name] = hint
+    return found
+
+
+def _check_kind(name: str, option: str, value: Any, hint: Any) -> None:
+    """Refuse a word for a number; what else is wrong, the builder says."""
+    kinds = {
+        kind: noun
+        for kind, noun in _NOUNS.items()
+        if kind in (typing.get_args(hint) or (hint,))
+    }
+    others = set(typing.get_args(hint) or (hint,)) - set(kinds)
+    if not kinds or others - {type(None)} or (value is None and others):
+        return
+    whole = isinstance(value, float) and value.is_integer()
+    if type(value) in kinds or (
+        (float in kinds and type(value) is int) or (int in kinds and whole)
+    ):
+        return
+    raise UserError(
+        f"{name}'s `{option}` is {' or '.join(kinds.values())}. Received: "
+        f"{option}={value}."
+    )
+
+
+_NOUNS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
 
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.settings import setting
+from kerafer.settings import check_ranges, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,40 +39,57 @@ class TrainingConfig(DataConfig):
         "whether training pictures and their labels are mixed in pairs",
         ("none", "mixup", "cutmix", "both"),
     )
-    mix_alpha: float = setting(0.2, "of the Beta distribution of their shares")
-    epochs: int = setting(200, "at most this many")
-    batch_size: int = setting(32, "pictures a step")
+    mix_alpha: float = setting(
+        0.2, "of the Beta distribution of their shares", above=0
+    )
+    epochs: int = setting(200, "at most this many", least=1)
+    batch_size: int = setting(32, "pictures a step", least=1)
     optimizer: str = setting(
         "adam", "how the weights are changed", ("adam", "adamw", "sgd")
     )
-    learning_rate: float = setting(1e-4, "of the optimizer, at its highest")
+    learning_rate: float = setting(
+        1e-4, "of the optimizer, at its highest", above=0
+    )
     schedule: str = setting(
         "constant", "of the learning rate", ("constant", "cosine")
     )
     warmup_epochs: int = setting(
-        0, "epochs in which a cosine schedule rises from 0"
+        0, "epochs in which a cosine schedule rises from 0", least=0
     )
     weight_decay: float = setting(
-        0.0, "of adamw or sgd, on kernels alone, times the learning rate"
+        0.0,
+        "of adamw or sgd, on kernels alone, times the learning rate",
+        least=0,
     )
     loss: str = setting(
         "own",
         "own is that of the model's authors, where they have one",
         ("own", "crossentropy", "focal"),
     )
-    label_smoothing: float = setting(0.0, "share of a label given to all")
+    label_smoothing: float = setting(
+        0.0, "share of a label given to all", least=0, below=1
+    )
     ema: float = setting(
-        0.0, "momentum of a running average of the weights; 0 is none"
+        0.0,
+        "momentum of a running average of the weights; 0 is none",
+        least=0,
+        below=1,
     )
     teacher: str | None = setting(
         None, "runs or .keras files to learn from, with commas between"
     )
-    distill_alpha: float = setting(0.7, "share of the teachers in the loss")
-    temperature: float = setting(4.0, "that softens what the teachers say")
-    patience: int = setting(
-        30, "epochs without a better validation loss before it stops"
+    distill_alpha: float = setting(
+        0.7, "share of the teachers in the loss", least=0, most=1
     )
-    min_delta: float = setting(1e-5, "least change that counts as better")
+    temperature: float = setting(
+        4.0, "that softens what the teachers say", above=0
+    )
+    patience: int = setting(
+        30, "epochs without a better validation loss before it stops", least=0
+    )
+    min_delta: float = setting(
+        1e-5, "least change that counts as better", least=0
+    )
     class_weights: str = setting(
         "none", "whether rare classes weigh more", ("none", "balanced")
     )
@@ -91,42 +108,8 @@ class TrainingConfig(DataConfig):
     )
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("image_size", 1),
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("patience", 0),
-            ("min_delta", 0),
-            ("seed", 0),
-            ("warmup_epochs", 0),
-            ("weight_decay", 0),
-        ):
-            value = getattr(self, name)
-            if not value >= least:
-                flag = name.replace("_", "-")
-                raise UserError(
-                    f"--{flag} is at least {least}. Received: {value}."
-                )
-        for name in ("learning_rate", "mix_alpha", "temperature"):
-            if not 0 < getattr(self, name) < math.inf:
-                flag = name.replace("_", "-")
-                raise UserError(
-                    f"--{flag} is more than 0. Received: {getattr(self, name)}."
-                )
-        for name in ("label_smoothing", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise UserError(
-                    f"--{flag} is 0 or more and less than 1. "
-                    f"Received: {getattr(self, name)}."
-                )
-        if not 0 <= self.distill_alpha <= 1:
-            raise UserError(
-                f"--distill-alpha is 0 to 1. Received: {self.distill_alpha}."
-            )
+        check_ranges(self)
         self._check_together()
-        if self.channels not in (1, 3):
-            raise UserError(f"--channels is 3 or 1. Received: {self.channels}.")
 
     def _check_together(self) -> None:
         """Refuse settings that one would wait for in vain."""
@@ -138,7 +121,8 @@ class TrainingConfig(DataConfig):
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
             raise UserError(
                 "--warmup-epochs is less than --epochs. Received: "
-                f"{self.warmup_epochs} of {self.epochs}."
+                f"{self.warmup_epochs} of {self.epochs}.\n"
+                f"--warmup-epochs {self.epochs // 10} goes with so few."
             )
         if self.optimizer == "adamw" and not self.weight_decay:
             raise UserError(
@@ -181,4 +165,12 @@ class TrainingConfig(DataConfig):
                 "--options is a list such as ratio=8,shared=false or "
                 f"kernel_sizes=[3,5]. Received: {self.options}."
             )
-        return {str(name): value for name, value in options.items()}
+        return {str(name): _number(value) for name, value in options.items()}
+
+
+def _number(value: object) -> object:
+    """YAML takes 1e-3 for a word."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value

@@ -84,34 +84,44 @@ def fit(
         or stopping.stopped_epoch > 0
         or past["loss"].isna().any()
     )
+    logger = keras.callbacks.CSVLogger(history_file, append=bool(len(past)))
     if not over:
-        trainer.fit(
-            batches.batches,
-            validation_data=validation,
-            epochs=config.epochs,
-            shuffle=False,
-            verbose=0,
-            callbacks=[
-                EpochOrder(batches),
-                EpochProgress(
-                    config.epochs, batches.steps, len(labels), len(past)
-                ),
-                keras.callbacks.TerminateOnNaN(),
-                *(
-                    [
-                        EmaWeights(bool(len(past))),
-                        BatchStatistics(model, batches.unchanged),
-                    ]
-                    if config.ema
-                    else []
-                ),
-                BestModel(model, best, past["val_loss"].min()),
-                stopping,
-                keras.callbacks.CSVLogger(history_file, append=bool(len(past))),
-                keras.callbacks.TensorBoard(folder / "tensorboard"),
-                backup,
-            ],
-        )
+        try:
+            trainer.fit(
+                batches.batches,
+                validation_data=validation,
+                epochs=config.epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=[
+                    EpochOrder(batches),
+                    EpochProgress(
+                        config.epochs,
+                        batches.steps,
+                        len(labels),
+                        len(past),
+                        past["val_loss"].min(),
+                    ),
+                    keras.callbacks.TerminateOnNaN(),
+                    *(
+                        [
+                            EmaWeights(bool(len(past))),
+                            BatchStatistics(model, batches.unchanged),
+                        ]
+                        if config.ema
+                        else []
+                    ),
+                    BestModel(model, best, past["val_loss"].min()),
+                    stopping,
+                    logger,
+                    keras.callbacks.TensorBoard(folder / "tensorboard"),
+                    backup,
+                ],
+            )
+        finally:
+            # Keras closes it only after an orderly end.
+            if logger.csv_file:
+                logger.csv_file.close()
     if not best.exists():
         raise UserError(
             "The loss was no number (NaN) before the first epoch was over.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from typing import Any
 
@@ -24,17 +25,24 @@ class EpochProgress(keras.callbacks.Callback):
         steps: Batches an epoch.
         pictures: Training pictures an epoch.
         done: Epochs before a resumption. Defaults to 0.
+        lowest: Validation loss that was reached in these. NaN, the lowest of
+            none, counts as none. Defaults to none.
     """
 
     def __init__(
-        self, epochs: int, steps: int, pictures: int, done: int = 0
+        self,
+        epochs: int,
+        steps: int,
+        pictures: int,
+        done: int = 0,
+        lowest: float = math.inf,
     ) -> None:
         super().__init__()
         self.epochs = epochs
         self.steps = steps
         self.pictures = pictures
         self.first = done
-        self.lowest = float("inf")
+        self.lowest = math.inf if math.isnan(lowest) else lowest
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Start the clock and the bar."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
+
+from kerafer.errors import UserError
 
 RECIPES = ("paper", "strong")
 
@@ -12,7 +16,17 @@ def find_recipe(name: str) -> str:
 
     Args:
         name: One of `RECIPES`, or a file.
+
+    Raises:
+        UserError: Where it is neither.
     """
     if name in RECIPES:
         return str(Path(__file__).parent / f"{name}.yaml")
+    if not os.path.isfile(name):
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(
+            "--config is a YAML file of settings, or a recipe of this package: "
+            f"{', '.join(RECIPES)}.\nThere is no file {name}.{hint}"
+        )
     return name

@@ -1,0 +1,73 @@
+"""Which names of expressions mean the same class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# The words that one class goes by, in data sets and in what people type.
+_WORDS = (
+    "angry anger",
+    "disgusted disgust disgusting",
+    "fearful fear afraid scared",
+    "happy happiness joy joyful enjoy enjoyment",
+    "neutral neutrality",
+    "sad sadness",
+    "surprised surprise surprising",
+    "contempt contemptuous",
+    "bored boring boredom",
+    "upset upsetting",
+)
+
+
+def tidy(name: str) -> str:
+    """A class's name without blanks around it, and with one between words."""
+    return " ".join(name.split())
+
+
+def same_word(name: str) -> str:
+    """What is equal for all names of a class.
+
+    Capitals, blanks and punctuation do not matter, nor whether it is
+    `"disgust"` or `"disgusted"`. Names of other classes are left as they are
+    but for capitals and blanks around.
+    """
+    folded = tidy(name).casefold()
+    letters = "".join(filter(str.isalpha, folded))
+    if any(map(str.isalnum, set(folded) - set(letters))):
+        return folded
+    return _SAME.get(letters.removesuffix("s"), folded)
+
+
+def match_classes(
+    ours: Sequence[str], theirs: Sequence[str]
+) -> list[int | None]:
+    """Find the classes of one list in another.
+
+    Names that are equal belong together before those that mean the same.
+
+    Args:
+        ours: Names, each once.
+        theirs: Likewise.
+
+    Returns:
+        For each of `theirs` its place in `ours`, or `None` where it is not
+        there.
+    """
+    found: list[int | None] = [None] * len(theirs)
+    for key in (str, tidy, str.casefold, same_word):
+        free = {
+            key(name): place
+            for place, name in enumerate(ours)
+            if place not in found
+        }
+        for index, name in enumerate(theirs):
+            if found[index] is None:
+                found[index] = free.pop(key(name), None)
+    return found
+
+
+_SAME = {
+    word.removesuffix("s"): words.partition(" ")[0]
+    for words in _WORDS
+    for word in words.split()
+}

@@ -1,0 +1,169 @@
+"""Every setting has its range, told in one sentence before any work."""
+
+import argparse
+import dataclasses
+import importlib
+
+import pytest
+
+from kerafer.cli import COMMANDS, main
+from kerafer.errors import UserError
+from kerafer.settings import add_flags, check_ranges, from_flags, setting
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("train --seed 4294967296", "--seed is 0 to 4294967295"),
+        ("train --seed -1", "--seed is 0 to 4294967295"),
+        ("train --epochs 0", "--epochs is at least 1"),
+        ("train --batch-size -1", "--batch-size is at least 1"),
+        ("train --image-size 10000", "--image-size is 1 to 2048"),
+        ("train --people 71", "--people is 1 to 70"),
+        ("train --channels 2", "--channels is 3 or 1"),
+        ("train --learning-rate nan", "--learning-rate is more than 0"),
+        ("train --learning-rate inf", "--learning-rate is more than 0"),
+        ("train --ema 1", "--ema is 0 or more and less than 1"),
+        ("train --distill-alpha 1.5", "--distill-alpha is 0 to 1"),
+        ("train --mix-alpha -1", "--mix-alpha is more than 0"),
+        ("train --min-delta inf", "--min-delta is at least 0"),
+        ("predict a.jpg --threads 100000", "--threads is 1 to 1024"),
+        ("predict a.jpg --threads 0", "--threads is 1 to 1024"),
+        ("predict a.jpg --every 0", "--every is at least 1"),
+        ("predict a.jpg --half-life -1", "--half-life is at least 0"),
+        ("predict a.jpg --seconds 0", "--seconds is more than 0"),
+        ("predict --camera -1", "--camera is 0 to 99"),
+        ("demo --port 65536", "--port is 0 to 65535"),
+        ("synthesize --out x --people 0", "--people is 1 to 70"),
+        ("synthesize --out x --seed 4294967296", "--seed is 0 to"),
+        ("export --model x --threads -2", "--threads is 1 to 1024"),
+        ("export --model x --min-agreement 101", "is 0 to 100"),
+        ("export --model x --calibration 0", "is at least 1"),
+        ("benchmark training --repeats 0", "--repeats is at least 1"),
+        ("reproduce --tables 1..999999999999", "--tables takes the article"),
+    ],
+)
+def test_a_number_out_of_range_ends_with_a_sentence(
+    words, told, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert words.split()[-1] in error
+    assert "Traceback" not in error and error.count("\n") <= 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--options width=abc", "`width` is a number. Received: width=abc"),
+        ("--options width=[1,2]", "`width` is a number. Received: width=[1"),
+        ("--options width=true", "`width` is a number"),
+        ("--config weak", "paper, strong.\nThere is no file weak."),
+        ("--config strongg", "Did you mean strong?"),
+        (
+            "--config strong --epochs 2",
+            "--warmup-epochs 0 goes with so few.\n--warmup-epochs 3: so says "
+            "--config strong. A flag overrides it.",
+        ),
+        ("--config strong --optimizer adam", "so says --config strong"),
+    ],
+)
+def test_what_the_user_said_is_named(words, told, tmp_path, capsys):
+    words = ["train", "--arch", "kerafer_edge", *words.split()]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert told in error, error
+    assert error.count("\n") <= 5
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_way_out_is_one(tmp_path):
+    parser = argparse.ArgumentParser()
+    module = importlib.import_module("kerafer.commands.train")
+    module.add_arguments(parser)
+    words = ["--config", "strong", "--epochs", "2", "--warmup-epochs", "0"]
+    assert module._configuration(parser.parse_args(words)).epochs == 2
+
+
+@pytest.mark.parametrize("option", ["2", "0.5", "1e0"])
+def test_numbers_of_options_may_be_written_as_one_likes(option):
+    from kerafer.models.registry import find_builder
+    from kerafer.training.config import TrainingConfig
+
+    config = TrainingConfig(options=f"width={option}")
+    assert config.model_options == {"width": float(option)}
+    find_builder("kerafer_edge", config.model_options)
+
+
+def test_every_number_that_a_flag_sets_has_a_range():
+    for command in COMMANDS:
+        module = importlib.import_module(f"kerafer.commands.{command}")
+        for kind in vars(module).values():
+            if not dataclasses.is_dataclass(kind):
+                continue
+            for field in dataclasses.fields(kind):
+                kinds = field.type.split(" | ")
+                if field.metadata and {"int", "float"} & {*kinds}:
+                    limits = field.metadata["range"]
+                    limited = any(limit is not None for limit in limits)
+                    assert limited or field.metadata["choices"], field.name
+
+
+@dataclasses.dataclass
+class _Kind:
+    whole: int = setting(3, "n", least=1, most=5)
+    part: float = setting(0.5, "x", above=0, below=1)
+    any_number: float = setting(0.0, "x")
+    none: int | None = setting(None, "n", least=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"whole": 1}, None),
+        ({"whole": 5}, None),
+        ({"whole": 6}, "--whole is 1 to 5. Received: 6."),
+        ({"whole": 10**400}, "--whole is 1 to 5."),
+        ({"part": 0.0}, "--part is more than 0 and less than 1."),
+        ({"part": 1.0}, "--part is more than 0 and less than 1."),
+        ({"any_number": -1e300}, None),
+        ({"any_number": float("nan")}, "--any-number is a finite number."),
+        ({"none": None}, None),
+        ({"none": 1}, "--none is at least 2. Received: 1."),
+    ],
+)
+def test_ranges(values, rule):
+    made = _Kind(**values)
+    if rule is None:
+        check_ranges(made)
+        return
+    with pytest.raises(UserError) as caught:
+        check_ranges(made)
+    assert rule in str(caught.value)
+
+
+def test_a_file_s_numbers_are_in_range_too(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("whole: 9\n")
+    parser = argparse.ArgumentParser()
+    add_flags(parser, _Kind)
+    with pytest.raises(UserError, match=r"--whole 9: so says --config"):
+        from_flags(_Kind, parser.parse_args([]), str(file))
+    flags = parser.parse_args(["--whole", "2"])
+    assert from_flags(_Kind, flags, str(file)).whole == 2
+
+
+def test_an_export_names_the_file_that_was_meant(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.keras").write_bytes(b"none")
+    assert main(["export", "--model", "my.keras"]) == 2
+    told = capsys.readouterr().err
+    assert f"my.keras: its folder, {tmp_path.resolve()}, lacks" in told
+    for name in ("best.keras", "config.yaml", "split.csv"):
+        (tmp_path / name).write_bytes(b"none")
+    assert main(["export", "--model", "my.keras"]) == 2
+    told = capsys.readouterr().err
+    assert "it is best.keras that is exported. Received: my.keras" in told
