@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# Its own warnings are about its settings and of no use here; errors are shown.
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo test test-all test-precisions test-clients check-aarch64 lint bench clean
 
@@ -56,17 +58,17 @@ bench: $(VENV)/.installed build/torch/.installed
 # PIP_INDEX_URL may name an index that has the wheels for processors alone.
 build/torch/.installed:
 	$(PYTHON) -m venv build/torch
-	build/torch/bin/python -m pip install --quiet torch==2.13.0 numpy
+	build/torch/bin/python $(PIP_INSTALL) torch==2.13.0 numpy
 	touch $@
 
 # Loads exported files in MediaPipe, which needs an environment of its own,
 # trains on a Ray cluster of two workers, and opens the demo in a browser, for
 # which it wants npm and Debian's chromium and chromium-driver.
 test-clients: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet -e '.[ray]' 'selenium>=4.20,<5'
+	$(BIN)/python $(PIP_INSTALL) -e '.[ray]' 'selenium>=4.20,<5'
 	$(BIN)/kerafer demo --install
 	$(PYTHON) -m venv build/mediapipe
-	build/mediapipe/bin/python -m pip install --quiet mediapipe==0.10.21
+	build/mediapipe/bin/python $(PIP_INSTALL) mediapipe==0.10.21
 	MEDIAPIPE_PYTHON=build/mediapipe/bin/python $(BIN)/python -m pytest \
 	  -m clients
 
@@ -81,9 +83,9 @@ clean:
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kerafer needs Python 3.11 or later; make PYTHON=python3.12 takes another")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python $(PIP_INSTALL) -e .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python $(PIP_INSTALL) -e '.[test]'
 	touch $@

@@ -62,7 +62,7 @@ def find_keras_file(path: str | os.PathLike[str]) -> Path:
             "that it was made of, or export that again with keras among the "
             "--formats."
         )
-    where = f"none in {path}" if path.is_dir() else f"no {path}"
+    where = f"none in {path}" if path.is_dir() else f"no file {path}"
     raise UserError(f"{_RULE}\nThere is {where}.")
 
 

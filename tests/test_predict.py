@@ -356,8 +356,8 @@ def test_a_camera_runs_until_ctrl_c(here, model, monkeypatch):
         (("a.png", "--detector", "yunet"), "needs a file"),
         (("a.png", "--detector-file", "y.onnx"), "needs a file"),
         (("a.png", "--labels", "x,y"), "has 3 outputs"),
-        (("a.png", "--threads", "0"), "threads must be at least 1"),
-        (("a.png", "--every", "0"), "every must be at least 1"),
+        (("a.png", "--threads", "0"), "--threads is 1 to 1024"),
+        (("a.png", "--every", "0"), "--every is at least 1"),
         (("a.png", "--out", "bad.png"), "--out is a folder"),
     ],
 )

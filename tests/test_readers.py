@@ -401,7 +401,7 @@ def test_folder_of_splits(tmp_path):
     [
         (["a/1", "b/1"], ["c"], "none of: c"),
         (["a/1"], [], "two classes"),
-        (["a/1", "b/1", "B/1"], [], "Received: B and b"),
+        (["a/1", "b/1", "B/1"], [], "Received: 'B' and 'b'"),
         (["train/a/1", "test/a/1", "test/b/1"], [], "in train.*none of: b"),
         ([], ["a", "b"], "manifest.csv"),
     ],

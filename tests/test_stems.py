@@ -204,8 +204,16 @@ def test_the_stem_of_stride_2_fits_odd_sizes(size):
         ("msc_resnet18", {"dilation_rates": [1, 2, 0]}, "positive integer"),
         ("msc_resnet18", {"dilation_rates": "123"}, "must be a list"),
         ("wca_mcnn", {"groups": 2}, "`groups` is 1, or .* channels=3"),
-        ("wca_mcnn", {"groups": "3"}, "`groups` is 1, or .*groups='3'"),
-        ("wca_mcnn", {"groups": True}, "`groups` is 1, or .*groups=True"),
+        ("wca_mcnn", {"groups": "3"}, "`groups` is a whole number. .*groups=3"),
+        (
+            "wca_mcnn",
+            {"groups": True},
+            "`groups` is a whole number. .*groups=True",
+        ),
+            "wca_mcnn",
+            {"groups": True},
+            "`groups` is a whole number. .*groups=True",
+        ),
         ("msc_resnet18", {"stem": "half"}, "full or stride_2.* stem=half"),
         (
             "msc_wca_resnet18",

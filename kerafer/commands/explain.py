@@ -23,6 +23,7 @@ from kerafer.runtime.detectors import DETECTORS, make_detector
 from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
+from kerafer.runtime.predictors import find_model
 from kerafer.runtime.sources import Source, find_left_out, find_sources
 from kerafer.settings import add_flags, from_flags, setting
 from kerafer.tables import write_table
@@ -119,6 +120,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _model_file(path: str) -> Path:
+    find_model(path)
     try:
         return find_keras_file(path)
     except UserError as error:

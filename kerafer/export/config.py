@@ -59,19 +59,16 @@ class ExportConfig:
     max_drop_dynamic: float = setting(
         0.5,
         "gate: points of accuracy that dynamic may lose",
-        least=0,
         most=100,
     )
     max_drop_int8: float = setting(
         0.5,
         "gate: points of accuracy that int8 may lose",
-        least=0,
         most=100,
     )
     max_drop_integer: float = setting(
         1.0,
         "gate: points of accuracy that integer may lose",
-        least=0,
         most=100,
     )
     allow_drop: bool = setting(
