@@ -210,10 +210,6 @@ def test_the_stem_of_stride_2_fits_odd_sizes(size):
             {"groups": True},
             "`groups` is a whole number. .*groups=True",
         ),
-            "wca_mcnn",
-            {"groups": True},
-            "`groups` is a whole number. .*groups=True",
-        ),
         ("msc_resnet18", {"stem": "half"}, "full or stride_2.* stem=half"),
         (
             "msc_wca_resnet18",
