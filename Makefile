@@ -61,16 +61,19 @@ build/torch/.installed:
 	build/torch/bin/python $(PIP_INSTALL) torch==2.13.0 numpy
 	touch $@
 
-# Loads exported files in MediaPipe, which needs an environment of its own,
-# trains on a Ray cluster of two workers, and opens the demo in a browser, for
-# which it wants npm and Debian's chromium and chromium-driver.
+# Loads exported files in MediaPipe, an old one and the newest, which need
+# environments of their own, trains on a Ray cluster of two workers, and opens
+# the demo in a browser, for which it wants npm and Debian's chromium and
+# chromium-driver.
 test-clients: $(VENV)/.installed-test
 	$(BIN)/python $(PIP_INSTALL) -e '.[ray]' 'selenium>=4.20,<5'
 	$(BIN)/kerafer demo --install
+	$(PYTHON) -m venv build/mediapipe-0.10
+	build/mediapipe-0.10/bin/python $(PIP_INSTALL) mediapipe==0.10.21
 	$(PYTHON) -m venv build/mediapipe
-	build/mediapipe/bin/python $(PIP_INSTALL) mediapipe==0.10.21
-	MEDIAPIPE_PYTHON=build/mediapipe/bin/python $(BIN)/python -m pytest \
-	  -m clients
+	build/mediapipe/bin/python $(PIP_INSTALL) 'mediapipe>=1.2,<2'
+	MEDIAPIPE_PYTHON=build/mediapipe-0.10/bin/python:build/mediapipe/bin/python \
+	  $(BIN)/python -m pytest -m clients
 
 # Runs an exported folder on an emulated 64-bit ARM processor.
 EXPORT ?= exported/wca_mcnn

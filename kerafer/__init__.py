@@ -19,6 +19,7 @@ _HOMES = {
     "Dataset": "kerafer.data",
     "UserError": "kerafer.errors",
     "create_model": "kerafer.models",
+    "export_model": "kerafer.export",
     "list_models": "kerafer.models",
     "load_model": "kerafer.models",
     "predict": "kerafer.runtime",

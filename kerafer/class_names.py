@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from kerafer.errors import UserError
+
 # The words that one class goes by, in data sets and in what people type.
 _WORDS = (
     "angry anger",
@@ -71,3 +75,29 @@ _SAME = {
     for words in _WORDS
     for word in words.split()
 }
+
+
+def column_order(
+    model_names: Sequence[str], class_names: Sequence[str]
+) -> np.ndarray:
+    """Which output of a model is which class of a data set.
+
+    Args:
+        model_names: The classes in the order of the model's outputs.
+        class_names: Those of the data set.
+
+    Returns:
+        For every class of the data set the index of the model's output.
+
+    Raises:
+        UserError: Where they are not the same classes, as `match_classes`
+            understands them.
+    """
+    order = match_classes(model_names, class_names)
+    if None in order or len(model_names) != len(class_names):
+        raise UserError(
+            "A model is evaluated on pictures of its own classes.\n"
+            f"The model has {len(model_names)}: {', '.join(model_names)}.\n"
+            f"The data has {len(class_names)}: {', '.join(class_names)}."
+        )
+    return np.array(order)

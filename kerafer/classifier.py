@@ -138,3 +138,12 @@ def _told(shape: Sequence[int | None] | None) -> str:
 
 def _counted(tensors: Sequence[Tensor], noun: str) -> str:
     return f"{len(tensors)} {noun}{'' if len(tensors) == 1 else 's'}"
+
+
+def tells_classes(outputs: np.ndarray) -> bool:
+    """Whether an output is probabilities of two or more classes."""
+    try:
+        check_probabilities(outputs, "")
+    except UserError:
+        return False
+    return True

@@ -10,11 +10,11 @@ import pytest
 import tiny_models
 from PIL import Image
 
-from kerafer.class_names import match_classes, same_word, tidy
+from kerafer.class_names import column_order, match_classes, same_word, tidy
 from kerafer.cli import main
 from kerafer.data import load, read_split
 from kerafer.errors import UserError
-from kerafer.evaluation.predictions import Predictions, column_order
+from kerafer.evaluation.predictions import Predictions
 
 
 @pytest.mark.parametrize(

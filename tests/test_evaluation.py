@@ -14,6 +14,7 @@ import yaml
 from scipy import stats
 from sklearn import metrics
 
+from kerafer.class_names import column_order
 from kerafer.cli import main
 from kerafer.data import load, make_split, write_split
 from kerafer.data.images import read_image
@@ -31,7 +32,6 @@ from kerafer.evaluation.bootstrap import resampled_sums
 from kerafer.evaluation.evaluation_report import verdict
 from kerafer.evaluation.predictions import (
     checked_probabilities,
-    column_order,
     split_digest,
     with_flips,
 )

@@ -12,7 +12,6 @@ import cv2
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import yaml
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from keras import layers
@@ -20,19 +19,11 @@ from keras import layers
 from kerafer.cli import main
 from kerafer.data import load, make_split, write_split
 from kerafer.errors import UserError
-from kerafer.export.graph import Graph
-from kerafer.export.latency import measure
-from kerafer.export.module import Module
-from kerafer.export.psi_table import PsiTable
-from kerafer.export.stem import FORMS
-from kerafer.export.tflite_file import TfliteFile
-from kerafer.layers import (
-    MultiScaleConv2D,
-    WaveletChannelAttention,
-    WaveletSqueezeExcitation,
-)
-from kerafer.models import create_model
+from kerafer.layers import MultiScaleConv2D, WaveletChannelAttention
+from kerafer.layers.psi_table import PsiTable
 from kerafer.models.save import save_model
+from kerafer.runtime.latency import measure
+from kerafer.runtime.shipped import shipped_model
 
 SIZE = 32
 CLASSES = ("across", "down", "slanting")
@@ -77,23 +68,6 @@ def small_model(classes=3, attention=WaveletChannelAttention, **options):
     x = layers.Dropout(0.2)(layers.Flatten()(x))
     x = layers.Dense(classes)(x)
     return keras.Model(inputs, layers.Softmax()(x))
-
-
-def shake(model, seed=0):
-    """Weights as a training might leave them: nothing at its first value."""
-    generator = np.random.default_rng(seed)
-    for weight in model.weights:
-        last = weight.path.split("/")[-1]
-        if last in ("gamma", "moving_variance"):
-            weight.assign(generator.uniform(0.5, 1.5, weight.shape))
-        elif last in ("beta", "moving_mean", "bias", "shift"):
-            weight.assign(generator.normal(0, 0.2, weight.shape))
-        elif last == "scale":
-            sign = generator.choice((-1.0, 1.0), weight.shape)
-            weight.assign(sign * generator.uniform(0.3, 1.5, weight.shape))
-            if len(weight.shape):
-                weight.assign(np.r_[1e-4, weight.numpy()[1:]])
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -142,65 +116,7 @@ def manifest_of(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
-# === The rewritten graph ===
-
-
-@pytest.mark.parametrize("name", ["wca_mcnn", "msc_wca_resnet18"])
-def test_graph_computes_what_the_model_does(name):
-    model = shake(create_model(name, 5, (64, 64, 3)))
-    images = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    expected = model.predict(images, verbose=0)
-    graph = Graph(model)
-    assert not {"norm", "scaling", "relu"} & {node.kind for node in graph.nodes}
-    found = Module(graph, "fused", batch=2).function(images)["probabilities"]
-    np.testing.assert_allclose(found, expected, atol=2e-5)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("attention", [{}, {"shared": False, "ratio": 2}])
-def test_forms_of_the_stem_give_the_same(form, attention):
-    model = shake(small_model(**attention))
-    generator = np.random.default_rng(0)
-    images = np.stack([striped(kind, generator) for kind in CLASSES])
-    images = images.astype(np.uint8)
-    function = Module(Graph(model), form, batch=3).function
-    kinds = {
-        op.type
-        for op in function.get_concrete_function().graph.get_operations()
-    }
-    assert ("SpaceToDepth" in kinds) == (form == "blocks")
-    np.testing.assert_allclose(
-        function(images)["probabilities"],
-        model.predict(images, verbose=0),
-        atol=1e-5,
-    )
-
-
-def test_other_options_of_the_layers():
-    inputs = keras.Input((21, 21, 1))
-    x = layers.Rescaling(1 / 255)(inputs)
-    x = MultiScaleConv2D(
-        4, (1, 3, 5), dilation_rates=(1, 2, 1), activation="relu"
-    )(x)
-    x = MultiScaleConv2D(4, padding="valid", use_bias=False)(x)
-    x = WaveletChannelAttention(shared=False, per_channel=False)(x)
-    x = WaveletSqueezeExcitation(wavelet="gaus2")(x)
-    x = layers.BatchNormalization()(x)
-    x = layers.Dense(3, activation="softmax")(layers.Flatten()(x))
-    model = shake(keras.Model(inputs, x))
-    images = np.random.default_rng(1).integers(0, 256, (2, 21, 21, 1), np.uint8)
-    expected = model.predict(images, verbose=0)
-    for form in FORMS:
-        function = Module(Graph(model), form, batch=2).function
-        found = function(images)["probabilities"]
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_a_layer_without_rule_is_named():
-    inputs = keras.Input((8, 8, 3))
-    x = layers.SeparableConv2D(2, 3, name="odd_one")(inputs)
-    with pytest.raises(UserError, match=r"odd_one, a SeparableConv2D"):
-        Graph(keras.Model(inputs, x))
+# === The table ===
 
 
 @pytest.mark.parametrize(
@@ -273,7 +189,6 @@ def test_what_a_tflite_file_holds(exported, kind):
     names = [op["op_name"] for op in interpreter._get_ops_details()]
     forbidden = {"SHAPE", "PACK", "STRIDED_SLICE", "CUSTOM", "SQRT", "RSQRT"}
     assert not forbidden & set(names)
-    # One product is the attention's; a BatchNorm left over brings more.
     floats = [
         tensor["name"]
         for tensor in interpreter.get_tensor_details()
@@ -282,9 +197,10 @@ def test_what_a_tflite_file_holds(exported, kind):
     facts = manifest_of(exported)["files"][file.name]
     assert sum(facts["operators"].values()) == len(names)
     if kind in ("int8", "integer"):
-        assert names.count("MUL") == 1
+        # The scaling's and the attention's; a BatchNorm brings more.
+        assert names.count("MUL") == 2
         assert target["dtype"] == np.uint8
-        assert source["quantization"] == (pytest.approx(1 / 127.5), 128)
+        assert source["quantization"] == (pytest.approx(1), 0)
         assert facts["psi"]["largest_error"] < 0.03
     if kind == "integer":
         assert floats == []
@@ -334,29 +250,6 @@ def test_probabilities_are_near_those_of_keras(exported, run):
             )
 
 
-@pytest.mark.parametrize("wavelet", ["mexh", "gaus1", "gaus2"])
-def test_other_wavelets_without_floats(wavelet):
-    from kerafer.export.tflite import tflite
-
-    model = shake(small_model(wavelet=wavelet), seed=2)
-    generator = np.random.default_rng(0)
-    images = np.stack([striped(CLASSES[i % 3], generator) for i in range(12)])
-    images = images.astype(np.uint8)
-    file = tflite(Graph(model), "integer", "separate", images)
-    assert file.float_tensors == []
-    interpreter = Interpreter(model_content=file.content())
-    interpreter.allocate_tensors()
-    answers = []
-    for image in images:
-        interpreter.set_tensor(0, image[None])
-        interpreter.invoke()
-        index = interpreter.get_output_details()[0]["index"]
-        answers.append(interpreter.get_tensor(index)[0] / 256)
-    expected = model.predict(images, verbose=0)
-    assert np.ptp(expected, axis=0).max() > 0.05
-    np.testing.assert_allclose(answers, expected, atol=0.03)
-
-
 # === The check on the device ===
 
 
@@ -396,7 +289,7 @@ def test_verify_export_on_its_own(exported, tmp_path):
 
 def export(run, out, formats, *others):
     words = ["--model", str(run), "--out", str(out), "--formats", formats]
-    return main(["export", *words, "--stem", "separate", *others])
+    return main(["export", *words, *others])
 
 
 def test_a_missed_gate_leaves_the_file_out(run, tmp_path, capfd):
@@ -446,38 +339,20 @@ def test_mistakes_of_the_user(run, tmp_path, capfd):
     assert export(run, tmp_path / "new", "float33") == 2
     assert "float33" in capfd.readouterr().err
 
-    bare = tmp_path / "bare" / "model.keras"
+    bare = tmp_path / "bare" / "best.keras"
     bare.parent.mkdir()
     shutil.copy(run / "best.keras", bare)
+    shutil.copy(run / "config.yaml", bare.parent)
     assert export(bare, tmp_path / "new", "float32") == 2
-    assert "split.csv" in capfd.readouterr().err
+    assert "lacks split.csv" in capfd.readouterr().err
     assert not (tmp_path / "new").exists()
-
-
-def test_an_operation_outside_the_builtin_ones_is_named(monkeypatch):
-    from kerafer.export.tflite import tflite
-
-    class Foreign(tf.Module):
-        def __init__(self, graph, form, quantized):
-            spec = tf.TensorSpec((1, 8), tf.float32)
-            self.function = tf.function(tf.math.erfinv, input_signature=[spec])
-
-    monkeypatch.setattr("kerafer.export.tflite.Module", Foreign)
-    with pytest.raises(UserError, match="Erfinv"):
-        tflite(None, "float32", "separate")
-
-
-def test_what_an_open_batch_leaves_is_refused():
-    spec = tf.TensorSpec((None, 4), tf.float32)
-    function = tf.function(
-        lambda x: tf.reshape(x, (tf.shape(x)[0], 2, 2)), input_signature=[spec]
-    )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()]
-    )
-    file = TfliteFile(converter.convert())
-    with pytest.raises(UserError, match=r"SHAPE.*STRIDED_SLICE.*PACK"):
-        file.check_operators()
+    for words, told in (
+        (("--labels", "a,b,c"), "a run knows by itself"),
+        (("--image-size", "64"), "a run knows by itself"),
+        (("--input", "float32"), "kerafer.export_model"),
+    ):
+        assert export(run, tmp_path / "new", "float32", *words) == 2
+        assert told in capfd.readouterr().err
 
 
 # === Latency ===
@@ -496,3 +371,28 @@ def test_latency_table(exported, tmp_path):
     assert row["partitions"] >= 1
     with pytest.raises(UserError, match="There is none"):
         measure(tmp_path / "nothing")
+
+
+# What an Android app of today runs a file with. It takes bytes as they are.
+@pytest.mark.parametrize("kind", ["int8", "float16"])
+def test_compiled_model_of_litert_agrees_with_its_interpreter(kind):
+    from ai_edge_litert.compiled_model import CompiledModel
+
+    file = shipped_model() / f"{kind}.tflite"
+    model = CompiledModel.from_file(str(file))
+    assert model.get_signature_list() == {
+        "serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}
+    }
+    (source,) = model.create_input_buffers(0)
+    (target,) = model.create_output_buffers(0)
+    with np.load(shipped_model() / "golden.npz") as golden:
+        for image, expected in zip(
+            golden["images"], golden[file.name], strict=True
+        ):
+            source.write(np.ascontiguousarray(image.ravel()))
+            model.run_by_index(0, [source], [target])
+            if kind == "int8":
+                found = target.read(7, np.uint8) / np.float32(256)
+            else:
+                found = target.read(7, np.float32)
+            np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -11,7 +11,8 @@ from scipy.signal import correlate
 
 import kerafer
 from kerafer.evaluation import complexity
-from kerafer.export.graph import Graph
+from kerafer.export.converter import Converter
+from kerafer.export.inference import image_input, inference
 from kerafer.export.tflite import tflite
 from kerafer.models.ghost_module import apply_ghost_module
 from kerafer.models.save import save_model
@@ -64,7 +65,10 @@ def test_its_cost_is_that_of_tensorflows_operations(colour):
 def test_the_int8_file_is_as_small_as_a_phone_asks_for(width, largest):
     model = kerafer.create_model("kerafer_edge", 7, (64, 64, 3), width=width)
     images = pictures((4, 64, 64, 3)).astype(np.uint8)
-    content = tflite(Graph(model), "int8", "fused", images).content()
+    given = image_input(model, "uint8")
+    with Converter() as converter:
+        made = inference(model, given, 1, "float32", True)
+        content = tflite(converter, made, "int8", images).content()
     # A byte for each weight and more.
     weights = sum(math.prod(v.shape) for v in model.trainable_variables)
     assert weights < len(content) < largest

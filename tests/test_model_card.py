@@ -21,11 +21,11 @@ from kerafer.cli import main
 from kerafer.commands import other_pictures
 from kerafer.commands.train import add_arguments
 from kerafer.data import load, make_split, write_split
+from kerafer.data.limits import data_limits
 from kerafer.errors import UserError
+from kerafer.evaluation.score_intervals import measure_scores
+from kerafer.evaluation.score_section import score_section
 from kerafer.evaluation.wilson import wilson_interval
-from kerafer.export.data_limits import data_limits
-from kerafer.export.score_section import score_section
-from kerafer.export.scores import measure_scores
 from kerafer.export.verify import answer
 from kerafer.models.save import save_model
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
@@ -230,7 +230,7 @@ def run(tmp_path_factory):
 
 
 def export(run, out, *words):
-    flags = ("--stem", "separate", "--allow-drop", "--calibration", "20")
+    flags = ("--allow-drop", "--calibration", "20")
     return main(
         ["export", "--model", str(run), "--out", str(out), *flags, *words]
     )

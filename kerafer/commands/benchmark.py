@@ -100,7 +100,7 @@ def _training_and_input(
 
 
 def _latency(parsed: argparse.Namespace, config: BenchmarkConfig) -> int:
-    from kerafer.export.latency import measure
+    from kerafer.runtime.latency import measure
 
     if not parsed.export:
         raise UserError("The benchmark latency takes --export DIR.")

@@ -15,11 +15,12 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data.config import DataConfig
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
-from kerafer.files import output_folder
+from kerafer.files import digest, output_folder
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import Predictor, find_model, open_predictor
@@ -308,8 +309,6 @@ class _Part(NamedTuple):
 
     def check_classes(self, model: _Model) -> None:
         """Refuse a model of other classes."""
-        from kerafer.evaluation.predictions import column_order
-
         column_order(model.class_names, self.pictures.dataset.class_names)
 
     def predict(self, model: _Model) -> Predictions:
@@ -317,7 +316,6 @@ class _Part(NamedTuple):
         from kerafer.evaluation.predictions import (
             Predictions,
             checked_probabilities,
-            column_order,
             with_flips,
         )
 
@@ -672,7 +670,6 @@ def _report(
 
 def _metrics(evaluation: _Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:
     from kerafer.evaluation.bootstrap import CONFIDENCE, RESAMPLES
-    from kerafer.export.export import digest
     from kerafer.versions import versions
 
     model, part, predictions, scores = evaluation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from kerafer.class_names import match_classes
+from kerafer.class_names import column_order, match_classes
 from kerafer.console import console, track
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
@@ -335,7 +335,6 @@ def _test_pictures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pictures that the run was tested on, with their classes."""
     from kerafer.commands.pictures import find_pictures
-    from kerafer.evaluation.predictions import column_order
     from kerafer.training.run_folder import RunFolder
 
     folder = RunFolder(one.file.parent)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
-from kerafer.files import output_folder
+from kerafer.files import digest, output_folder, size
+from kerafer.model_files import find_keras_file, model_path
 from kerafer.settings import add_flags, from_flags
 
 if TYPE_CHECKING:
@@ -28,14 +31,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument(
         "--model",
-        metavar="RUN",
+        metavar="PATH",
         required=True,
-        help="folder of a run, whose pictures calibrate and test the files",
+        help="folder of a run, whose pictures calibrate and test the files; or "
+        "any .keras file, or the folder of an export",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="folder of the files (default: exported/<run>)",
+        help="folder of the files (default: exported/<name of the model>)",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help="what a model that is no run was made for, <class>/* or without "
+        "labels: they calibrate and test the files",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="class names of such a model, in the order of its outputs, with "
+        "commas between (default: those beside the model)",
+    )
+    parser.add_argument(
+        "--image-size",
+        metavar="N",
+        type=int,
+        help="height and width, for a model that takes any",
+    )
+    parser.add_argument(
+        "--input",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="whether the model takes images as they are stored, 0 to 255, or "
+        "numbers that were scaled before (default: uint8)",
     )
     parser.add_argument(
         "--data-dir",
@@ -48,23 +77,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Export, verify, and say what was written."""
     config = from_flags(ExportConfig, parsed)
-    folder, training = _open(Path(parsed.model))
-    _check_others(config, training)
-    if parsed.data_dir:
-        training = dataclasses.replace(training, data_dir=parsed.data_dir)
-    out = output_folder(
-        parsed.out, Path("exported") / folder.path.resolve().name
-    )
+    path = model_path(parsed.model)
+    file = find_keras_file(path)
+    run_folder = None if parsed.images else _run_of(path, file)
+    _check_flags(parsed, config, run_folder)
+    training = run_folder and _training(run_folder, parsed, config)
+    name = file.stem if path.is_file() and not run_folder else ""
+    name = name or file.resolve().parent.name
+    out = output_folder(parsed.out, Path("exported") / name)
     # The files are made beside it.
     output_folder(out.absolute().parent)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow()
-    from kerafer.export.export import digest, earlier_export, export
-    from kerafer.export.verify import size
+    from kerafer.export.export import earlier_export, export
 
-    sha256 = digest(folder.best)
+    sha256 = digest(file)
     earlier_export(out, sha256)
-    source = _source(folder, training, config, sha256)
+    if training:
+        source = _source(run_folder, training, config, sha256, parsed.input)
+    else:
+        source = _other_source(parsed, config, file, name, sha256)
     manifest, left_out = export(source, out, config)
     if manifest["files"]:
         names = ", ".join(manifest["files"])
@@ -74,35 +106,121 @@ def run(parsed: argparse.Namespace) -> int:
             soft_wrap=True,
         )
     for name, missed in left_out.items():
+        more = "" if "can't be made" in missed else " --allow-drop keeps it."
         console.print(
-            f"Left out: {name} {missed}. --allow-drop keeps it.",
-            soft_wrap=True,
+            f"Left out: {name} {missed}{more}", soft_wrap=True, markup=False
         )
     return GATE_MISSED if left_out else 0
 
 
-def _open(path: Path) -> tuple[RunFolder, TrainingConfig]:
+def _run_of(path: Path, file: Path) -> RunFolder | None:
+    """The run that a path is the folder or the best model of."""
     from kerafer.training.run_folder import RunFolder
 
-    rule = (
-        "An export takes the folder of a run: the pictures of its split "
-        "calibrate the files and test them."
-    )
-    given, where = path, ""
-    if path.is_file():
-        path = path.parent
-        where = f": its folder, {path.resolve()},"
-    folder = RunFolder(path)
-    needed = (folder.best, folder.config, folder.split)
-    missing = [file.name for file in needed if not file.is_file()]
+    folder = RunFolder(file.parent)
+    is_run = folder.config.is_file() or folder.split.is_file()
+    if not is_run or file.name != folder.best.name:
+        return None
+    missing = [x.name for x in (folder.config, folder.split) if not x.is_file()]
     if missing:
-        raise UserError(f"{rule}\n{given}{where} lacks {', '.join(missing)}.")
-    if given.is_file() and not given.samefile(folder.best):
         raise UserError(
-            f"{rule} Of a run it is {folder.best.name} that is exported. "
-            f"Received: {given}."
+            "An export takes the folder of a run: the pictures of its split "
+            "calibrate the files and test them.\n"
+            f"{path} lacks {', '.join(missing)}."
         )
-    return RunFolder.open(path)
+    return RunFolder.open(folder.path)[0]
+
+
+def _check_flags(
+    parsed: argparse.Namespace, config: ExportConfig, run: RunFolder | None
+) -> None:
+    if parsed.input == "float32" and (parsed.images or run):
+        raise UserError(
+            "Images of files are uint8, and --input float32 is for a model "
+            "that takes other numbers.\nIn Python kerafer.export_model takes "
+            "images in these."
+        )
+    given = [
+        f"--{name}"
+        for name in ("labels", "image-size")
+        if run and getattr(parsed, name.replace("-", "_")) is not None
+    ]
+    if given:
+        raise UserError(
+            f"{' and '.join(given)}: a run knows by itself. Leave it out."
+        )
+    others = [
+        flag
+        for flag, value in (
+            ("--data-dir", parsed.data_dir),
+            ("--also-on", config.also_on),
+        )
+        if value and not run
+    ]
+    if others:
+        raise UserError(
+            f"{' and '.join(others)} is about the folder of a run. Received: "
+            f"--model {parsed.model}."
+        )
+
+
+def _training(
+    folder: RunFolder, parsed: argparse.Namespace, config: ExportConfig
+) -> TrainingConfig:
+    _, training = type(folder).open(folder.path)
+    _check_others(config, training)
+    if parsed.data_dir:
+        training = dataclasses.replace(training, data_dir=parsed.data_dir)
+    return training
+
+
+def _other_source(
+    parsed: argparse.Namespace,
+    config: ExportConfig,
+    file: Path,
+    name: str,
+    sha256: str,
+) -> Source:
+    """Of a model that is no run."""
+    from kerafer.data.image_folder import folder_images
+    from kerafer.export.any_model import make_source
+    from kerafer.export.inference import image_input
+    from kerafer.models import load_model
+    from kerafer.runtime.face_margin import find_face_margin
+    from kerafer.runtime.labels import find_labels
+
+    model = load_model(file)
+    given = image_input(
+        model, parsed.input, parsed.image_size, config.keep_gray
+    )
+    names, classes = None, getattr(model, "output_shape", None)
+    if parsed.labels:
+        names = tuple(parsed.labels.split(","))
+    elif isinstance(classes, tuple) and len(classes) == 2:
+        # Nothing beside the file may say which classes it knows.
+        with contextlib.suppress(UserError):
+            names = find_labels(file, classes[1])
+    images = labels = None
+    if parsed.images:
+        images, labels = folder_images(Path(parsed.images), given.shape, names)
+    facts = None
+    manifest = file.parent / "manifest.json"
+    if file.name == "model.keras" and manifest.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(manifest.read_text(encoding="utf-8"))["source"]
+            facts = {**facts, "sha256": sha256}
+    return make_source(
+        model,
+        name,
+        sha256,
+        given,
+        config,
+        images,
+        labels,
+        names,
+        facts,
+        find_face_margin(file),
+    )
 
 
 def _check_others(config: ExportConfig, training: TrainingConfig) -> None:
@@ -127,14 +245,21 @@ def _source(
     training: TrainingConfig,
     config: ExportConfig,
     sha256: str,
+    kind: str,
 ) -> Source:
     import numpy as np
 
     from kerafer.commands.other_pictures import find_other_pictures
     from kerafer.commands.pictures import find_pictures
     from kerafer.data.face_margin import training_margin
-    from kerafer.export.data_limits import data_limits
-    from kerafer.export.export import Source, spread_rows
+    from kerafer.data.limits import data_limits
+    from kerafer.data.splits import spread_rows
+    from kerafer.export.export import Source
+    from kerafer.export.inference import (
+        OUTPUT,
+        image_input,
+        keras_answers,
+    )
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
 
@@ -155,22 +280,25 @@ def _source(
             "An export needs pictures for training, and at least 2 for test. "
             f"The split has {len(train)} and {len(test)}."
         )
+    given = image_input(model, kind, keep_gray=config.keep_gray)
     margin = training_margin(dataset.name, training.face_crop)
     others = config.also_on and find_other_pictures(
         Path(config.also_on),
         config.subject_pattern,
         dataset.class_names,
-        model.input_shape[1:],
+        given.shape,
         margin,
     )
     count = min(config.calibration, len(train))
     chosen = train[spread_rows(dataset.labels[train], count, config.seed)]
-    tested = np.ascontiguousarray(images[test])
+    channels = given.shape[2] // images.shape[3]
+    tested = np.repeat(images[test], channels, axis=3)
     reference = Reference(
         tested,
+        keras_answers(model, given, tested),
+        (OUTPUT,),
         dataset.labels[test],
         tuple(dataset.class_names),
-        model.predict(tested, batch_size=32, verbose=0),
         dataset.manifest["subject"].to_numpy(object)[test]
         if dataset.has_subjects
         else None,
@@ -189,8 +317,10 @@ def _source(
         "notes": list(pictures.notes),
         "limits": data_limits(dataset.name),
     }
-    calibration = np.ascontiguousarray(images[chosen])
-    return Source(model, facts, calibration, reference, margin, others or None)
+    calibration = np.repeat(images[chosen], channels, axis=3)
+    return Source(
+        model, given, facts, calibration, reference, margin, others or None
+    )
 
 
 def _sizes(parts: np.ndarray) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data import Dataset, load
 from kerafer.data.faces import crop_faces
 from kerafer.data.images import fit
-from kerafer.evaluation.predictions import column_order
-from kerafer.export.other_pictures import OtherPictures
+from kerafer.evaluation.other_pictures import OtherPictures
 from kerafer.runtime.detectors import make_detector
 from kerafer.runtime.face_detector import FaceDetector
 

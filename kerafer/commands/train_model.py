@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerafer.class_names import match_classes
+from kerafer.class_names import column_order, match_classes
 from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.model_files import model_path
@@ -67,7 +67,6 @@ def load_teachers(
     """
     if not config.teachers:
         return None
-    from kerafer.evaluation.predictions import column_order
     from kerafer.models.load import load_classifier
     from kerafer.training.distillation import Distillation
 

@@ -425,3 +425,11 @@ def _note_gaps(dataset: Dataset, parts: np.ndarray, notes: list[str]) -> None:
         gaps = [name for name in dataset.class_names if name not in there]
         if gaps:
             notes.append(f"No picture of {', '.join(gaps)} in {part}.")
+
+
+def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Row numbers of a stratified sample, in ascending order."""
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    places = (np.arange(count) + 0.5) * len(rows) / count
+    return np.sort(rows[places.astype(int)])

@@ -32,12 +32,6 @@ class ExportConfig:
         "savedmodel,float16,dynamic,int8",
         f"any of {', '.join(FILES)}, with commas between, or all",
     )
-    stem: str = setting(
-        "auto",
-        "the first convolution in .tflite files: a convolution for each scale, "
-        "one for all, one on blocks of pixels, or whichever is fastest here",
-        ("auto", "separate", "fused", "blocks"),
-    )
     calibration: int = setting(
         200,
         "training pictures that give int8 and integer their ranges",
@@ -55,6 +49,11 @@ class ExportConfig:
         "keras, savedmodel, float32, float16 and onnx",
         least=0,
         most=100,
+    )
+    keep_gray: bool = setting(
+        False,
+        "let the files of a gray model take gray images; else they take RGB, "
+        "as most of those who have images do",
     )
     max_drop_dynamic: float = setting(
         0.5,

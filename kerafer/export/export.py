@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from kerafer.classifier import tells_classes
 from kerafer.console import console
-from kerafer.errors import UserError
+from kerafer.data.synthetic.golden import golden_pictures
+from kerafer.errors import UserError, first_line
+from kerafer.evaluation.other_pictures import OtherPictures
+from kerafer.evaluation.score_intervals import measure_scores
 from kerafer.export.config import FILES, ExportConfig
+from kerafer.export.converter import QUANTIZED, Converter
 from kerafer.export.gates import missed_gate
-from kerafer.export.golden import golden_pictures
-from kerafer.export.graph import Graph
+from kerafer.export.inference import (
+    ImageInput,
+    Inference,
+    inference,
+    keras_answers,
+    save,
+)
 from kerafer.export.metadata import LABELS, NAME, metadata, with_labels
 from kerafer.export.model_card import model_card
 from kerafer.export.onnx import OPSET, onnx_bytes
-from kerafer.export.other_pictures import OtherPictures
-from kerafer.export.psi_table import PsiTable
-from kerafer.export.saved_model import saved_model
-from kerafer.export.scores import measure_scores
-from kerafer.export.stem import choose_stem
-from kerafer.export.tflite import QUANTIZED, psi_table, tflite
-from kerafer.export.verify import Answers, Reference, Verified, answer, verify
+from kerafer.export.tflite import tflite
+from kerafer.export.verify import (
+    Answers,
+    Reference,
+    Verified,
+    answer,
+    verify,
+)
+from kerafer.files import digest, folder_beside, remove, take_place
+from kerafer.layers.psi_table import PsiTable
 from kerafer.models.save import save_model
 from kerafer.versions import versions
 
@@ -46,17 +56,20 @@ class Source:
     """What is exported.
 
     Args:
-        model: The trained model.
+        model: The trained model, in float32.
+        given: What the files take.
         facts: `architecture`, `run`, `sha256` of the model's file, `data`,
             `licence`, `learnt` (models that it began with or learnt from),
             `faces`, `split`, `notes` and `limits`, for the manifest.
-        calibration: uint8 training pictures.
-        reference: The test pictures with the model's answers.
+        calibration: Training images as the files take them; none for formats
+            of floats alone.
+        reference: The test images with the model's answers.
         face_margin: As `kerafer.data.face_margin.training_margin` tells it.
         other_pictures: Pictures of another kind to test on. Defaults to none.
     """
 
     model: keras.Model
+    given: ImageInput
     facts: dict[str, Any]
     calibration: np.ndarray
     reference: Reference
@@ -65,7 +78,10 @@ class Source:
 
 
 def export(
-    source: Source, out: Path, config: ExportConfig
+    source: Source,
+    out: Path,
+    config: ExportConfig,
+    converter: Converter | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write, verify and hand out the formats of a configuration.
 
@@ -77,36 +93,54 @@ def export(
         source: The model and its pictures.
         out: The folder.
         config: What to write and the gates.
+        converter: For several exports, whose process starts once. Defaults to
+            one of its own.
 
     Returns:
-        The manifest, and for every file that was left out because it missed
-        its gate the sentence that says so.
+        The manifest, and for every file that was left out, because it missed
+        its gate or could not be made, the sentence that says so.
 
     Raises:
-        UserError: Where `out` holds something else, a layer has no rule for
-            export, or a package for a format is missing.
+        UserError: Where `out` holds something else.
     """
     # What a link names is replaced, not the link.
     out = out.resolve()
     earlier = earlier_export(out, source.facts["sha256"])
-    graph = Graph(source.model)
-    golden = golden_pictures(source.model.input_shape[1:])
+    golden = golden_images(source.given)
+    names = source.reference.names
     files, left_out, answers, tested = {}, {}, {}, {}
-    with _folder_beside(out) as folder:
+    given = contextlib.nullcontext(converter)
+    with (
+        folder_beside(out) as folder,
+        given if converter else Converter() as converter,
+    ):
+        traced = _Traced(source)
         for kind in config.chosen:
             path = folder / FILES[kind]
             console.print(f"{path.name} ...")
-            facts = _write(kind, path, graph, source, config)
-            found = answer(path, source.reference.pictures, config.threads)
+            try:
+                facts = _write(kind, path, traced, converter)
+                found = answer(
+                    path, source.reference.images, config.threads, names
+                )
+            # A converter may fail in any way; the others have their turn.
+            except Exception as error:
+                reason = str(error)
+                if not isinstance(error, UserError):
+                    reason = f"{type(error).__name__}: {first_line(error)}"
+                left_out[path.name] = f"can't be made. {reason}"
+                console.print(f"  {reason}", style="bold red", markup=False)
+                remove(path)
+                continue
             verified = verify(path, found, source.reference)
             missed = missed_gate(kind, verified, config)
             _tell(path.name, verified, missed)
             if missed and not config.allow_drop:
                 left_out[path.name] = missed
-                _remove(path)
+                remove(path)
                 continue
             tested[path.name] = found
-            answers[path.name] = answer(path, golden, config.threads)
+            answers[path.name] = answer(path, golden, config.threads, names)
             files[path.name] = {
                 "format": kind,
                 "sha256": digest(path),
@@ -114,16 +148,16 @@ def export(
                 **dataclasses.asdict(verified),
                 "missed_gate": missed,
             }
-        manifest = _manifest(source, graph, config, files)
+        manifest = _manifest(source, config, files)
         if not files:
             return manifest, left_out
         for name in _keep(earlier, out, folder, left_out, manifest["files"]):
-            answers[name] = answer(folder / name, golden, config.threads)
+            answers[name] = answer(folder / name, golden, config.threads, names)
         manifest["scores"] = _scores(
             folder, source, config, manifest["files"], tested, earlier
         )
         _write_beside(folder, source, golden, answers, manifest)
-        _take_place(folder, out)
+        take_place(folder, out)
     return manifest, left_out
 
 
@@ -146,60 +180,70 @@ def earlier_export(out: Path, sha256: str) -> dict[str, Any]:
     return manifest
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's files with their names."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    lines = [
-        f"{digest(file)} {file.relative_to(path).as_posix()}\n"
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+class _Traced:
+    """The graphs of a model, each made when it is first needed."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._made: dict[tuple, Inference] = {}
+
+    def get(
+        self, batch: int | None, kind: str, tables: bool = False
+    ) -> Inference:
+        key = (batch, kind, tables)
+        if key not in self._made:
+            model, given = self.source.model, self.source.given
+            # One at a time: each holds all weights.
+            self._made = {key: inference(model, given, *key)}
+        return self._made[key]
 
 
 def _write(
-    kind: str, path: Path, graph: Graph, source: Source, config: ExportConfig
+    kind: str, path: Path, traced: _Traced, converter: Converter
 ) -> dict[str, Any]:
     """Write one format; returns what the manifest should say of it."""
+    source = traced.source
     if kind == "keras":
         save_model(source.model, path)
         return {}
     if kind == "savedmodel":
-        saved_model(graph, path)
+        save(traced.get(None, source.given.kind), str(path))
         return {}
     if kind == "onnx":
-        path.write_bytes(onnx_bytes(graph))
+        path.write_bytes(onnx_bytes(traced.get(None, "float32")))
         return {"opset": OPSET}
-    pictures, reference = source.calibration, source.reference
-    stem = choose_stem(graph, kind, config.stem, pictures[0], config.threads)
-    file = tflite(graph, kind, stem.form, pictures)
-    quantized = kind in QUANTIZED
+    quantized, images = kind in QUANTIZED, source.calibration
+    if quantized and not len(images):
+        raise UserError(
+            "The ranges of 8 bits are those of images that the model was made "
+            "for. There are none: give --images DIR, or images= in Python."
+        )
+    # The converter takes the ranges of floats alone, also of bytes.
+    form = "float32" if quantized else source.given.kind
+    made = traced.get(1, form, quantized)
+    floats = kind == "int8" and source.given.kind == "float32"
+    file = tflite(converter, made, kind, images, floats)
+    names = source.reference.class_names
     block = metadata(
         source.facts["architecture"],
-        f"Facial expressions: {', '.join(reference.class_names)}.",
-        reference.class_names,
-        reference.pictures.shape[-1],
-        quantized,
+        f"Facial expressions: {', '.join(names)}." if names else "",
+        names or (),
+        source.reference.names,
+        source.given.shape[2],
+        source.given.kind == "uint8",
     )
     file.add_metadata(NAME, block)
-    path.write_bytes(with_labels(file.content(), reference.class_names))
-    facts: dict[str, Any] = {
-        "stem": stem.form,
-        "stem_milliseconds": stem.milliseconds,
-    }
-    table = psi_table(graph) if quantized else None
-    if table:
-        facts["psi"] = {
-            "form": f"table of 256, t from -4 to 4 in steps of {_step():.5f}",
-            "largest_error": table.largest_error(),
+    content = file.content()
+    path.write_bytes(with_labels(content, names) if names else content)
+    if not quantized or not made.tables:
+        return {}
+    step = PsiTable.STEP / PsiTable.GAIN
+    return {
+        "psi": {
+            "form": f"table of 256, t from -4 to 4 in steps of {step:.5f}",
+            "largest_error": max(t.largest_error() for t in made.tables),
         }
-    return facts
-
-
-def _step() -> float:
-    return PsiTable.STEP / PsiTable.GAIN
+    }
 
 
 def _scores(
@@ -209,17 +253,20 @@ def _scores(
     files: dict[str, Any],
     tested: dict[str, Answers],
     earlier: dict[str, Any],
-) -> dict[str, Any]:
-    """What the model card tells of one of the files."""
+) -> dict[str, Any] | None:
+    """What the model card tells of one of the files; `None` without labels."""
+    if source.reference.labels is None:
+        return None
     name = next(FILES[kind] for kind in _SCORED if FILES[kind] in files)
     path, reference = folder / name, source.reference
     found = tested.get(name)
     if found is None:
-        found = answer(path, reference.pictures, config.threads)
+        found = answer(path, reference.images, config.threads, reference.names)
     names = reference.class_names
     if source.other_pictures is not None:
         console.print(f"{name} on the other pictures ...")
-        other = source.other_pictures.measure(path, names, config.threads)
+        said = answer(path, source.other_pictures.pictures, config.threads)
+        other = source.other_pictures.measure(said.probabilities, names)
     else:
         other = _measured_before(earlier, name, files[name]["sha256"])
     return {
@@ -242,20 +289,12 @@ def _measured_before(
     return scores["other_pictures"]
 
 
-def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Row numbers of a stratified sample, in ascending order."""
-    rows = np.random.default_rng(seed).permutation(len(labels))
-    rows = rows[np.argsort(labels[rows], kind="stable")]
-    places = (np.arange(count) + 0.5) * len(rows) / count
-    return np.sort(rows[places.astype(int)])
-
-
 def _manifest(
     source: Source,
-    graph: Graph,
     config: ExportConfig,
     files: dict[str, Any],
 ) -> dict[str, Any]:
+    given, reference = source.given, source.reference
     accuracy, macro_f1 = source.reference.scores
     found = versions()
     for package in ("ai-edge-litert", "onnx", "onnxruntime"):
@@ -263,23 +302,25 @@ def _manifest(
             found[package] = importlib.metadata.version(package)
     return {
         "source": source.facts,
-        "labels": list(source.reference.class_names),
+        "labels": list(reference.class_names or ()),
         "input": {
-            "shape": [1, *graph.nodes[0].shape],
-            "note": "scaling is inside; model.onnx takes these values in "
-            "float32, saved_model any number of pictures",
-            "scale": graph.scale,
-            "offset": graph.offset,
+            "shape": [1, *given.shape],
+            "kind": given.kind,
+            "note": _note(given),
             "face_margin": source.face_margin,
         },
+        "outputs": list(reference.names),
         "output": "probabilities; uint8 in int8.tflite and integer.tflite, "
-        "where 256 would be 1",
+        "where 256 would be 1"
+        if tells_classes(reference.probabilities)
+        else "numbers; in integer.tflite in the steps of its output's scale",
         "calibration": {
             "pictures": len(source.calibration),
             "seed": config.seed,
         },
         "test": {
-            "pictures": len(source.reference.labels),
+            "pictures": len(reference.images),
+            "labelled": reference.labels is not None,
             "keras_accuracy": accuracy,
             "keras_macro_f1": macro_f1,
         },
@@ -289,29 +330,42 @@ def _manifest(
     }
 
 
-def _tell(name: str, verified: Verified, missed: str | None) -> None:
-    console.print(
-        f"  {verified.bytes / 1e6:.1f} MB, accuracy {verified.accuracy:.3f}, "
-        f"same class as Keras {verified.agreement:.1%}, largest difference "
-        f"{verified.largest_difference:.2g}, {verified.milliseconds:.2f} ms"
+def _note(given: ImageInput) -> str:
+    if given.kind == "float32":
+        return (
+            "numbers in the range that the model was trained with: nothing is "
+            "scaled inside"
+        )
+    gray = "RGB is made gray inside (model.keras takes gray); "
+    return (gray if given.to_gray else "") + (
+        "scaling is inside; model.onnx takes these values in float32, "
+        "saved_model any number of images"
     )
+
+
+def golden_images(given: ImageInput) -> np.ndarray:
+    """Drawn faces as the files take them."""
+    drawn = golden_pictures(given.shape)
+    if given.kind == "uint8":
+        return drawn
+    # -1 to 1 is what most models of floats take.
+    return drawn.astype(np.float32) / 127.5 - 1
+
+
+def _tell(name: str, verified: Verified, missed: str | None) -> None:
+    words = [f"{verified.bytes / 1e6:.1f} MB"]
+    if verified.accuracy is not None:
+        words.append(f"accuracy {verified.accuracy:.3f}")
+    if verified.agreement is not None:
+        words.append(f"same class as Keras {verified.agreement:.1%}")
+    words.append(f"largest difference {verified.largest_difference:.2g}")
+    words.append(f"{verified.milliseconds:.2f} ms")
+    console.print(f"  {', '.join(words)}")
     if missed:
         console.print(f"  {name} {missed}", style="bold red")
 
 
 # === The folder ===
-
-
-@contextlib.contextmanager
-def _folder_beside(out: Path) -> Iterator[Path]:
-    """A new folder next to `out` that is gone afterwards."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep(
@@ -344,12 +398,13 @@ def _write_beside(
     manifest: dict[str, Any],
 ) -> None:
     names = source.reference.class_names
-    keras_answers = source.model.predict(golden, verbose=0)
+    # Of several outputs the first stands for all.
+    expected = keras_answers(source.model, source.given, golden)[0]
     found = {name: given.probabilities for name, given in answers.items()}
-    np.savez_compressed(
-        folder / GOLDEN, images=golden, keras=keras_answers, **found
-    )
-    (folder / LABELS).write_text("\n".join(names) + "\n", encoding="utf-8")
+    np.savez_compressed(folder / GOLDEN, images=golden, keras=expected, **found)
+    if names:
+        text = "\n".join(names) + "\n"
+        (folder / LABELS).write_text(text, encoding="utf-8")
     manifest["files"] = {
         name: manifest["files"][name]
         for name in FILES.values()
@@ -359,21 +414,3 @@ def _write_beside(
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     card = model_card(manifest)
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-
-
-def _take_place(folder: Path, out: Path) -> None:
-    """Put `folder` where `out` is; `out` comes back if that fails."""
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if out.exists():
-        out.rename(old)
-    try:
-        folder.rename(out)
-    except BaseException:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()

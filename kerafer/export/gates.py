@@ -5,6 +5,13 @@ from __future__ import annotations
 from kerafer.export.config import ExportConfig
 from kerafer.export.verify import Verified
 
+# What formats of floats may be off by, as a part of the largest answer.
+_EXACT = {"keras": 1e-3, "savedmodel": 1e-3, "float32": 1e-3, "onnx": 1e-3}
+# The same of all others, in the mean, where a model tells no classes.
+_LEAST_LIKE = 0.1
+# Percent of images with the same class, of 8 bits, where there are no labels.
+_WITHOUT_LABELS = 90.0
+
 
 def missed_gate(
     kind: str, verified: Verified, config: ExportConfig
@@ -16,24 +23,37 @@ def missed_gate(
         verified: What was measured.
         config: With the gates.
     """
+    if kind in _EXACT and verified.part_of_range > _EXACT[kind]:
+        return (
+            f"is off from the Keras model by {verified.part_of_range:.2g} of "
+            f"its largest answer; the gate is {_EXACT[kind]:g}"
+        )
     allowed = {
         "dynamic": config.max_drop_dynamic,
         "int8": config.max_drop_int8,
         "integer": config.max_drop_integer,
     }.get(kind)
-    if allowed is None:
-        agreement = 100.0 * verified.agreement
-        if agreement >= config.min_agreement:
+    if allowed is not None and verified.accuracy_lost is not None:
+        # Sums of floats: half a point is not to fail by its last digit.
+        if verified.accuracy_lost <= allowed + 1e-9:
             return None
         return (
-            f"agrees with the Keras model on {agreement:.2f} % of the test "
-            f"pictures; the gate is {config.min_agreement:g} % "
-            "(--min-agreement)"
+            f"loses {verified.accuracy_lost:.2f} points of accuracy; the gate "
+            f"is {allowed:g} (--max-drop-{kind})"
         )
-    # Sums of floats: half a point is not to fail by its last digit.
-    if verified.accuracy_lost <= allowed + 1e-9:
+    if verified.agreement is None:
+        if verified.mean_part_of_range <= _LEAST_LIKE:
+            return None
+        return (
+            f"is off from the Keras model by {verified.mean_part_of_range:.2g} "
+            f"of its largest answer in the mean; the gate is {_LEAST_LIKE:g}"
+        )
+    agreement = 100.0 * verified.agreement
+    gate = config.min_agreement if allowed is None else _WITHOUT_LABELS
+    if agreement >= gate:
         return None
+    flag = " (--min-agreement)" if allowed is None else ""
     return (
-        f"loses {verified.accuracy_lost:.2f} points of accuracy; the gate is "
-        f"{allowed:g} (--max-drop-{kind})"
+        f"agrees with the Keras model on {agreement:.2f} % of the test "
+        f"pictures; the gate is {gate:g} %{flag}"
     )

@@ -21,58 +21,66 @@ def metadata(
     name: str,
     description: str,
     class_names: tuple[str, ...],
+    outputs: tuple[str, ...],
     channels: int,
-    quantized: bool,
+    takes_bytes: bool,
 ) -> bytes:
     """The block that a .tflite file carries under `NAME`.
 
     Args:
         name, description: Of the model.
-        class_names: In the order of the probabilities.
+        class_names: In the order of the first output's probabilities; none
+            where they are not known.
+        outputs: Names of the outputs.
         channels: 3 for RGB, 1 for gray.
-        quantized: Whether the input tensor has a scale. The normalisation
-            `(pixel - mean) / std` that is told is what that scale stands for;
-            a file without one takes pixels as they are, mean 0 and std 1.
+        takes_bytes: Whether the file takes pixels as they are. It is told by
+            a normalisation `(pixel - mean) / std` of mean 0 and std 1; that of
+            a model of floats is not known.
     """
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
-    middle = 127.5 if quantized else 0.0
-    spread = 127.5 if quantized else 1.0
-    normalization = _table(
-        builder,
-        {0: _floats(builder, [middle]), 1: _floats(builder, [spread])},
-    )
-    unit = _table(builder, {1: normalization}, {0: _NORMALIZATION})
+    units = []
+    if takes_bytes:
+        normalization = _table(
+            builder,
+            {0: _floats(builder, [0.0]), 1: _floats(builder, [1.0])},
+        )
+        units = [_table(builder, {1: normalization}, {0: _NORMALIZATION})]
     image = _table(builder, {}, {0: _COLOUR_SPACES[channels]})
     picture = _table(
         builder,
         {
             0: builder.CreateString("image"),
-            1: builder.CreateString("The picture, uint8 from 0 to 255."),
+            1: builder.CreateString(
+                "The image, uint8 from 0 to 255."
+                if takes_bytes
+                else "The image, in the numbers that the model was trained on."
+            ),
             3: _table(builder, {1: image}, {0: _IMAGE}),
-            4: _tables(builder, [unit]),
+            4: _tables(builder, units),
         },
     )
-    labels = _table(
-        builder,
-        {
-            0: builder.CreateString(LABELS),
-            1: builder.CreateString(", ".join(class_names)),
-        },
-        {2: _AXIS_LABELS},
-    )
-    probabilities = _table(
-        builder,
-        {
-            0: builder.CreateString("probabilities"),
-            1: builder.CreateString("Of each class, in the labels' order."),
-            6: _tables(builder, [labels]),
-        },
-    )
+    tensors = []
+    for index, output in enumerate(outputs):
+        fields = {0: builder.CreateString(output)}
+        if class_names and index == 0:
+            labels = _table(
+                builder,
+                {
+                    0: builder.CreateString(LABELS),
+                    1: builder.CreateString(", ".join(class_names)),
+                },
+                {2: _AXIS_LABELS},
+            )
+            fields[1] = builder.CreateString(
+                "Of each class, in the labels' order."
+            )
+            fields[6] = _tables(builder, [labels])
+        tensors.append(_table(builder, fields))
     subgraph = _table(
         builder,
-        {2: _tables(builder, [picture]), 3: _tables(builder, [probabilities])},
+        {2: _tables(builder, [picture]), 3: _tables(builder, tensors)},
     )
     model = _table(
         builder,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerafer.export.score_section import score_section
+from kerafer.evaluation.other_pictures import other_pictures_section
+from kerafer.evaluation.score_section import score_section
 
 
 def model_card(manifest: dict[str, Any]) -> str:
@@ -15,14 +16,13 @@ def model_card(manifest: dict[str, Any]) -> str:
     """
     source = manifest["source"]
     lines = [
-        f"# {source['architecture']} for {len(manifest['labels'])} facial "
-        "expressions",
+        f"# {source['architecture']}{_title(manifest['labels'])}",
         "",
         "It tells which posed expression a picture of a face resembles. It "
         "reads no feelings, and is no ground for grading, hiring or policing "
         "anyone.",
         "",
-        *_at_a_glance(manifest["scores"]),
+        *_at_a_glance(manifest),
         "",
         f"Exported by kerafer {manifest['versions']['kerafer']} from the run "
         f"`{source['run']}`.",
@@ -30,7 +30,6 @@ def model_card(manifest: dict[str, Any]) -> str:
         *_facts(manifest),
         *_files(manifest),
         *_held_out(manifest),
-        *_other_pictures(manifest),
         *_limits(source["limits"]),
         *_terms(source),
         *_check(),
@@ -38,7 +37,18 @@ def model_card(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _at_a_glance(scores: dict[str, Any]) -> list[str]:
+def _title(labels: list[str]) -> str:
+    return f" for {len(labels)} facial expressions" if labels else ""
+
+
+def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
+    scores = manifest["scores"]
+    if scores is None:
+        return [
+            "**How often it is right was not measured.** Its files were "
+            f"compared with the Keras model on {manifest['test']['pictures']:,}"
+            " images without labels."
+        ]
     low, high = scores["test"]["accuracy_interval"]
     text = (
         f"**`{scores['file']}` is right on {scores['test']['accuracy']:.1%} "
@@ -62,11 +72,12 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
     return [
         "| | |",
         "|---|---|",
-        f"| input | one {colour} picture, uint8 0 to 255, "
+        f"| input | one {colour} picture, {_kind(inputs)}, "
         f"{height} x {width}, shape {inputs['shape']}; {inputs['note']} |",
         f"| picture | {_picture(inputs['face_margin'])} |",
         f"| output | {manifest['output']} |",
-        f"| labels, in this order | {', '.join(manifest['labels'])} |",
+        f"| labels, in this order | {', '.join(manifest['labels']) or 'none'} "
+        "|",
         f"| trained on | {source['data']} |",
         *(
             [f"| learnt from other models | {', '.join(source['learnt'])} |"]
@@ -78,6 +89,13 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
         f"| split | {source['split']} |",
         "",
     ]
+
+
+def _kind(inputs: dict[str, Any]) -> str:
+    # Manifests of before have bytes alone.
+    if inputs.get("kind", "uint8") == "uint8":
+        return "uint8 0 to 255"
+    return "float32"
 
 
 def _picture(margin: float | None) -> str:
@@ -98,73 +116,52 @@ def _files(manifest: dict[str, Any]) -> list[str]:
         if file["missed_gate"]
     ]
     notes = [*missed, *(f"* {note}" for note in manifest["source"]["notes"])]
+    told = (
+        f"On {test['pictures']:,} test pictures, on which it was not trained, "
+        f"the Keras model recognises {test['keras_accuracy']:.1%} (macro F1 "
+        f"{test['keras_macro_f1']:.3f}). The files, on the same pictures:"
+        if manifest["scores"]
+        else f"The files, on {test['pictures']:,} images without labels:"
+    )
     return [
         "## The files",
         "",
-        f"On {test['pictures']:,} test pictures, on which it was not trained, "
-        f"the Keras model recognises {test['keras_accuracy']:.1%} (macro F1 "
-        f"{test['keras_macro_f1']:.3f}). The files, on the same pictures:",
+        told,
         "",
         "| file | MB | accuracy | macro F1 | same class as Keras "
         "| largest difference | ms |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| `{name}` | {file['bytes'] / 1e6:.2f} | {file['accuracy']:.1%} "
-            f"| {file['macro_f1']:.3f} | {file['agreement']:.1%} "
+            f"| `{name}` | {file['bytes'] / 1e6:.2f} "
+            f"| {_told(file['accuracy'], '.1%')} "
+            f"| {_told(file['macro_f1'], '.3f')} "
+            f"| {_told(file['agreement'], '.1%')} "
             f"| {file['largest_difference']:.2g} "
             f"| {file['milliseconds']:.2f} |"
             for name, file in manifest["files"].items()
         ),
         "",
-        "Differences are those of probabilities; ms the median for one picture "
+        "Differences are those of the outputs; ms the median for one picture "
         f"with {manifest['threads']} threads of {versions['processor']}.",
         "",
         *([*notes, ""] if notes else []),
     ]
 
 
+def _told(score: float | None, form: str) -> str:
+    return "" if score is None else format(score, form)
+
+
 def _held_out(manifest: dict[str, Any]) -> list[str]:
     scores = manifest["scores"]
+    if scores is None:
+        return []
     return [
         f"## How well `{scores['file']}` does on the test pictures",
         "",
         *score_section(scores["test"]),
+        *other_pictures_section(scores["file"], scores["other_pictures"]),
     ]
-
-
-def _other_pictures(manifest: dict[str, Any]) -> list[str]:
-    scores = manifest["scores"]
-    other = scores["other_pictures"]
-    if other is None:
-        return [
-            "## On other pictures",
-            "",
-            "The scores above hold for pictures such as those tested. How well "
-            "it does on other faces, cameras and light was not measured "
-            "(`kerafer export --also-on DIR` does so).",
-            "",
-        ]
-    return [
-        f"## How well `{scores['file']}` does on other pictures",
-        "",
-        f"{other['searched']:,} labelled pictures of `{other['folder']}`, "
-        "which neither trained nor calibrated it, "
-        f"{other['how']}. {_lost(other)}",
-        "",
-        *score_section(other),
-    ]
-
-
-def _lost(other: dict[str, Any]) -> str:
-    count = other["searched"] - other["pictures"]
-    if not count:
-        return "All are in the scores."
-    right = other["accuracy"] * other["pictures"] / other["searched"]
-    return (
-        f"On {count:,} no face was found; the scores are of the other "
-        f"{other['pictures']:,}. With those {count:,} counted as mistakes the "
-        f"accuracy is {right:.1%}."
-    )
 
 
 def _limits(limits: list[str]) -> list[str]:

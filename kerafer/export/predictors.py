@@ -1,8 +1,8 @@
-"""Exported files as functions from pictures to probabilities."""
+"""Exported files as functions from an image to a model's outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,23 @@ import numpy as np
 from kerafer.errors import UserError
 from kerafer.quiet import stderr_held_back
 
-Predictor = Callable[[np.ndarray], np.ndarray]
+Predictor = Callable[[np.ndarray], list[np.ndarray]]
 
 
-def predictor(path: Path, threads: int = 2) -> Predictor:
+def predictor(
+    path: Path, threads: int = 2, outputs: Sequence[str] | None = None
+) -> Predictor:
     """Load an exported file, of any format.
 
     Args:
         path: A .keras, .tflite or .onnx file or the folder of a SavedModel.
         threads: That compute; TensorFlow has its own count. Defaults to 2.
+        outputs: Names of a SavedModel's outputs in order. Defaults to its own
+            order.
 
     Returns:
-        A function of one uint8 picture, `(height, width, channels)`, that
-        returns its probabilities, `(classes,)`.
+        A function of one image, `(height, width, channels)`, as the files take
+        it, that returns what the model says of it: an array for each output.
 
     Raises:
         UserError: Where the package that runs the file is not installed.
@@ -33,7 +37,7 @@ def predictor(path: Path, threads: int = 2) -> Predictor:
         return _onnx(path, threads)
     if path.suffix == ".keras":
         return _keras(path)
-    return _saved_model(path)
+    return _saved_model(path, outputs)
 
 
 def _tflite(path: Path, threads: int) -> Predictor:
@@ -44,18 +48,33 @@ def _tflite(path: Path, threads: int) -> Predictor:
         interpreter = Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     (source,) = interpreter.get_input_details()
-    (target,) = interpreter.get_output_details()
-    scale, zero = target["quantization"]
+    targets = interpreter.get_output_details()
 
-    def predict(picture: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(source["index"], picture[None])
+    def predict(image: np.ndarray) -> list[np.ndarray]:
+        given = quantized(image, source["dtype"], *source["quantization"])
+        interpreter.set_tensor(source["index"], given[None])
         interpreter.invoke()
-        (values,) = interpreter.get_tensor(target["index"])
-        if scale:
-            return (values.astype(np.float32) - zero) * np.float32(scale)
-        return values
+        answers = []
+        for target in targets:
+            (values,) = interpreter.get_tensor(target["index"])
+            scale, zero = target["quantization"]
+            if scale:
+                values = (values.astype(np.float32) - zero) * np.float32(scale)
+            answers.append(values)
+        return answers
 
     return predict
+
+
+def quantized(
+    image: np.ndarray, kind: type, scale: float, zero: int
+) -> np.ndarray:
+    """An image as a tensor of a file: numbers in the steps that it has."""
+    if not scale or np.issubdtype(kind, np.floating):
+        return image.astype(kind, copy=False)
+    levels = np.rint(image / np.float32(scale)) + zero
+    limits = np.iinfo(kind)
+    return levels.clip(limits.min, limits.max).astype(kind)
 
 
 def _onnx(path: Path, threads: int) -> Predictor:
@@ -72,35 +91,43 @@ def _onnx(path: Path, threads: int) -> Predictor:
     )
     (source,) = session.get_inputs()
 
-    def predict(picture: np.ndarray) -> np.ndarray:
-        batch = picture[None].astype(np.float32)
-        ((probabilities,),) = session.run(None, {source.name: batch})
-        return probabilities
+    def predict(image: np.ndarray) -> list[np.ndarray]:
+        batch = image[None].astype(np.float32)
+        return [answer[0] for answer in session.run(None, {source.name: batch})]
 
     return predict
 
 
 def _keras(path: Path) -> Predictor:
+    from kerafer.export.inference import image_input, keras_answers
     from kerafer.models import load_model
 
     model = load_model(path)
 
-    def predict(picture: np.ndarray) -> np.ndarray:
-        return model.predict_on_batch(picture[None])[0]
+    def predict(image: np.ndarray) -> list[np.ndarray]:
+        given = image_input(
+            model,
+            str(image.dtype),
+            image.shape[:2],
+            image.shape[2] == 1,
+            image[None],
+        )
+        return [y[0] for y in keras_answers(model, given, image[None])]
 
     return predict
 
 
-def _saved_model(path: Path) -> Predictor:
+def _saved_model(path: Path, outputs: Sequence[str] | None) -> Predictor:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
     function = loaded.signatures["serving_default"]
+    names = outputs or list(function.structured_outputs)
 
-    def predict(picture: np.ndarray) -> np.ndarray:
+    def predict(image: np.ndarray) -> list[np.ndarray]:
         # The function alone does not keep the weights alive.
         _ = loaded
-        answer = function(image=tf.constant(picture[None]))
-        return answer["probabilities"].numpy()[0]
+        answer = function(image=tf.constant(image[None]))
+        return [answer[name].numpy()[0] for name in names]
 
     return predict

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kerafer.errors import UserError
-from kerafer.export.psi_table import PsiTable
+from kerafer.layers.psi_table import PsiTable
 
 _OPERATORS = {
     code: name
@@ -24,8 +25,10 @@ _FLOATS = (
 )
 # The converter's scale for numbers that are all 0 is 2e-6 / 255.
 _LEAST_SCALE = 1e-8
-# What a batch of undefined size leaves in a graph.
-_DYNAMIC = ("SHAPE", "PACK", "STRIDED_SLICE")
+# Operations that compute with the scales of their operands and results.
+_RESCALE = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MUL")
+# Less than two wavelets differ by somewhere, more than 8 bits round by.
+_SAME_TABLE = 0.01
 
 
 class TfliteFile:
@@ -39,7 +42,8 @@ class TfliteFile:
         self._model = schema.ModelT.InitFromObj(
             schema.Model.GetRootAs(content, 0)
         )
-        (self._graph,) = self._model.subgraphs
+        # Further ones are the bodies of loops.
+        self._graph, *self._bodies = self._model.subgraphs
 
     def content(self) -> bytes:
         """The bytes to write."""
@@ -56,14 +60,18 @@ class TfliteFile:
     @property
     def operators(self) -> dict[str, int]:
         """How often each operation occurs, by LiteRT's name."""
-        return dict(Counter(self._name(op) for op in self._graph.operators))
+        graphs = (self._graph, *self._bodies)
+        return dict(
+            Counter(self._name(op) for g in graphs for op in g.operators)
+        )
 
     @property
     def float_tensors(self) -> list[str]:
         """Names of the tensors that hold floating-point numbers."""
         return [
             tensor.name.decode()
-            for tensor in self._graph.tensors
+            for graph in (self._graph, *self._bodies)
+            for tensor in graph.tensors
             if tensor.type in _FLOATS
         ]
 
@@ -73,15 +81,11 @@ class TfliteFile:
         Raises:
             UserError: Names them.
         """
-        outside = [
-            name
-            for name in self.operators
-            if name.startswith("CUSTOM") or name in _DYNAMIC
-        ]
+        outside = [name for name in self.operators if name.startswith("CUSTOM")]
         if outside:
             raise UserError(
-                "An exported file has builtin operations and one batch size "
-                f"only. The converter put in: {', '.join(outside)}."
+                "An exported file has builtin operations of LiteRT only. The "
+                f"converter put in: {', '.join(outside)}."
             )
 
     def check_ranges(self) -> None:
@@ -117,45 +121,85 @@ class TfliteFile:
 
     # === Changes ===
 
-    def look_up(self, table: PsiTable) -> None:
+    def look_up(self, tables: Collection[PsiTable]) -> None:
         """Make every wavelet a look-up in whole numbers.
 
         The converter leaves a GATHER behind several steps in floating point
         that lead from the 8-bit number to the index. They become
-        `CAST(t) + 128`. The tensors on both sides get the table's scales; the
-        dense layers there have none that depends on them.
+        `CAST(t) + 128`.
+
+        Args:
+            tables: Those that the wavelets became.
         """
         made = {
             index: operator
             for operator in self._graph.operators
             for index in operator.outputs
         }
-        gathers = [
-            op for op in self._graph.operators if self._name(op) == "GATHER"
-        ]
-        for gather in gathers:
+        for gather in list(self._graph.operators):
+            table = self._table(gather, tables)
+            if table is None:
+                continue
             index, steps = gather.inputs[1], []
             while self._graph.tensors[index].type != schema.TensorType.INT8:
                 steps.append(made[index])
                 index = steps[-1].inputs[0]
             for step in steps:
                 self._graph.operators.remove(step)
-            self._gather(table, gather, index)
+            self._gather(table, gather, made.get(index), index)
         self._prune()
 
-    def _gather(self, table: PsiTable, gather: Any, source: int) -> None:
+    def _table(
+        self, operator: Any, tables: Collection[PsiTable]
+    ) -> PsiTable | None:
+        """The table that an operation looks up in."""
+        if self._name(operator) != "GATHER":
+            return None
+        tensor = self._graph.tensors[operator.inputs[0]]
+        data = self._model.buffers[tensor.buffer].data
+        if list(tensor.shape) != [256] or data is None:
+            return None
+        if tensor.type == schema.TensorType.INT8:
+            (scale,) = tensor.quantization.scale
+            (zero,) = tensor.quantization.zeroPoint
+            values = (np.frombuffer(data, np.int8) - float(zero)) * scale
+        else:
+            values = np.frombuffer(data, np.float32)
+        # The converter keeps what the calibration images came to.
+        seen = values.min(), values.max()
+        off = {
+            table: np.abs(np.clip(table.values(), *seen) - values).max()
+            for table in tables
+        }
+        best = min(off, key=off.__getitem__, default=None)
+        return best if best and off[best] < _SAME_TABLE else None
+
+    def _gather(
+        self, table: PsiTable, gather: Any, before: Any, source: int
+    ) -> None:
+        """Whole numbers in, the table's levels out.
+
+        An operation that computes with the scale of its result gets the
+        table's; between others and the table the numbers are scaled anew.
+        """
         tensors, kind = self._graph.tensors, schema.TensorType
         levels, scale, zero = table.quantized()
         shape = tensors[source].shape
+        place = self._graph.operators.index(gather)
+        steps = []
+        if before is not None and self._name(before) in _RESCALE:
+            level = source
+        else:
+            level = self._tensor("psi_level", shape, kind.INT8)
+            steps.append(self._operator("QUANTIZE", [source], level))
+        _set_scale(tensors[level], table.STEP, -128)
         values = self._tensor("psi", levels.shape, kind.INT8, levels)
-        _set_scale(tensors[source], table.STEP, -128)
         _set_scale(tensors[values], scale, zero)
-        _set_scale(tensors[gather.outputs[0]], scale, zero)
         number = self._tensor("psi_number", shape, kind.INT32)
         index = self._tensor("psi_index", shape, kind.INT32)
         offset = np.array(128, np.int32)
         offset = self._tensor("psi_offset", (), kind.INT32, offset)
-        cast = self._operator("CAST", [source], number)
+        cast = self._operator("CAST", [level], number)
         cast.builtinOptionsType = schema.BuiltinOptions.CastOptions
         cast.builtinOptions = schema.CastOptionsT()
         cast.builtinOptions.inDataType = kind.INT8
@@ -163,9 +207,20 @@ class TfliteFile:
         add = self._operator("ADD", [number, offset], index)
         add.builtinOptionsType = schema.BuiltinOptions.AddOptions
         add.builtinOptions = schema.AddOptionsT()
-        place = self._graph.operators.index(gather)
-        self._graph.operators[place:place] = [cast, add]
+        steps += [cast, add]
         gather.inputs = [values, index]
+        self._graph.operators[place:place] = steps
+        (found,) = gather.outputs
+        users = [op for op in self._graph.operators if found in list(op.inputs)]
+        if users and all(self._name(op) in _RESCALE for op in users):
+            _set_scale(tensors[found], scale, zero)
+            return
+        psi = self._tensor("psi_value", tensors[found].shape, kind.INT8)
+        _set_scale(tensors[psi], scale, zero)
+        gather.outputs = [psi]
+        place = self._graph.operators.index(gather) + 1
+        scaled = self._operator("QUANTIZE", [psi], found)
+        self._graph.operators.insert(place, scaled)
 
     def _tensor(
         self, name: str, shape: Any, kind: int, value: np.ndarray | None = None
@@ -219,6 +274,29 @@ class TfliteFile:
         for operator in graph.operators:
             operator.opcodeIndex = codes.index(operator.opcodeIndex)
         model.operatorCodes = [model.operatorCodes[i] for i in codes]
+
+    def name_ends(self, given: str, outputs: Sequence[str]) -> None:
+        """Name the tensors at both ends, and give the file a signature.
+
+        Clients ask for tensors by these names.
+
+        Args:
+            given: The image's.
+            outputs: Of the outputs in order.
+        """
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+        signature.inputs, signature.outputs = [], []
+        for names, indices, entries in (
+            ([given], self._graph.inputs, signature.inputs),
+            (outputs, self._graph.outputs, signature.outputs),
+        ):
+            for name, index in zip(names, indices, strict=True):
+                self._graph.tensors[index].name = name
+                entry = schema.TensorMapT()
+                entry.name, entry.tensorIndex = name, index
+                entries.append(entry)
+        self._model.signatureDefs = [signature]
 
     def add_metadata(self, name: str, data: bytes) -> None:
         """Attach a named block of bytes that the interpreter ignores."""

@@ -9,56 +9,70 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kerafer.classifier import tells_classes
 from kerafer.evaluation import classify
 from kerafer.export.predictors import predictor
 from kerafer.export.tflite_file import TfliteFile
+from kerafer.files import size
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """The pictures to answer, the truth and the Keras model's answers.
+    """The images to answer and the Keras model's answers.
 
     Args:
-        pictures: uint8, `(pictures, height, width, channels)`.
-        labels: Class index of each.
-        class_names: In the order of the probabilities.
-        probabilities: The Keras model's, `(pictures, classes)`.
-        subjects: Who is on each picture. Defaults to nobody knows.
+        images: As the files take them, `(images, height, width, channels)`.
+        outputs: The Keras model's, an array for each.
+        names: Of the outputs.
+        labels: Class index of each image. Defaults to nobody knows.
+        class_names: In the order of the probabilities. Defaults to none.
+        subjects: Who is on each image. Defaults to nobody knows.
     """
 
-    pictures: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    probabilities: np.ndarray
+    images: np.ndarray
+    outputs: list[np.ndarray]
+    names: tuple[str, ...]
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
     subjects: np.ndarray | None = None
 
     @property
-    def scores(self) -> tuple[float, float]:
+    def probabilities(self) -> np.ndarray:
+        """Those of the classes, `(images, classes)`."""
+        return self.outputs[0]
+
+    @property
+    def scores(self) -> tuple[float | None, float | None]:
         """Accuracy and macro F1 of the Keras model."""
         return _scores(self, self.probabilities)
 
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """How a file compares with the Keras model on the test pictures.
+    """How a file compares with the Keras model on the images.
 
     Args:
-        accuracy, macro_f1: Of the file.
+        accuracy, macro_f1: Of the file; `None` without labels.
         accuracy_lost: Points, hundredths of 1, below the Keras model.
-        agreement: Part of the pictures with the same likeliest class.
-        mean_difference, largest_difference: Of the probabilities.
-        milliseconds: Median for one picture on this machine.
+        agreement: Part of the images with the same likeliest class; `None`
+            where the model tells no classes.
+        mean_difference, largest_difference: Of the outputs.
+        part_of_range, mean_part_of_range: The largest and the mean difference
+            as a part of the largest number of the output.
+        milliseconds: Median for one image on this machine.
         bytes: Size.
         operators: How often each LiteRT operation occurs.
         float_tensors: How many tensors are of floats.
     """
 
-    accuracy: float
-    macro_f1: float
-    accuracy_lost: float
-    agreement: float
+    accuracy: float | None
+    macro_f1: float | None
+    accuracy_lost: float | None
+    agreement: float | None
     mean_difference: float
     largest_difference: float
+    part_of_range: float
+    mean_part_of_range: float
     milliseconds: float
     bytes: int
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -66,32 +80,44 @@ class Verified:
 
 
 class Answers(NamedTuple):
-    """What a file says of pictures.
+    """What a file says of images.
 
     Args:
-        probabilities: `(pictures, classes)`.
-        milliseconds: Median for one picture on this machine.
+        outputs: An array for each.
+        milliseconds: Median for one image on this machine.
     """
 
-    probabilities: np.ndarray
+    outputs: list[np.ndarray]
     milliseconds: float
 
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The first output, `(images, classes)`."""
+        return self.outputs[0]
 
-def answer(path: Path, pictures: np.ndarray, threads: int = 2) -> Answers:
-    """Run a file on pictures, one at a time.
+
+def answer(
+    path: Path,
+    images: np.ndarray,
+    threads: int = 2,
+    outputs: tuple[str, ...] | None = None,
+) -> Answers:
+    """Run a file on images, one at a time.
 
     Args:
         path: A .keras, .tflite or .onnx file, or the folder of a SavedModel.
-        pictures: uint8, `(pictures, height, width, channels)`.
+        images: As the file takes them, `(images, height, width, channels)`.
         threads: That compute. Defaults to 2.
+        outputs: As for `predictor`.
     """
-    predict = predictor(path, threads)
+    predict = predictor(path, threads, outputs)
     answers, times = [], []
-    for picture in pictures:
+    for image in images:
         start = time.perf_counter()
-        answers.append(predict(picture))
+        answers.append(predict(image))
         times.append(time.perf_counter() - start)
-    return Answers(np.stack(answers), 1e3 * float(np.median(times)))
+    stacked = [np.stack(parts) for parts in zip(*answers, strict=True)]
+    return Answers(stacked, 1e3 * float(np.median(times)))
 
 
 def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
@@ -99,20 +125,32 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
 
     Args:
         path: The file, whose size and operations are told.
-        answers: To the pictures of `reference`.
+        answers: To the images of `reference`.
         reference: What to compare with.
     """
-    probabilities = answers.probabilities
-    accuracy, macro_f1 = _scores(reference, probabilities)
-    difference = np.abs(probabilities - reference.probabilities)
-    same = probabilities.argmax(1) == reference.probabilities.argmax(1)
+    accuracy, macro_f1 = _scores(reference, answers.probabilities)
+    differences, parts, means = [], [], []
+    for ours, keras in zip(answers.outputs, reference.outputs, strict=True):
+        # Written so that NaN is a difference.
+        off = np.abs(ours.astype(np.float64) - keras)
+        off = np.where(np.isfinite(off), off, np.inf)
+        off[np.isnan(keras) & np.isnan(ours)] = 0
+        differences.append(off.ravel())
+        largest = max(np.abs(keras).max(), 1e-6)
+        parts.append(off.max() / largest)
+        means.append(off.mean() / largest)
+    difference = np.concatenate(differences)
     verified = Verified(
         accuracy=accuracy,
         macro_f1=macro_f1,
-        accuracy_lost=100.0 * (reference.scores[0] - accuracy),
-        agreement=float(same.mean()),
+        accuracy_lost=None
+        if accuracy is None
+        else 100.0 * (reference.scores[0] - accuracy),
+        agreement=_agreement(answers.probabilities, reference.probabilities),
         mean_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
+        part_of_range=float(max(parts)),
+        mean_part_of_range=float(max(means)),
         milliseconds=answers.milliseconds,
         bytes=size(path),
     )
@@ -126,14 +164,16 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
     )
 
 
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+def _agreement(ours: np.ndarray, keras: np.ndarray) -> float | None:
+    if not tells_classes(keras):
+        return None
+    return float((ours.argmax(1) == keras.argmax(1)).mean())
 
 
 def _scores(
     reference: Reference, probabilities: np.ndarray
-) -> tuple[float, float]:
+) -> tuple[float | None, float | None]:
+    if reference.labels is None:
+        return None, None
     scores = classify(reference.labels, probabilities, reference.class_names)
     return scores.accuracy, float(scores.macro["f1"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerafer.layers.arguments import Shape, boolean
+from kerafer.layers.export_mode import ExportMode, export_mode
+from kerafer.layers.psi_table import PsiTable
 from kerafer.layers.wavelets import WAVELETS
 
 # Scales nearer to 0 than this count as this, with the sign they have. The
@@ -135,6 +138,9 @@ class Morlet(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
+        mode = export_mode()
+        if mode is not None and mode.tables:
+            return self.looked_up(inputs, mode)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         scale = ops.cast(self.scale, dtype)
         shift = ops.cast(self.shift, dtype)
@@ -146,6 +152,34 @@ class Morlet(keras.layers.Layer):
         t = ops.clip(t, -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
         outputs = WAVELETS[self.wavelet](t, self.center_frequency)
         return ops.cast(outputs, inputs.dtype)
+
+    def looked_up(self, inputs: Any, mode: ExportMode) -> Any:
+        """The wavelet for files of 8 bits: its values stand in a table.
+
+        What leads to the table is linear and ends in ReLU6, so a converter
+        makes it part of the dense layer or convolution before; see `PsiTable`.
+
+        Args:
+            inputs: A tensor of TensorFlow, as for `call`.
+            mode: Gets the table.
+        """
+        import tensorflow as tf
+
+        shape = [1] * len(inputs.shape)
+        if self.per_channel:
+            shape[self.axis] = -1
+        table = PsiTable(self.wavelet, float(self.center_frequency))
+        mode.used.add(table)
+        # Numbers, not variables: the converter folds no division of those.
+        with tf.init_scope():
+            scale = ops.convert_to_numpy(_away_from_zero(self.scale.value))
+            shift = ops.convert_to_numpy(self.shift)
+            values = table.values()
+        scale, shift = np.reshape(scale, shape), np.reshape(shift, shape)
+        gain = table.GAIN / scale
+        level = tf.nn.relu6(inputs * gain + (table.SHIFT - gain * shift))
+        index = tf.cast(tf.math.floordiv(level, table.STEP), tf.int32)
+        return tf.gather(tf.constant(values), index)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

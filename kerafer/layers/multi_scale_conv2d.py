@@ -14,6 +14,7 @@ from kerafer.layers.arguments import (
     per_branch,
     positive_int,
 )
+from kerafer.layers.export_mode import export_mode
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
@@ -241,6 +242,8 @@ class MultiScaleConv2D(keras.layers.Layer):
         """All branches in one convolution."""
         if self.padding == "same":
             inputs = _pad(inputs, max(self._extents) // 2)
+        if export_mode() is not None and self.groups == 1:
+            return self._convolve(inputs, self.constant_kernel())[0]
         kernels = self._aligned_kernels()
         if self.groups == 1:
             return self._convolve(inputs, ops.concatenate(kernels, axis=-1))[0]
@@ -275,6 +278,20 @@ class MultiScaleConv2D(keras.layers.Layer):
             ],
             axis=-1,
         )
+
+    def constant_kernel(self) -> Any:
+        """`fused_kernel()` put together beforehand, for export.
+
+        Converters fold no concatenation as large as this one.
+
+        Returns:
+            A constant tensor of TensorFlow.
+        """
+        import tensorflow as tf
+
+        with tf.init_scope():
+            kernel = ops.convert_to_numpy(self.fused_kernel())
+        return tf.constant(kernel)
 
     def _aligned_kernels(self) -> list[Any]:
         """The branches' kernels with zeros around, all of one extent."""

@@ -16,9 +16,19 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
     it. The file is written beside and renamed, so it is always whole.
 
     Args:
-        model: A functional model.
+        model: Built. The optimizer of a model of a class of its own stays.
         path: Ends in `.keras`.
     """
-    bare = keras.Model(model.input, model.output, name=model.name)
     with written_beside(path) as beside:
-        bare.save(beside)
+        _bare(model).save(beside)
+
+
+def _bare(model: keras.Model) -> keras.Model:
+    """A model of the same layers that was never compiled."""
+    if not model.compiled:
+        return model
+    if isinstance(model, keras.Sequential):
+        return keras.Sequential(model.layers, name=model.name)
+    if type(model).__name__ == "Functional":
+        return keras.Model(model.input, model.output, name=model.name)
+    return model

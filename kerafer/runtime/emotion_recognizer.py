@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import Picture, as_image, fit
+from kerafer.errors import UserError
 from kerafer.runtime.detectors import make_detector
 from kerafer.runtime.face_detector import Box, Face, FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
@@ -67,6 +71,7 @@ class EmotionRecognizer:
         detector: FaceDetector | None = None,
     ) -> None:
         self.model = find_model(model)
+        _check_takes_bytes(self.model)
         self._predictor = open_predictor(self.model, threads)
         self.input_shape = self._predictor.input_shape
         self.labels = find_labels(self.model, self._predictor.classes, labels)
@@ -195,6 +200,20 @@ class EmotionRecognizer:
             float32 of shape `(faces, classes)`, columns as in `labels`.
         """
         return self.probabilities(crop_faces(image, boxes, self.face_margin))
+
+
+def _check_takes_bytes(model: Path) -> None:
+    """Refuse an export that takes floats in a range that is not known."""
+    kind = None
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        text = (model.parent / "manifest.json").read_text(encoding="utf-8")
+        kind = json.loads(text)["input"]["kind"]
+    if kind == "float32":
+        raise UserError(
+            f"Images are bytes, 0 to 255. {model} takes floats in the range "
+            "that it was trained with, says its manifest: it was exported with "
+            "--input float32."
+        )
 
 
 def _whole(image: np.ndarray) -> Box:

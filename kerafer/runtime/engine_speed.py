@@ -136,5 +136,5 @@ def _medians(
 def _agreement(
     predict: Predictor, pictures: np.ndarray, answers: np.ndarray
 ) -> float:
-    told = [int(predict(picture).argmax()) for picture in pictures]
+    told = [int(predict(picture)[0].argmax()) for picture in pictures]
     return float(np.mean(told == answers))

@@ -123,7 +123,7 @@ def _keras(path: Path) -> Predictor:
 
     model = load_model(path)
     function = tf.function(lambda images: model(images, training=False))
-    return lambda picture: function(tf.constant(picture[None])).numpy()[0]
+    return lambda picture: [function(tf.constant(picture[None])).numpy()[0]]
 
 
 def _peak_mb() -> float:

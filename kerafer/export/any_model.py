@@ -1,0 +1,351 @@
+"""Any Keras model as files for other machines, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerafer.class_names import tidy
+from kerafer.classifier import tells_classes
+from kerafer.data.images import Picture, as_image, resize
+from kerafer.data.splits import spread_rows
+from kerafer.errors import UserError
+from kerafer.export.config import ExportConfig
+from kerafer.export.export import (
+    Source,
+    export,
+    golden_images,
+)
+from kerafer.export.inference import (
+    ImageInput,
+    image_input,
+    inference,
+    keras_answers,
+)
+from kerafer.export.verify import Reference
+from kerafer.files import digest
+from kerafer.models.float32 import in_float32
+from kerafer.models.load import load_model
+
+_DEFAULT = ("savedmodel", "float16", "dynamic", "int8")
+_RANDOM_IMAGES = 16
+
+
+def export_model(
+    model: keras.Model | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    formats: str | Sequence[str] | None = None,
+    images: np.ndarray | Sequence[Picture] | None = None,
+    labels: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    input: str = "uint8",
+    image_size: int | tuple[int, int] | None = None,
+    keep_gray: bool = False,
+    **gates: Any,
+) -> dict[str, Any]:
+    """Write a model as SavedModel, TFLite and ONNX, each compared with Keras.
+
+    The folder also gets `manifest.json`, `MODEL_CARD.md`, `golden.npz` (drawn
+    faces with the answers expected to them) and `labels.txt`. It is made
+    beside and takes its place when all is well.
+
+    Args:
+        model: A `keras.Model` that is built, whatever its kind: functional,
+            `Sequential`, subclassed, nested, with one output or several; or a
+            `.keras` file, or the folder of a run or an export.
+        out: The folder, new or empty, or an earlier export of the same model.
+        formats: Any of keras, savedmodel, float32, float16, dynamic, int8,
+            integer and onnx. Defaults to savedmodel, float16, and, where there
+            are images, dynamic and int8.
+        images: What the model was made for: uint8 of shape `(images, height,
+            width, channels)`, or what `kerafer.data.images.as_image` takes, of
+            any size; floats in the range of the training where `input` is
+            `"float32"`. Up to 200 of them, and at most half, give int8 and
+            integer their ranges; the others are answered by every file and by
+            Keras.
+        labels: Class index of each. Defaults to none: then the files are
+            compared with Keras, and not with the truth.
+        class_names: In the order of the model's first output. Defaults to
+            none: the files carry none then.
+        input: `"uint8"`, images as they are stored, 0 to 255, for a model that
+            scales them itself; or `"float32"`, numbers as the model takes
+            them. Defaults to `"uint8"`.
+        image_size: Height and width, for a model that takes any size.
+        keep_gray: Whether the files of a gray model take gray images. Defaults
+            to `False`: they take RGB, and make it gray themselves.
+        **gates: Further fields of `kerafer.export.config.ExportConfig`, such
+            as `max_drop_int8`, `allow_drop`, `calibration` or `threads`.
+
+    Returns:
+        The manifest, with what was measured of every file in `files`, and in
+        `left_out`, by file, why one was not made or missed its gate.
+
+    Raises:
+        UserError: For a model, images, labels or formats that do not fit, or
+            where nothing could be written.
+
+    Example:
+
+        kerafer.export_model(model, "phone", images=x_test, labels=y_test,
+                             class_names=["angry", "happy"])
+    """
+    loaded, name, sha256 = _loaded(model)
+    listed = None if images is None else _as_array(images, input, image_size)
+    given = image_input(loaded, input, image_size, keep_gray, listed)
+    if listed is not None:
+        listed = _fitted(listed, given)
+    if formats is None:
+        formats = _DEFAULT if listed is not None else _DEFAULT[:2]
+    if not isinstance(formats, str):
+        formats = ",".join(formats)
+    if unknown := set(gates) - {
+        f.name for f in dataclasses.fields(ExportConfig)
+    }:
+        raise UserError(
+            f"export_model has no argument {', '.join(sorted(unknown))}."
+        )
+    config = ExportConfig(formats=formats, keep_gray=keep_gray, **gates)
+    source = make_source(
+        loaded, name, sha256, given, config, listed, labels, class_names
+    )
+    manifest, left_out = export(source, Path(out), config)
+    if not manifest["files"]:
+        reasons = "; ".join(f"{n} {why}" for n, why in left_out.items())
+        raise UserError(f"No file was written: {reasons}")
+    return {**manifest, "left_out": left_out}
+
+
+def make_source(
+    model: keras.Model,
+    name: str,
+    sha256: str,
+    given: ImageInput,
+    config: ExportConfig,
+    images: np.ndarray | None,
+    labels: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    facts: dict[str, Any] | None = None,
+    face_margin: float | None = None,
+) -> Source:
+    """What `export` takes, of a model of which nothing else is known.
+
+    Args:
+        model: In float32.
+        name: For the manifest.
+        sha256: Of the model.
+        given: What the files take.
+        config: The settings.
+        images: As the files take them, or `None`.
+        labels, class_names: As for `export_model`.
+        facts: For the manifest, in place of "not told". Defaults to none.
+        face_margin: As in `Source`. Defaults to whole images.
+
+    Raises:
+        UserError: For labels or names that do not fit.
+    """
+    names = None if class_names is None else tuple(map(tidy, class_names))
+    if images is None:
+        if labels is not None:
+            raise UserError("labels are those of images. There are none.")
+        tested, truth = _made_up(given), None
+        calibration = tested[:0]
+    else:
+        truth = _checked_labels(labels, len(images))
+        count = max(1, min(config.calibration, len(images) // 2))
+        order = np.zeros(len(images), int) if truth is None else truth
+        chosen = spread_rows(order, count, config.seed)
+        rest = np.setdiff1d(np.arange(len(images)), chosen)
+        # One image is all there is.
+        rest = rest if len(rest) else chosen
+        calibration, tested = images[chosen], images[rest]
+        truth = None if truth is None else truth[rest]
+    outputs = keras_answers(model, given, tested)
+    _check_names(outputs[0], names, truth)
+    if truth is not None and names is None:
+        names = tuple(f"class {n}" for n in range(outputs[0].shape[1]))
+    reference = Reference(
+        tested, outputs, inference(model, given).outputs, truth, names
+    )
+    untold = {
+        "architecture": model.name,
+        "run": name,
+        "sha256": sha256,
+        "data": "not told",
+        "licence": "not told",
+        "learnt": [],
+        "faces": "not told",
+        "split": "images given to the export, some for the ranges of 8 bits "
+        "and the others to compare"
+        if images is not None
+        else "none: drawn faces and random images",
+        "notes": [],
+        "limits": ["What it was trained on was not told to the export."],
+    }
+    # An earlier export's come from its manifest, which anyone may have written.
+    known = {
+        key: value
+        for key, value in (facts or {}).items()
+        if isinstance(value, type(untold.get(key)))
+    }
+    return Source(
+        model,
+        given,
+        {**untold, **known},
+        calibration,
+        reference,
+        face_margin,
+    )
+
+
+def _loaded(
+    model: keras.Model | str | os.PathLike[str],
+) -> tuple[keras.Model, str, str]:
+    """A model in float32, what it is called, and its digest."""
+    if isinstance(model, (str, os.PathLike)):
+        from kerafer.model_files import find_keras_file
+
+        file = find_keras_file(model)
+        path = Path(model)
+        name = path.stem if path.is_file() else path.resolve().name
+        return load_model(file), name, digest(file)
+    if not isinstance(model, keras.Model):
+        raise UserError(
+            "A model is a keras.Model, a .keras file, or a folder with one. "
+            f"Received: {type(model).__name__}."
+        )
+    if not model.built:
+        raise UserError(
+            f"{model.name} has no weights yet. Build it first:\n"
+            "model(keras.ops.zeros((1, 224, 224, 3)))"
+        )
+    try:
+        single = in_float32(model)
+    except (NotImplementedError, TypeError, ValueError):
+        # A subclassed model without get_config: it stays as it is.
+        single = model
+    return single, model.name, _digest_of_weights(model)
+
+
+def _digest_of_weights(model: keras.Model) -> str:
+    found = hashlib.sha256()
+    for variable in model.variables:
+        found.update(variable.path.encode())
+        found.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return found.hexdigest()
+
+
+def _as_array(
+    images: np.ndarray | Sequence[Picture],
+    kind: str,
+    image_size: int | tuple[int, int] | None,
+) -> np.ndarray:
+    """Images of one size; a list of different ones gets that of the first."""
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        found = images
+    else:
+        size = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        read = [as_image(image) for image in images]
+        if not read:
+            raise UserError("images are one or more. Received none.")
+        size = size or read[0].shape[:2]
+        found = np.stack([resize(image, size) for image in read])
+    if not len(found):
+        raise UserError("images are one or more. Received none.")
+    if found.dtype != np.uint8 and kind == "uint8":
+        raise UserError(
+            'images are uint8 where input is "uint8". Received: '
+            f"{found.dtype}.\nA model that takes floats as they are has "
+            'input="float32".'
+        )
+    if found.dtype == np.uint8 and kind == "float32":
+        raise UserError(
+            "images are floats, in the range of the training, where input is "
+            '"float32". Received: uint8.'
+        )
+    if kind == "float32":
+        found = found.astype(np.float32, copy=False)
+        if not np.isfinite(found).all():
+            raise UserError("images are finite numbers. Received NaN or inf.")
+    return found
+
+
+def _fitted(images: np.ndarray, given: ImageInput) -> np.ndarray:
+    """Images as the files take them."""
+    height, width, channels = given.shape
+    if images.shape[1:3] != (height, width):
+        images = np.stack([resize(image, (height, width)) for image in images])
+        images = images.reshape(len(images), height, width, -1)
+    if images.shape[3] == channels:
+        return images
+    if images.shape[3] == 1:
+        return np.repeat(images, 3, axis=3)
+    if (images.shape[3], channels) != (3, 1):
+        raise UserError(
+            f"images have {channels} channels. Received: {images.shape[3]}."
+        )
+    rgb = dataclasses.replace(given, shape=(height, width, 3), to_gray=True)
+    return rgb.for_model(images).astype(images.dtype)
+
+
+def _made_up(given: ImageInput) -> np.ndarray:
+    """Drawn faces and noise."""
+    generator = np.random.default_rng(0)
+    shape = (_RANDOM_IMAGES, *given.shape)
+    drawn = golden_images(given)
+    if given.kind == "uint8":
+        noise = generator.integers(0, 256, shape, np.uint8)
+    else:
+        noise = generator.uniform(-1, 1, shape).astype(np.float32)
+    return np.concatenate([drawn, noise])
+
+
+def _checked_labels(
+    labels: Sequence[int] | None, count: int
+) -> np.ndarray | None:
+    if labels is None:
+        return None
+    found = np.asarray(labels)
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise UserError(
+            f"labels are the class index of each of {count} images. "
+            f"Received: {found.dtype} of shape {found.shape}."
+        )
+    return found.astype(np.int64)
+
+
+def _check_names(
+    outputs: np.ndarray,
+    names: tuple[str, ...] | None,
+    labels: np.ndarray | None,
+) -> None:
+    if names is None and labels is None:
+        return
+    if not tells_classes(outputs):
+        raise UserError(
+            "Labels and class names are for a model whose first output is the "
+            f"probabilities of classes. This one's is of shape "
+            f"{outputs.shape[1:]}, and no probabilities.\n"
+            "End the model in softmax, or leave them out."
+        )
+    classes = outputs.shape[1]
+    if names is not None and (
+        len(names) != classes or len(set(names)) != classes
+    ):
+        raise UserError(
+            f"class_names are {classes}, one for each output, all different. "
+            f"Received: {', '.join(names)}."
+        )
+    if labels is not None and not (
+        (labels >= 0).all() and (labels < classes).all()
+    ):
+        raise UserError(
+            f"labels are 0 to {classes - 1}. Received: {labels.min()} to "
+            f"{labels.max()}."
+        )

@@ -1,0 +1,316 @@
+"""A model as one function of TensorFlow that needs nothing of Keras."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
+
+from kerafer.errors import UserError, first_line
+from kerafer.layers.export_mode import exporting
+from kerafer.layers.psi_table import PsiTable
+
+INPUT = "image"
+# The only name of a model's only output, whatever the model is.
+OUTPUT = "probabilities"
+
+_BATCH = 32
+_COMPILED = "_XlaMustCompile"
+# As OpenCV makes gray of R, G and B.
+_LUMINANCE = (0.299, 0.587, 0.114)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageInput:
+    """What the exported files take.
+
+    Args:
+        shape: Height, width and channels.
+        kind: `"uint8"`, images as they are stored, or `"float32"`, numbers in
+            the range that the model was trained with.
+        to_gray: Whether RGB is made gray for a model that sees gray.
+    """
+
+    shape: tuple[int, int, int]
+    kind: str
+    to_gray: bool
+
+    def for_model(self, images: np.ndarray) -> np.ndarray:
+        """What the Keras model is given where the files are given `images`."""
+        if not self.to_gray:
+            return images
+        gray = images.astype(np.float32) @ np.float32(_LUMINANCE)[:, None]
+        return gray if self.kind == "float32" else np.floor(gray + 0.5)
+
+
+def image_input(
+    model: keras.Model,
+    kind: str,
+    image_size: int | tuple[int, int] | None = None,
+    keep_gray: bool = False,
+    images: np.ndarray | None = None,
+) -> ImageInput:
+    """Find out what a model takes.
+
+    Args:
+        model: Built.
+        kind: As in `ImageInput`.
+        image_size: Height and width where the model leaves them open.
+        keep_gray: Whether a gray model's files take gray images, too. RGB is
+            what most of those who hand images to a file have.
+        images: Tell the shape of a model that does not.
+
+    Raises:
+        UserError: Where the model has several inputs, takes no images, or its
+            size is not known.
+    """
+    if kind not in ("uint8", "float32"):
+        raise UserError(
+            f"An exported file takes uint8 or float32. Received: {kind}."
+        )
+    given = getattr(model, "inputs", None) or []
+    if len(given) > 1:
+        raise UserError(
+            f"An export is of a model of one image. {model.name} has "
+            f"{len(given)} inputs.\nMake a model of one of them: "
+            "keras.Model(image, ...)."
+        )
+    shape = tuple(given[0].shape) if given else _built_shape(model)
+    if not shape and images is not None:
+        shape = (None, *images.shape[1:])
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise UserError(
+            "An export is of a model that takes (batch, height, width, 1 or "
+            f"3). {model.name} takes {shape or 'what it does not tell'}.\n"
+            "Build it first: model(keras.ops.zeros((1, 224, 224, 3)))."
+        )
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    sides = []
+    for known, wanted in zip(
+        shape[1:3], image_size or (None,) * 2, strict=True
+    ):
+        if known is None and wanted is None:
+            raise UserError(
+                f"{model.name} takes images of any size; an exported file has "
+                "one.\nGive --image-size N, or image_size= in Python."
+            )
+        if None not in (known, wanted) and known != wanted:
+            raise UserError(
+                f"{model.name} takes images of {shape[1]} x {shape[2]}. "
+                f"Received: --image-size {wanted}."
+            )
+        sides.append(int(known or wanted))
+    to_gray = shape[3] == 1 and not keep_gray
+    channels = 3 if to_gray else shape[3]
+    return ImageInput((*sides, channels), kind, to_gray)
+
+
+def _built_shape(model: keras.Model) -> tuple:
+    """The shape that a model without a graph of its own was built with."""
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    shape = next(iter(shapes.values())) if len(shapes) == 1 else ()
+    shape = shape or ()
+    fits = all(side is None or isinstance(side, int) for side in shape)
+    return tuple(shape) if fits else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Inference:
+    """A frozen graph.
+
+    Args:
+        function: Of the image alone; returns the outputs in order. Its
+            weights are constants.
+        outputs: Their names.
+        tables: The tables that wavelets became.
+    """
+
+    function: Any
+    outputs: tuple[str, ...]
+    tables: frozenset[PsiTable]
+
+    @property
+    def graph(self) -> bytes:
+        """The graph in TensorFlow's format."""
+        return self.function.graph.as_graph_def().SerializeToString()
+
+    @property
+    def tensors(self) -> list[str]:
+        """Names of the graph's input and of its outputs."""
+        return [t.name for t in (*self.function.inputs, *self.function.outputs)]
+
+
+def inference(
+    model: keras.Model,
+    given: ImageInput,
+    batch: int | None = 1,
+    kind: str | None = None,
+    tables: bool = False,
+) -> Inference:
+    """Trace a model as it predicts, and freeze it.
+
+    Args:
+        model: Built, in float32.
+        given: What the files take.
+        batch: Images at once; `None` is any number. Defaults to 1.
+        kind: The input tensor's, in place of `given.kind`.
+        tables: Whether wavelets are looked up in tables. Defaults to `False`.
+
+    Raises:
+        UserError: Where the model can't be run on such an image.
+    """
+    names: list[str] = []
+    kind = kind or given.kind
+    spec = tf.TensorSpec((batch, *given.shape), kind, INPUT)
+    # In 8 bits a gray image is rounded anyway, and has no other way to be.
+    rounds = given.kind == "uint8" and not tables
+
+    def run(image: tf.Tensor) -> list[tf.Tensor]:
+        x = tf.cast(image, tf.float32)
+        if given.to_gray:
+            weights = tf.reshape(tf.constant(_LUMINANCE), (1, 1, 3, 1))
+            x = tf.nn.conv2d(x, weights, 1, "VALID")
+            x = tf.floor(x + 0.5) if rounds else x
+        found = named_outputs(model, model(x, training=False))
+        names[:] = found
+        return [tf.identity(tf.cast(y, tf.float32)) for y in found.values()]
+
+    traced = tf.function(run, autograph=False, input_signature=[spec])
+    with exporting(tables) as mode:
+        try:
+            concrete = traced.get_concrete_function()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{model.name} must run on one image of "
+                f"{' x '.join(map(str, given.shape))}. It does not: "
+                f"{type(error).__name__}: {first_line(error)}"
+            ) from error
+    frozen = _inlined(convert_variables_to_constants_v2(concrete))
+    return Inference(frozen, tuple(names), frozenset(mode.used))
+
+
+def _inlined(frozen: Any) -> Any:
+    """The same graph without functions that are marked for XLA.
+
+    Keras' convolutions of groups are such ones. No converter folds a
+    normalization into them, and ONNX does not know them.
+    """
+    graph = frozen.graph.as_graph_def()
+    functions = graph.library.function
+    nodes = [*graph.node, *(n for f in functions for n in f.node_def)]
+    marked = [x for x in (*nodes, *functions) if _COMPILED in x.attr]
+    if not marked:
+        return frozen
+    for one in marked:
+        del one.attr[_COMPILED]
+    # TensorFlow takes one function of a name, and has these already.
+    names = {f.signature.name: f"{f.signature.name}_plain" for f in functions}
+    for function in functions:
+        function.signature.name = names[function.signature.name]
+    for node in nodes:
+        node.op = names.get(node.op, node.op)
+        for value in node.attr.values():
+            for called in (value.func, *value.list.func):
+                if called.name:
+                    called.name = names.get(called.name, called.name)
+    graph.library.ClearField("gradient")
+    whole = tf.compat.v1.wrap_function(
+        lambda: tf.graph_util.import_graph_def(graph, name=""), []
+    )
+    find = whole.graph.get_tensor_by_name
+    pruned = whole.prune(
+        [find(t.name) for t in frozen.inputs],
+        [find(t.name) for t in frozen.outputs],
+    )
+    return convert_variables_to_constants_v2(pruned, aggressive_inlining=True)
+
+
+def named_outputs(model: keras.Model, answer: Any) -> dict[str, Any]:
+    """The outputs of a model by names that files can have.
+
+    Args:
+        model: Tells the names of the outputs of a list.
+        answer: What it returned: one tensor, or a list or dictionary of such.
+
+    Raises:
+        UserError: For something else.
+    """
+    if isinstance(answer, dict):
+        pairs = list(answer.items())
+    elif isinstance(answer, (list, tuple)):
+        known = getattr(model, "output_names", None) or []
+        if len(known) != len(answer):
+            known = [f"output_{index}" for index in range(len(answer))]
+        pairs = list(zip(known, answer, strict=True))
+    else:
+        pairs = [(OUTPUT, answer)]
+    if len(pairs) == 1:
+        pairs = [(OUTPUT, pairs[0][1])]
+    found: dict[str, Any] = {}
+    for name, tensor in pairs:
+        if not hasattr(tensor, "shape"):
+            raise UserError(
+                "A model gives a tensor, or a list or dictionary of tensors. "
+                f"{model.name} gives {type(tensor).__name__} in it."
+            )
+        plain = re.sub(r"\W+", "_", str(name)) or "output"
+        while plain in found or plain == INPUT:
+            plain += "_"
+        found[plain] = tensor
+    return found
+
+
+def keras_answers(
+    model: keras.Model, given: ImageInput, images: np.ndarray
+) -> list[np.ndarray]:
+    """What the Keras model says, an array for each output.
+
+    Args:
+        model: The model.
+        given: What the files take.
+        images: As the files take them, `(images, *given.shape)`.
+    """
+    found: list[list[np.ndarray]] = []
+    # In steps of one size: the last would trace the model anew.
+    for start in range(0, len(images), _BATCH):
+        batch = given.for_model(images[start : start + _BATCH])
+        # Models of a class of their own may not know bytes.
+        batch = batch.astype(np.float32)
+        answer = named_outputs(model, model.predict_on_batch(batch))
+        found.append([np.asarray(y, np.float32) for y in answer.values()])
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def save(made: Inference, folder: str) -> None:
+    """Write a frozen graph as a SavedModel, which needs no other package.
+
+    Its signature `serving_default` maps `image` to the outputs by name.
+
+    Args:
+        made: Of any batch.
+        folder: Is made.
+    """
+    module = tf.Module()
+    frozen, (given,) = made.function, made.function.inputs
+    spec = tf.TensorSpec(given.shape, given.dtype, INPUT)
+
+    @tf.function(input_signature=[spec])
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(made.outputs, frozen(image), strict=True))
+
+    module.serve = serve
+    # Gradients of a frozen graph nobody needs, and some can't be written.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(
+        module, folder, serve.get_concrete_function(), options=options
+    )
