@@ -8,7 +8,8 @@ WORKERS ?= 2
 # Its own warnings are about its settings and of no use here; errors are shown.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test test-all test-precisions test-clients check-aarch64 lint bench clean
+.PHONY: demo test test-all test-precisions test-clients faults mutants \
+  advisories   check-aarch64 lint bench clean
 
 # Trains; and has the model that kerafer brings along look at a picture, as one
 # would after an installation.
@@ -34,6 +35,20 @@ test-precisions: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) -m trains \
 	  --auto-precision mixed_bfloat16
 	$(BIN)/python -m pytest -n $(WORKERS) -m trains --auto-precision float32
+
+# Kills, full disks, damaged files, load: all trials, and a table. An hour.
+faults: $(VENV)/.installed-test
+	$(BIN)/python tests/faults/trials.py
+
+# Which changes of the package no test notices. Hours.
+mutants: $(VENV)/.installed-test
+	$(BIN)/python $(PIP_INSTALL) 'cosmic-ray>=8.3,<9'
+	PATH=$(BIN):$$PATH $(BIN)/python tests/mutants.py
+
+# What is known against the packages that are installed. Asks the network.
+advisories: $(VENV)/.installed
+	$(BIN)/python $(PIP_INSTALL) 'pip-audit>=2.7,<3'
+	$(BIN)/pip-audit --local --skip-editable
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -10,7 +11,15 @@ import sys
 from collections.abc import Sequence
 
 import kerafer
-from kerafer.errors import UserError
+from kerafer.errors import UserError, shown
+from kerafer.files import is_full
+from kerafer.lifetimes import end_with_parent, sigterm_as_interrupt
+
+# What a user's path may bring about.
+_PLACES = (
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM),
+    *(errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ENODEV),
+)
 
 COMMANDS = {
     "train": "train a model on a data set and test it",
@@ -60,9 +69,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(words)
     try:
-        return parsed.run(parsed) or 0
+        with sigterm_as_interrupt():
+            end_with_parent()
+            return parsed.run(parsed) or 0
     except UserError as error:
-        print(f"kerafer {parsed.command}: {error}", file=sys.stderr)
+        print(shown(f"kerafer {parsed.command}: {error}"), file=sys.stderr)
+        return 2
+    except OSError as error:
+        told = _in_words(error)
+        if not told:
+            raise
+        print(shown(f"kerafer {parsed.command}: {told}"), file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(
+            f"kerafer {parsed.command}: There is not enough memory for this.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
@@ -71,6 +94,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _in_words(error: OSError) -> str:
+    """What the system said, where it is about a place of the user's."""
+    if is_full(error):
+        place = f": {error.filename}" if error.filename else ""
+        return (
+            f"The disk is full{place}. Nothing half written was left; make "
+            "room, and run this again."
+        )
+    if error.filename is None or error.errno not in _PLACES:
+        return ""
+    return f"{error.strerror}: {os.fsdecode(error.filename)}"
 
 
 def _with_home(word: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -15,10 +15,22 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from kerafer.errors import shown
 
 Item = TypeVar("Item")
 
-console = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """Shows text as it is: names of files may have anything in them."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text without markup or control characters."""
+        return super().render_str(shown(text), **options)
+
+
+console = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def track(
@@ -29,6 +41,7 @@ def track(
     Where standard error is no terminal nothing moves; one line at the end says
     how many there were.
     """
+    description = shown(description)
     if not console.is_terminal:
         count = 0
         for item in items:
@@ -38,7 +51,7 @@ def track(
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

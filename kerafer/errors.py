@@ -1,5 +1,10 @@
 """The error that a user can act on."""
 
+import unicodedata
+
+# Control and format characters, halves of characters, unassigned.
+_HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
+
 
 class UserError(ValueError):
     """A mistake in what the user gave, told in the user's words.
@@ -7,6 +12,22 @@ class UserError(ValueError):
     The message states the rule and then what came. The command line prints it
     without a traceback and exits with code 2; in Python it is a `ValueError`.
     """
+
+
+def shown(text: str) -> str:
+    """Text that a terminal can only show, and not obey.
+
+    What is neither printable nor a line's end or a tab, such as the escape
+    that begins a terminal's commands, is written as Python would.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one
+        if one in "\n\t" or unicodedata.category(one) not in _HIDDEN
+        else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
 
 
 def first_line(error: BaseException, most: int = 200) -> str:

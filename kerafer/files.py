@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -11,6 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerafer.errors import UserError
+from kerafer.locks import locked
+
+# Of Linux' renameat2.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -25,9 +32,45 @@ def written_beside(file: str | os.PathLike[str]) -> Iterator[Path]:
     beside = file.with_name(f".{os.getpid()}.{file.name}")
     try:
         yield beside
+        to_disk(beside)
         os.replace(beside, file)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def to_disk(file: Path) -> None:
+    """Wait until a file is on the disk, or a power cut leaves an empty one."""
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that nothing more fits where it was to go."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reserve(file: int, size: int) -> None:
+    """Take room on the disk for a file, where the system can.
+
+    Writing to one that has holes, through memory, ends the process where the
+    disk is full; this raises.
+
+    Args:
+        file: Its descriptor, open for writing.
+        size: Bytes.
+
+    Raises:
+        OSError: If there is not so much room.
+    """
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None or not size:
+        return
+    try:
+        allocate(file, 0, size)
+    except OSError as error:
+        # Some file systems can't.
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
 
 
 def write_text(file: str | os.PathLike[str], text: str) -> None:
@@ -40,29 +83,73 @@ def write_text(file: str | os.PathLike[str], text: str) -> None:
 def folder_beside(folder: Path) -> Iterator[Path]:
     """Give a new folder next to `folder`, which is gone afterwards.
 
-    `take_place` puts it where `folder` is.
+    `take_place` puts it where `folder` is. Nobody else writes there meanwhile,
+    and what a process left that was killed is put right first.
+
+    Raises:
+        UserError: Where another process writes there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    beside.mkdir()
-    try:
-        yield beside
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with locked(lock, f"The folder {folder}"):
+        _put_right(folder)
+        beside.mkdir()
+        try:
+            yield beside
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def take_place(beside: Path, folder: Path) -> None:
-    """Put a folder where another is; the other comes back if that fails."""
+    """Put a folder where another is, in one step where the system can.
+
+    Elsewhere the other has another name for a moment, under which
+    `folder_beside` finds it after a kill.
+    """
+    for file in beside.rglob("*"):
+        if file.is_file():
+            to_disk(file)
+    if not folder.exists():
+        beside.rename(folder)
+        return
+    if _exchange(beside, folder):
+        shutil.rmtree(beside, ignore_errors=True)
+        return
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    if folder.exists():
-        folder.rename(old)
+    folder.rename(old)
     try:
         beside.rename(folder)
     except BaseException:
-        if old.exists():
-            old.rename(folder)
+        old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Whether two paths have changed places, which Linux does in one step."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    done = rename(
+        _AT_FDCWD,
+        os.fsencode(one),
+        _AT_FDCWD,
+        os.fsencode(other),
+        _RENAME_EXCHANGE,
+    )
+    return done == 0
+
+
+def _put_right(folder: Path) -> None:
+    name = glob.escape(f".{folder.name}")
+    for old in sorted(folder.parent.glob(f"{name}.*.old")):
+        if not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    for part in folder.parent.glob(f"{name}.*.part"):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def remove(path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kerafer.errors import UserError
+from kerafer.foreign import parse_yaml
 
 Settings = TypeVar("Settings")
 
@@ -139,12 +140,9 @@ def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: Where the file can't be read, or names something unknown.
     """
-    import yaml
-
     try:
-        text = Path(file).read_text(encoding="utf-8")
-        values = yaml.safe_load(text) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = parse_yaml(Path(file).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{file} is no YAML file: {reason}.") from None
     if not isinstance(values, dict):

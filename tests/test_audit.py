@@ -93,8 +93,19 @@ def test_the_search_finds_what_trying_all_pairs_finds():
     }
     expected = {found for found in expected if found[2] <= 5}
     assert len(expected) > 20
-    found = zip(*near_pairs(hashes, hashes, 5), strict=True)
-    assert {tuple(map(int, pair)) for pair in found} == expected
+    found = [
+        tuple(map(int, pair))
+        for pairs in near_pairs(hashes, hashes, 0, 5)
+        for pair in zip(*pairs, strict=True)
+    ]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+    # Of one group they need not be told.
+    groups = np.arange(len(hashes)) % 2
+    told = near_pairs(hashes, hashes, 2, 5, groups)
+    assert {
+        tuple(map(int, pair)) for x in told for pair in zip(*x, strict=True)
+    } == {x for x in expected if x[2] >= 2 and (x[0] + x[1]) % 2}
 
 
 def test_the_hash_is_that_of_the_cosine_transform(faces):

@@ -90,12 +90,12 @@ def test_top_2_and_log_loss_are_those_worked_out_by_hand():
     assert scores.log_loss == pytest.approx(-math.log(product) / 4)
 
 
-def test_a_class_that_is_not_there_counts_in_the_macro_average_alone():
+def test_a_class_that_is_not_there_is_in_no_average():
     labels = np.array([0, 0, 1, 1])
     probabilities = np.eye(3)[[0, 2, 1, 1]]
     scores = classify(labels, probabilities, ("a", "b", "c"))
     assert scores.balanced_accuracy == 0.75
-    assert scores.macro["recall"] == 0.5
+    assert scores.macro["recall"] == 0.75
     assert scores.as_dict()["per_class"]["c"]["support"] == 0
 
 

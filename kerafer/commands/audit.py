@@ -89,7 +89,7 @@ def run(parsed: argparse.Namespace) -> int:
         # That of an earlier audit would be of other groups.
         (out / "duplicates.png").unlink(missing_ok=True)
     for sentence in findings(found):
-        console.print(f"* {sentence}", markup=False, soft_wrap=True)
+        console.print(f"* {sentence}", soft_wrap=True)
     if parsed.clean:
         clean = found.cleaned()
         write_split(parsed.clean, dataset, clean)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from kerafer.class_names import column_order
@@ -21,6 +20,7 @@ from kerafer.data.config import DataConfig
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import digest, output_folder
+from kerafer.foreign import read_json
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import Predictor, find_model, open_predictor
@@ -328,7 +328,7 @@ class _Part(NamedTuple):
             answer(images[self.rows[step : step + _BATCH]]) for step in steps
         )
         answers = list(
-            track(batches, f"Batches through {escape(model.name)}", len(steps))
+            track(batches, f"Batches through {model.name}", len(steps))
         )
         probabilities = checked_probabilities(
             np.concatenate(answers), str(model.file)
@@ -451,7 +451,7 @@ def _read_earlier(folder: Path, part: _Part) -> _Against:
 
     file = folder / "metrics.json"
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
+        metrics = read_json(file)
         digest, name = metrics["split_digest"], metrics["model"]["name"]
         theirs = (
             f"{metrics['n']} pictures, {metrics['part']} of "
@@ -528,11 +528,10 @@ def _write(
     if comparison:
         console.print(
             f"{verdict(*names, comparison, scores.over)} {_told(comparison)}",
-            markup=False,
             soft_wrap=True,
         )
     written = ", ".join(name for name in FILES if (out / name).exists())
-    console.print(f"Written to {out}: {written}", soft_wrap=True, markup=False)
+    console.print(f"Written to {out}: {written}", soft_wrap=True)
 
 
 def _told_name(name: str, flips: bool) -> str:
@@ -721,7 +720,7 @@ def _show(evaluation: _Evaluation, notes: tuple[str, ...]) -> None:
     model, part, predictions, scores = evaluation
     kind = "" if part.name == "all" else f"{part.name} "
     table = Table(
-        title=f"{escape(_told_name(model.name, part.flips))} on "
+        title=f"{_told_name(model.name, part.flips)} on "
         f"{len(predictions.labels):,} {kind}pictures of "
         f"{part.pictures.dataset.name}"
     )
@@ -732,7 +731,7 @@ def _show(evaluation: _Evaluation, notes: tuple[str, ...]) -> None:
         table.add_row(*row)
     console.print(table)
     for note in notes:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
 
 
 def _told(comparison: Comparison) -> str:

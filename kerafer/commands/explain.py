@@ -366,15 +366,14 @@ def _range(values: pd.Series) -> str:
 
 
 def _tell_channels(channels: pd.DataFrame) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     for layer, here in channels.groupby("layer", sort=False):
         shown = Table("class", "channels raised most", "lowered most")
-        shown.title = f"{escape(layer)}: weight against the mean of the classes"
+        shown.title = f"{layer}: weight against the mean of the classes"
         for name, rows in here.groupby("class", sort=False):
             ends = rows.head(_TOLD_CHANNELS), rows.tail(_TOLD_CHANNELS)[::-1]
-            shown.add_row(escape(name), *map(_ends, ends))
+            shown.add_row(name, *map(_ends, ends))
         console.print(shown)
 
 
@@ -385,4 +384,4 @@ def _ends(rows: pd.DataFrame) -> str:
 
 
 def _tell(sentence: str) -> None:
-    console.print(sentence, soft_wrap=True, markup=False)
+    console.print(sentence, soft_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
 from kerafer.files import digest, output_folder, size
+from kerafer.foreign import read_json
 from kerafer.model_files import find_keras_file, model_path
 from kerafer.settings import add_flags, from_flags
 
@@ -107,9 +107,7 @@ def run(parsed: argparse.Namespace) -> int:
         )
     for name, missed in left_out.items():
         more = "" if "can't be made" in missed else " --allow-drop keeps it."
-        console.print(
-            f"Left out: {name} {missed}{more}", soft_wrap=True, markup=False
-        )
+        console.print(f"Left out: {name} {missed}{more}", soft_wrap=True)
     return GATE_MISSED if left_out else 0
 
 
@@ -207,7 +205,7 @@ def _other_source(
     manifest = file.parent / "manifest.json"
     if file.name == "model.keras" and manifest.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            facts = json.loads(manifest.read_text(encoding="utf-8"))["source"]
+            facts = read_json(manifest)["source"]
             facts = {**facts, "sha256": sha256}
     return make_source(
         model,

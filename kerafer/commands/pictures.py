@@ -74,7 +74,7 @@ def find_pictures(
     sizes = ", ".join(f"{counts.get(part, 0):,} {part}" for part in PARTS)
     console.print(f"{dataset.name}: {len(dataset):,} pictures, {sizes}")
     for note in notes:
-        console.print(f"  {note}", markup=False)
+        console.print(f"  {note}")
     return Pictures(dataset, split, name, tuple(notes), boxes)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from kerafer.console import console, track
 from kerafer.data.images import has_several_frames
@@ -313,7 +313,6 @@ class _Job:
                 console.print(
                     f"{len(names):,} of {sources:,} {what}: {names[0]}{more}",
                     soft_wrap=True,
-                    markup=False,
                 )
         copies = (
             "" if self.config.rows_only else ", the annotated copies beside"
@@ -321,7 +320,6 @@ class _Job:
         console.print(
             f"Faces: {self.faces:,}. Written to {self.file}{copies}",
             soft_wrap=True,
-            markup=False,
         )
 
 
@@ -341,10 +339,11 @@ def _table(faces: list[FacePrediction], labels: tuple[str, ...]) -> Table:
         table.add_column(f"face {number}\nat {x}, {y}", justify="right")
     for label in labels:
         shares = [
-            f"[bold]{face.probabilities[label]:.1%}[/]"
-            if label == face.label
-            else f"{face.probabilities[label]:.1%}"
+            Text(
+                f"{face.probabilities[label]:.1%}",
+                "bold" if label == face.label else "",
+            )
             for face in faces[:_MOST_COLUMNS]
         ]
-        table.add_row(escape(label), *shares)
+        table.add_row(label, *shares)
     return table

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from kerafer.console import console
 from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import output_folder, write_text
+from kerafer.locks import locked
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
@@ -86,8 +86,11 @@ def run(parsed: argparse.Namespace) -> int:
         raise UserError(f"--runs is at least 1. Received: {parsed.runs}.")
     work = _Work(parsed, base)
     if work.variants or work.figures:
+        work.look()
+    work.out.mkdir(parents=True, exist_ok=True)
+    with locked(work.out / ".lock", f"The folder {work.out}"):
         work.train(parsed.executor)
-    work.write()
+        work.write()
     return 0
 
 
@@ -149,8 +152,8 @@ class _Work:
 
     # === Trainings ===
 
-    def train(self, executor: str) -> None:
-        """Say the plan and run what is missing of it."""
+    def look(self) -> None:
+        """Find out what there is to train, and the pictures for it."""
         from kerafer.reproduction.plan import make_plan
 
         load_tensorflow()
@@ -160,6 +163,9 @@ class _Work:
             from kerafer.commands.pictures import find_pictures
 
             self.pictures = find_pictures(self.base)
+
+    def train(self, executor: str) -> None:
+        """Say the plan and run what is missing of it."""
         if not self.plan:
             return
         self._say_plan()
@@ -173,7 +179,6 @@ class _Work:
                 console.print(
                     f"{number} of {len(missing)}: {training.name} in "
                     f"{_duration(seconds)}",
-                    markup=False,
                 )
         self.plan = [
             dataclasses.replace(training, state="done")
@@ -227,7 +232,7 @@ class _Work:
         table.add_column("at most", justify="right")
         table.add_column("judged from")
         for name, (seconds, origin) in times.items():
-            table.add_row(escape(name), _duration(seconds), origin)
+            table.add_row(name, _duration(seconds), origin)
         total = sum(seconds for seconds, _ in times.values())
         table.add_section()
         table.add_row("one after the other", _duration(total), "")
@@ -258,7 +263,7 @@ class _Work:
             if section.table is not None:
                 _show(section.title, section.table)
                 if section.text:
-                    console.print(section.text, markup=False)
+                    console.print(section.text)
         console.print(f"Written to {page}", soft_wrap=True)
 
     def _tables(self) -> list[Section]:
@@ -374,7 +379,7 @@ def _show(title: str, frame: pd.DataFrame) -> None:
             name, justify="right" if index else "left", overflow="fold"
         )
     for row in frame.itertuples(index=False):
-        table.add_row(*(escape(str(value)) for value in row))
+        table.add_row(*(str(value) for value in row))
     console.print(table)
 
 

@@ -88,7 +88,7 @@ def write_run(
         "epochs": len(history),
         "val_loss": float(history["val_loss"].min()),
         "split": pictures.split_name,
-        "notes": pictures.notes,
+        "notes": [*scores.notes(), *pictures.notes],
         "parameters": parameters,
         "macs": macs,
         "precision": precision,
@@ -135,6 +135,8 @@ def show_run(
         f"Accuracy {scores.accuracy:.3f} with the weights of epoch "
         f"{int(history['val_loss'].argmin()) + 1} of {len(history)}."
     )
+    for note in scores.notes():
+        console.print(note, style="bold")
     console.print(
         f"Written to {folder.path}: report.md, best.keras, metrics.json, "
         "curves.png, confusion.png, predictions.csv, history.csv, split.csv, "

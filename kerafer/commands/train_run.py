@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
 from kerafer.console import console
-from kerafer.files import written_beside
+from kerafer.errors import UserError
+from kerafer.files import is_full, written_beside
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, Processes
 
@@ -40,6 +42,7 @@ def train_run(
         The exit code: 0, or 130 after Ctrl-C.
     """
     from kerafer.commands.pictures import find_pictures
+    from kerafer.commands.train_model import load_teachers, starting_model
     from kerafer.data.splits import default_kind
     from kerafer.models.registry import find_builder
     from kerafer.training.precision import resolve_precision
@@ -47,41 +50,53 @@ def train_run(
     from kerafer.training.scope import training_settings
 
     find_builder(config.arch, config.model_options)
-    folder = split = None
-    if resume:
-        folder, _ = RunFolder.open(resume)
-        split = folder.split if folder.split.exists() else None
-    elif out:
-        RunFolder.check_free(out)
-    pictures = find_pictures(config, split)
-    if split:
-        name = config.split or default_kind(pictures.dataset)
-        pictures = dataclasses.replace(pictures, split_name=name)
-    precision = resolve_precision(config.precision)
-    if processes.several:
-        # Kept on disk by then, so that none waits long for another.
-        pictures.decode(config)
-    processes.meet()
-    with training_settings(config.seed, config.deterministic, precision):
-        return _train(config, precision, pictures, folder, out, processes)
+    with contextlib.ExitStack() as held:
+        folder = split = None
+        if resume:
+            folder, _ = RunFolder.open(resume)
+            held.enter_context(folder.held())
+            split = folder.split if folder.split.exists() else None
+        elif out:
+            RunFolder.check_free(out)
+        pictures = find_pictures(config, split)
+        if split:
+            name = config.split or default_kind(pictures.dataset)
+            pictures = dataclasses.replace(pictures, split_name=name)
+        precision = resolve_precision(config.precision)
+        if processes.several:
+            # Kept on disk by then, so that none waits long for another.
+            pictures.decode(config)
+        processes.meet()
+        with training_settings(config.seed, config.deterministic, precision):
+            model = starting_model(config, pictures)
+            distillation = load_teachers(config, pictures)
+            if folder is None:
+                folder = RunFolder.create(config, out)
+                held.enter_context(folder.held())
+            return _train(
+                config,
+                precision,
+                pictures,
+                model,
+                distillation,
+                folder,
+                processes,
+            )
 
 
 def _train(
     config: TrainingConfig,
     precision: str,
     pictures: Pictures,
-    folder: RunFolder | None,
-    out: str | None,
+    model: keras.Model,
+    distillation: Distillation | None,
+    folder: RunFolder,
     processes: Processes,
 ) -> int:
-    from kerafer.commands.train_model import load_teachers, starting_model
     from kerafer.data import write_split
-    from kerafer.training.run_folder import RunFolder
 
-    model = starting_model(config, pictures)
-    distillation = load_teachers(config, pictures)
-    if folder is None:
-        folder = RunFolder.create(config, out)
+    run = folder.path if processes.is_first else "RUN"
+    again = f"kerafer train --resume {run}{processes.flags}"
     try:
         write_split(folder.split, pictures.dataset, pictures.split)
         images = pictures.decode(config)
@@ -96,14 +111,19 @@ def _train(
         if processes.is_first:
             _test(config, precision, pictures, images, folder, history)
     except KeyboardInterrupt:
-        run = folder.path if processes.is_first else "RUN"
         print(
             "kerafer train: interrupted; the epochs that were over are kept. "
-            "Go on with\n    kerafer train --resume "
-            f"{run}{processes.flags}",
+            f"Go on with\n    {again}",
             file=sys.stderr,
         )
         return 130
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise UserError(
+            "The disk is full. The epochs that were over are kept: make room, "
+            f"and go on with\n    {again}"
+        ) from error
     return 0
 
 

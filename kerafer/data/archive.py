@@ -63,17 +63,11 @@ def unpack(archive: Path, folder: Path) -> Path:
             members = _members(archive, file)
             _check_sizes(archive, members, folder.parent)
             _write(file, members, folder, mark)
-    # zipfile raises RuntimeError and NotImplementedError for what it cannot
-    # decompress.
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    # Of damaged archives zipfile and what decompresses raise nearly every
+    # built-in error.
+    except Exception as error:
         raise UserError(
             f"The archive {archive} cannot be unpacked: {error}."
         ) from error

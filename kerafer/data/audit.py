@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import DisjointSet
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -27,6 +27,10 @@ from kerafer.data.splits import PARTS, UNUSED, shared_subjects
 
 NEAR = 12
 DIFFERENCE = 0.15
+# Bits at once: within so many the order of pairs is of no matter.
+_BAND = 7
+# A picture of which so many others only seem to be copies is like nothing.
+_MOST_TRIES = 500
 # Which picture of a group stays: tests are not to change.
 _KEPT = {"test": 0, "validation": 1, "train": 2}
 
@@ -166,23 +170,49 @@ def _edges(
     # Of equal pictures one is compared with the others.
     rows = np.sort(order[np.concatenate([[True], ~same])])
     hashes = np.array([perceptual_hash(thumb) for thumb in thumbs[rows]])
-    pairs = []
-    for kind, others in (("near", hashes), ("mirrored", hashes ^ MIRROR)):
-        a, b, bits = near_pairs(hashes, others, near)
-        pairs += [(n, kind, *ab) for n, *ab in zip(bits, a, b, strict=True)]
-    joined, like = DisjointSet(range(len(rows))), []
-    # The nearest first; what is joined already need not be looked at.
-    pairs.sort(key=lambda pair: (pair[0], pair[1] == "mirrored", *pair[2:]))
-    for bits, kind, a, b in track(pairs, "Comparing pairs", len(pairs)):
-        if joined.connected(a, b):
-            continue
-        one, other = thumbs[rows[a]], thumbs[rows[b]]
-        if kind == "mirrored":
-            other = other[:, ::-1]
-        if difference(one, other) <= most:
-            joined.merge(a, b)
-            like.append((rows[a], rows[b], kind, bits))
+    like = [
+        (rows[a], rows[b], kind, bits)
+        for a, b, kind, bits in _alike(hashes, thumbs, rows, near, most)
+    ]
     return pd.DataFrame(exact + like, columns=["a", "b", "kind", "bits"])
+
+
+def _alike(
+    hashes: np.ndarray,
+    thumbs: np.ndarray,
+    rows: np.ndarray,
+    near: int,
+    most: float,
+) -> Iterator[tuple[int, int, str, int]]:
+    """Pairs that join every group, the nearest first; their kind and bits.
+
+    What is joined already is not looked at again, so a group of many costs a
+    comparison for each of them and not for each pair.
+    """
+    group = np.arange(len(hashes), dtype=np.int32)
+    members = {n: [n] for n in range(len(hashes))}
+    tries = np.zeros(len(hashes), int)
+    steps = [(n, min(n + _BAND - 1, near)) for n in range(0, near + 1, _BAND)]
+    kinds = (("near", hashes), ("mirrored", hashes ^ MIRROR))
+    for (least, last), (kind, others) in track(
+        itertools.product(steps, kinds), "Comparing pairs", 2 * len(steps)
+    ):
+        for pairs in near_pairs(hashes, others, least, last, group):
+            for a, b, bits in zip(*pairs, strict=True):
+                if group[a] == group[b] or max(tries[[a, b]]) >= _MOST_TRIES:
+                    continue
+                one, other = thumbs[rows[a]], thumbs[rows[b]]
+                if kind == "mirrored":
+                    other = other[:, ::-1]
+                if difference(one, other) > most:
+                    tries[[a, b]] += 1
+                    continue
+                large, small = group[a], group[b]
+                if len(members[large]) < len(members[small]):
+                    large, small = small, large
+                members[large] += members[small]
+                group[members.pop(small)] = large
+                yield a, b, kind, int(bits)
 
 
 def _groups(

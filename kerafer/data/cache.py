@@ -82,7 +82,6 @@ def _temporary(instead_of: Path | None) -> Path:
     console.print(
         f"Nothing is kept for the next time: {where}. XDG_CACHE_HOME=DIR "
         "names another place.",
-        markup=False,
         soft_wrap=True,
     )
     return folder

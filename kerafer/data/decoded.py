@@ -17,6 +17,7 @@ from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.faces import Box, crop
 from kerafer.data.images import fit
+from kerafer.files import reserve
 
 # Counts up when decoding, cropping or resizing changes what it returns.
 _VERSION = 1
@@ -75,6 +76,8 @@ def _write(
     beside = file.with_name(f"{file.name}.{threading.get_native_id()}.part")
     try:
         images = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
+        with beside.open("rb+") as stream:
+            reserve(stream.fileno(), beside.stat().st_size)
         _fill(images, dataset, boxes)
         images.flush()
         del images

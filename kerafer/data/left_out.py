@@ -20,6 +20,5 @@ def tell_left_out(files: Sequence[Path]) -> None:
         noun = "file" if len(files) == 1 else "files"
         console.print(
             f"{len(files):,} {noun} left out: {describe_kinds(files)}",
-            markup=False,
             soft_wrap=True,
         )

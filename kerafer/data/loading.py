@@ -151,5 +151,4 @@ def _tell_left_out(dataset: Dataset) -> None:
         console.print(
             f"{dataset.name}: {len(dataset)} pictures; left out: {count}, "
             f"the first {path}: {reason}",
-            markup=False,
         )

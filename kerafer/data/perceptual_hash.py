@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 SIDE = 32
 _LOW = 8
-_BLOCK = 256
+# Hashes at once, against others at once: what a processor's cache holds.
+_TILE = 256, 4096
 # Odd columns of the cosine transform change their sign in a mirror.
 _ODD = np.tile(np.arange(1, _LOW + 1) % 2 == 1, (_LOW, 1))
 _SMOOTH = (3, 3)
@@ -62,30 +64,42 @@ the mirrored picture."""
 
 
 def near_pairs(
-    hashes: np.ndarray, others: np.ndarray, distance: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All pairs of hashes that differ in few bits.
+    hashes: np.ndarray,
+    others: np.ndarray,
+    least: int,
+    most: int,
+    groups: np.ndarray | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """All pairs of hashes that differ in few bits, some at a time.
 
     Args:
         hashes: uint64 of shape `(n,)`.
         others: uint64 of shape `(n,)`, of the same pictures; the mirrored
             ones, or the same again.
-        distance: Bits at most.
+        least, most: Bits that differ.
+        groups: A number for each; pairs of one group are left out. What the
+            caller changes in it counts from then on. Defaults to none.
 
-    Returns:
-        Row in `hashes`, row in `others` and the bits that differ, for every
-        pair whose first row is the smaller.
+    Yields:
+        Row in `hashes`, row in `others` and the bits that differ, for pairs
+        whose first row is the smaller; the fewest bits first.
     """
-    found = []
-    for start in range(0, len(hashes), _BLOCK):
-        block = hashes[start : start + _BLOCK, None]
-        bits = np.bitwise_count(block ^ others[None, start:])
-        rows, columns = np.nonzero(bits <= distance)
-        later = columns > rows
-        rows, columns = rows[later], columns[later]
-        found.append((rows + start, columns + start, bits[rows, columns]))
-    first, second, bits = (np.concatenate(x) for x in zip(*found, strict=True))
-    return first, second, bits.astype(int)
+    rows, columns = _TILE
+    for top in range(0, len(hashes), rows):
+        block = hashes[top : top + rows, None]
+        for left in range(top, len(hashes), columns):
+            bits = np.bitwise_count(block ^ others[None, left : left + columns])
+            wanted = (least <= bits) & (bits <= most)
+            if groups is not None and wanted.any():
+                ours = groups[top : top + rows, None]
+                wanted &= ours != groups[None, left : left + columns]
+            first, second = np.nonzero(wanted)
+            count = bits[first, second].astype(int)
+            first, second = first + top, second + left
+            later = second > first
+            if later.any():
+                order = np.lexsort((second[later], first[later], count[later]))
+                yield tuple(x[later][order] for x in (first, second, count))
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-import shutil
+import socket
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 # Of a picture that is posted.
 MOST_BYTES = 32_000_000
+_BODY_SECONDS = 60
+_ANSWER_SECONDS = 120
+_DRAIN_SECONDS = 5
+_STEP = 2**16
 _HOSTS = ("127.0.0.1", "localhost")
 
 
@@ -30,8 +36,15 @@ class DemoHandler(BaseHTTPRequestHandler):
     server: DemoServer
     server_version = "kerafer"
     sys_version = ""
-    # Seconds; a sender that stops halfway keeps no thread for ever.
-    timeout = 30
+    # Seconds; who sends nothing for so long has gone.
+    timeout = 10
+
+    def parse_request(self) -> bool:
+        """Read the headers; from here on the connection is not idle."""
+        asked = super().parse_request()
+        if asked:
+            self.server.has_asked(self.request)
+        return asked
 
     def do_GET(self) -> None:
         """Send a file of the table."""
@@ -113,12 +126,38 @@ class DemoHandler(BaseHTTPRequestHandler):
         if int(told) > MOST_BYTES:
             most = f"A picture has at most {MOST_BYTES // 1_000_000} MB"
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most)
+            self._drain()
             return None
-        body = self.rfile.read(int(told))
+        body = self._received(int(told))
         if len(body) != int(told):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return None
         return body
+
+    def _received(self, size: int) -> bytes:
+        """So many bytes, or those that came within the time there is."""
+        until = time.monotonic() + _BODY_SECONDS
+        parts, left = [], size
+        while left and time.monotonic() < until:
+            part = self.rfile.read1(min(left, _STEP))
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _drain(self) -> None:
+        """Take in what still comes: closed at once, the answer would be lost.
+
+        A system resets a connection that is closed with bytes unread.
+        """
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(1)
+            until = time.monotonic() + _DRAIN_SECONDS
+            while time.monotonic() < until and self.connection.recv(_STEP):
+                pass
 
     def _faces(self, body: bytes) -> dict[str, Any]:
         return {"boxes": self.server.model.find_faces(body)}
@@ -138,8 +177,13 @@ class DemoHandler(BaseHTTPRequestHandler):
         self._write(io.BytesIO(text))
 
     def _write(self, content: BinaryIO) -> None:
-        if self.command != "HEAD":
-            shutil.copyfileobj(content, self.wfile)
+        if self.command == "HEAD":
+            return
+        until = time.monotonic() + _ANSWER_SECONDS
+        while part := content.read(_STEP):
+            if time.monotonic() > until:
+                raise TimeoutError
+            self.wfile.write(part)
 
     def _start(self, status: HTTPStatus, kind: str, length: int) -> None:
         self.send_response(status)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
+import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,11 @@ from kerafer.demo.page_files import content_security_policy, page_files
 from kerafer.demo.page_model import PageModel
 from kerafer.errors import UserError
 
+MOST_CONNECTIONS = 64
+_BUSY = (
+    b"HTTP/1.0 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    b'Connection: close\r\n\r\n{"error": "Too many at once."}'
+)
 _BINARY = "application/octet-stream"
 
 
@@ -53,6 +61,8 @@ class DemoServer(ThreadingHTTPServer):
         self.files: dict[str, tuple[str, bytes | Path]] = dict(page_files())
         self.policy = content_security_policy(self.files["/"][1])
         self._add_model()
+        self._lock = threading.Lock()
+        self._asked: dict[socket.socket, bool] = {}
         try:
             super().__init__(("127.0.0.1", port), DemoHandler)
         except (OSError, OverflowError) as error:
@@ -63,9 +73,45 @@ class DemoServer(ThreadingHTTPServer):
             ) from None
         self.address = f"http://127.0.0.1:{self.server_address[1]}/"
 
+    def process_request(
+        self, request: socket.socket, client_address: Any
+    ) -> None:
+        """Begin to answer in a thread, of which there is a bounded number.
+
+        Where all are taken, the connection goes that has waited for longest
+        without having asked for anything.
+        """
+        with self._lock:
+            full = len(self._asked) >= MOST_CONNECTIONS
+            idle = [one for one, asked in self._asked.items() if not asked]
+            if not full or idle:
+                self._asked[request] = False
+            if full and idle:
+                del self._asked[idle[0]]
+                with contextlib.suppress(OSError):
+                    idle[0].shutdown(socket.SHUT_RDWR)
+        if full and not idle:
+            with contextlib.suppress(OSError):
+                request.sendall(_BUSY)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def has_asked(self, request: socket.socket) -> None:
+        """Take a connection for one that is worth a thread."""
+        with self._lock:
+            if request in self._asked:
+                self._asked[request] = True
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        """End a connection."""
+        with self._lock:
+            self._asked.pop(request, None)
+        super().shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say what went wrong, unless the browser has just gone away."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
     def _add_model(self) -> None:

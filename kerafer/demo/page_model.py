@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import numpy as np
 
+from kerafer.data.images import read_reduced
 from kerafer.errors import UserError
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_detector import Box
 from kerafer.runtime.predictors import find_model
+
+# More than faces are searched at.
+_LONGEST_SIDE = 1280
 
 
 class PageModel:
@@ -39,6 +44,7 @@ class PageModel:
                 "    kerafer export --model RUN\nmakes one of a run."
             )
         self._recognizer = EmotionRecognizer(self.file)
+        self._one_picture = threading.Lock()
         height, width, _ = self._recognizer.input_shape
         self.picture_bytes = height * width * 3
 
@@ -69,7 +75,11 @@ class PageModel:
         Raises:
             UnreadableImageError: Where it is no picture.
         """
-        return [face.box for face in self._recognizer.find_faces(picture)]
+        # One at a time: a picture may take a gigabyte while it is decoded.
+        with self._one_picture:
+            image, times = read_reduced(picture, _LONGEST_SIDE)
+            found = self._recognizer.find_faces(image)
+        return [tuple(times * side for side in face.box) for face in found]
 
     def predict(self, pixels: bytes) -> list[float]:
         """The probabilities of one face, of the model's size.

@@ -79,7 +79,7 @@ def bootstrap_intervals(
     scores = {
         "accuracy": right.sum(axis=1) / support.sum(axis=1),
         "balanced_accuracy": recall.sum(axis=1) / there.sum(axis=1),
-        "macro_f1": f1.mean(axis=1),
+        "macro_f1": (f1 * there).sum(axis=1) / there.sum(axis=1),
     }
     return {
         name: percentile_interval(values, confidence)

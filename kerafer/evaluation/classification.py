@@ -28,7 +28,8 @@ class Classification:
             NaN where a probability is none.
         per_class: Index `class_names`; columns `precision`, `recall`, `f1` and
             `support` (pictures of that class).
-        macro: `precision`, `recall` and `f1`, averaged over the classes.
+        macro: `precision`, `recall` and `f1`, averaged over the classes that
+            are among the pictures.
         confusion: Counts of shape `(classes, classes)`, rows the truth.
     """
 
@@ -39,6 +40,25 @@ class Classification:
     per_class: pd.DataFrame
     macro: pd.Series
     confusion: np.ndarray
+
+    def notes(self) -> list[str]:
+        """What the scores do not show by themselves, a sentence each."""
+        notes = []
+        support = self.per_class["support"]
+        absent = list(support.index[support == 0])
+        if absent:
+            notes.append(
+                f"No picture is of {', '.join(absent)}: the means of classes "
+                "leave that out."
+            )
+        most = support.max() / support.sum()
+        if self.accuracy <= most and len(support) - len(absent) > 1:
+            notes.append(
+                "It has learned nothing that shows: always naming "
+                f"{support.idxmax()} would be right on {most:.1%}, and it is "
+                f"on {self.accuracy:.1%}."
+            )
+        return notes
 
     def as_dict(self) -> dict[str, object]:
         """The same in plain numbers, lists and dictionaries; NaN is `None`."""
@@ -59,8 +79,9 @@ def classify(
 ) -> Classification:
     """Score probabilities against the truth, by scikit-learn.
 
-    A class that is never predicted has precision 0, one that is not among the
-    pictures recall 0; both count in the macro averages.
+    A class that is never predicted has precision 0, which counts in the macro
+    averages; one that is not among the pictures does not count, as nobody
+    knows how it would do.
 
     The log loss is of rows divided by their sum, as those of a quantised model
     may not sum to 1; a probability of 0 counts as 2.2e-16.
@@ -90,7 +111,7 @@ def classify(
         top_2=_top_2(labels, probabilities),
         log_loss=_log_loss(labels, probabilities),
         per_class=per_class,
-        macro=per_class[["precision", "recall", "f1"]].mean(),
+        macro=per_class.loc[there, ["precision", "recall", "f1"]].mean(),
         confusion=confusion_matrix(labels, predicted, labels=classes),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ from kerafer.errors import UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
 from kerafer.evaluation.evaluation_report import as_percent
 from kerafer.evaluation.predictions import Predictions
+from kerafer.foreign import read_json
 from kerafer.settings import as_flags
 from kerafer.tables import read_table
 from kerafer.training.config import TrainingConfig
@@ -255,7 +255,7 @@ def _read_one(path: Path) -> _Fold:
             f"{path} has {config.split or 'none'}."
         )
     try:
-        metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+        metrics = read_json(run.metrics)
         found = _Fold(Path(path), config, *fold, metrics, read_table(run.split))
         # What a run that was damaged may lack.
         _table([found])

@@ -68,7 +68,7 @@ class Scores:
 
     def notes(self) -> list[str]:
         """What makes these intervals doubtful, a sentence each."""
-        notes = []
+        notes = self.classification.notes()
         if self.groups < _FEW_GROUPS:
             notes.append(
                 f"Intervals from {self.groups} {self.over} are rough, and "

@@ -36,7 +36,7 @@ def report(
         f"those of epoch {best + 1} of {len(history)}, which had the lowest "
         f"validation loss, {history['val_loss'][best]:.4f}.",
         "",
-        *(f"* {note}" for note in notes),
+        *(f"* {note}" for note in (*test.notes(), *notes)),
         "",
         "| class | precision | recall | F1 | pictures |",
         "|---|---:|---:|---:|---:|",

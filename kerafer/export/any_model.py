@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +32,7 @@ from kerafer.export.verify import Reference
 from kerafer.files import digest
 from kerafer.models.float32 import in_float32
 from kerafer.models.load import load_model
+from kerafer.models.save import digest_of_weights
 
 _DEFAULT = ("savedmodel", "float16", "dynamic", "int8")
 _RANDOM_IMAGES = 16
@@ -230,15 +230,7 @@ def _loaded(
     except (NotImplementedError, TypeError, ValueError):
         # A subclassed model without get_config: it stays as it is.
         single = model
-    return single, model.name, _digest_of_weights(model)
-
-
-def _digest_of_weights(model: keras.Model) -> str:
-    found = hashlib.sha256()
-    for variable in model.variables:
-        found.update(variable.path.encode())
-        found.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    return found.hexdigest()
+    return single, model.name, digest_of_weights(model)
 
 
 def _as_array(

@@ -22,9 +22,12 @@ import numpy as np
 import kerafer
 from kerafer.errors import UserError
 from kerafer.export.inference import Inference
+from kerafer.lifetimes import end_with_parent, with_parent
 
 QUANTIZED = ("int8", "integer")
 _MOST_WORDS = 300
+# Bytes of a graph after which the process ends: it gives no memory back.
+_LARGE = 50_000_000
 
 
 class Converter:
@@ -89,10 +92,13 @@ class Converter:
             job["images"] = str(self._folder / "images.npy")
             np.save(job["images"], images)
         reply = self._ask(job)
+        if len(made.graph) > _LARGE:
+            self._end()
         if reply is None:
             raise UserError(
-                "TensorFlow's converter died of this model, without a word.\n"
-                "Another format may work: float32 takes the most models."
+                "TensorFlow's converter died of this model, or for want of "
+                "memory.\nAnother format may work: float32 takes the most "
+                "models."
             )
         if reply:
             raise UserError(_in_words(reply))
@@ -107,7 +113,7 @@ class Converter:
             places = [here, known] if known else [here]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+                env={**with_parent(), "PYTHONPATH": os.pathsep.join(places)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -153,6 +159,7 @@ def _in_words(error: str) -> str:
 
 
 def _work() -> None:
+    end_with_parent()
     # What the converter prints must not stand among the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -41,6 +41,7 @@ from kerafer.export.verify import (
     verify,
 )
 from kerafer.files import digest, folder_beside, remove, take_place
+from kerafer.foreign import read_json
 from kerafer.layers.psi_table import PsiTable
 from kerafer.models.save import save_model
 from kerafer.versions import versions
@@ -105,7 +106,6 @@ def export(
     """
     # What a link names is replaced, not the link.
     out = out.resolve()
-    earlier = earlier_export(out, source.facts["sha256"])
     golden = golden_images(source.given)
     names = source.reference.names
     files, left_out, answers, tested = {}, {}, {}, {}
@@ -114,6 +114,7 @@ def export(
         folder_beside(out) as folder,
         given if converter else Converter() as converter,
     ):
+        earlier = earlier_export(out, source.facts["sha256"])
         traced = _Traced(source)
         for kind in config.chosen:
             path = folder / FILES[kind]
@@ -129,7 +130,7 @@ def export(
                 if not isinstance(error, UserError):
                     reason = f"{type(error).__name__}: {first_line(error)}"
                 left_out[path.name] = f"can't be made. {reason}"
-                console.print(f"  {reason}", style="bold red", markup=False)
+                console.print(f"  {reason}", style="bold red")
                 remove(path)
                 continue
             verified = verify(path, found, source.reference)
@@ -171,7 +172,7 @@ def earlier_export(out: Path, sha256: str) -> dict[str, Any]:
         return {}
     manifest = {}
     with contextlib.suppress(OSError, ValueError):
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(out / MANIFEST)
     if manifest.get("source", {}).get("sha256") != sha256:
         raise UserError(
             "An export goes to a new or empty folder, or to an earlier export "

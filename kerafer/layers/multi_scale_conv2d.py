@@ -200,6 +200,9 @@ class MultiScaleConv2D(keras.layers.Layer):
         return initializer
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if self.padding == "valid":
+            # TensorFlow would give a picture of no pixels.
+            self.compute_output_shape(tuple(inputs.shape))
         # TensorFlow's processor kernels know channels_last alone.
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))

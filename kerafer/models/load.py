@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import warnings
 import zipfile
+from pathlib import Path
 
 import keras
 
 # Imported for the names they register with Keras.
 from kerafer import layers as layers
 from kerafer.classifier import Tensor, image_shape
-from kerafer.errors import UserError
+from kerafer.errors import UserError, first_line
 from kerafer.model_files import find_keras_file
 from kerafer.models.float32 import in_float32
+
+_MOST_BYTES = 4 * 2**30
+_MOST_CONFIG = 64_000_000
+# Of what a layer makes weights by; a million is more than any has here.
+_SIZES = re.compile(
+    r'"(units|filters|depth_multiplier|groups|input_dim|output_dim)": *(\d+)'
+)
+_MOST_DIGITS = 6
 
 
 def load_model(
@@ -41,13 +52,41 @@ def load_model(
             f"another kind: {file}."
         )
     try:
-        model = keras.saving.load_model(file, compile=compile, safe_mode=True)
+        _check_sizes(file)
+        with warnings.catch_warnings():
+            # Keras would go on with fresh weights in their place.
+            warnings.filterwarnings("error", "Skipping nested container")
+            model = keras.saving.load_model(
+                file, compile=compile, safe_mode=True
+            )
         return model if compile else in_float32(model)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+    # Of a damaged file Keras, zipfile and h5py raise nearly every error.
+    except Exception as error:
+        reason = first_line(error) or type(error).__name__
         raise UserError(
-            f"The model {file} can't be loaded: {reason[0]}"
+            f"The model {file} can't be loaded: {reason}"
         ) from error
+
+
+def _check_sizes(file: Path) -> None:
+    """Refuse a file that would take more memory than its weights tell.
+
+    Raises:
+        ValueError: Says which bound it passes.
+    """
+    with zipfile.ZipFile(file) as archive:
+        total = sum(item.file_size for item in archive.infolist())
+        if total > _MOST_BYTES:
+            raise ValueError(
+                f"it has at most {_MOST_BYTES:,} bytes unpacked, not {total:,}"
+            )
+        with archive.open("config.json") as stream:
+            config = stream.read(_MOST_CONFIG + 1)
+    if len(config) > _MOST_CONFIG:
+        raise ValueError(f"its config.json is over {_MOST_CONFIG:,} bytes")
+    for key, count in _SIZES.findall(config.decode("utf-8")):
+        if len(count) > _MOST_DIGITS:
+            raise ValueError(f"a layer of it has {key} {count[:20]}")
 
 
 def load_classifier(path: str | os.PathLike[str]) -> keras.Model:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import keras
+import numpy as np
 
 from kerafer.files import written_beside
 
@@ -32,3 +34,12 @@ def _bare(model: keras.Model) -> keras.Model:
     if type(model).__name__ == "Functional":
         return keras.Model(model.input, model.output, name=model.name)
     return model
+
+
+def digest_of_weights(model: keras.Model) -> str:
+    """sha256 of a model's weights with their names, for one without a file."""
+    found = hashlib.sha256()
+    for variable in model.variables:
+        found.update(variable.path.encode())
+        found.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return found.hexdigest()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from kerafer.foreign import read_json
 from kerafer.reproduction.plan import Training
 from kerafer.training.config import TrainingConfig
 
@@ -28,9 +27,7 @@ def estimate_seconds(
     speeds: dict[tuple[str, str | None, int, int], tuple[float, str]] = {}
     for training in plan:
         if training.state == "done":
-            facts = json.loads(
-                (training.folder / "metrics.json").read_text("utf-8")
-            )
+            facts = read_json(training.folder / "metrics.json")
             key = _key(training.config)
             speeds[key] = (facts["images_per_second"], "a run")
     found = {}

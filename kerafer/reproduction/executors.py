@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 import tarfile
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kerafer.errors import UserError
+from kerafer.lifetimes import with_parent
 from kerafer.reproduction.plan import Training
 from kerafer.settings import as_flags
 
@@ -40,7 +40,10 @@ def run_here(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
             code = subprocess.run(
-                _command(training), stdout=stream, stderr=stream
+                _command(training),
+                stdout=stream,
+                stderr=stream,
+                env=with_parent(),
             ).returncode
         if code:
             raise UserError(_failure(training, log.read_text("utf-8")))
@@ -125,7 +128,7 @@ def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
             stderr=subprocess.STDOUT,
             text=True,
             # One core is what the cluster gave.
-            env=os.environ
+            env=with_parent()
             | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
         )
         packed = io.BytesIO()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from kerafer.data import Dataset
 from kerafer.errors import UserError
+from kerafer.foreign import read_json
 from kerafer.reproduction.ablations import Variant, ablations
 from kerafer.reproduction.plan import Training, find_runs
 from kerafer.training.config import TrainingConfig
@@ -243,4 +243,4 @@ def _attention(
 
 
 def _metrics(training: Training) -> dict:
-    return json.loads((training.folder / "metrics.json").read_text("utf-8"))
+    return read_json(training.folder / "metrics.json")

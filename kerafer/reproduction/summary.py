@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 
 import pandas as pd
-import yaml
 from scipy import stats
 
+from kerafer.foreign import parse_yaml, read_json
 from kerafer.reproduction.plan import Training
 from kerafer.settings import as_flags
 
@@ -32,9 +31,9 @@ def run_table(trainings: list[Training]) -> pd.DataFrame:
     rows = []
     for training in trainings:
         folder, config = training.folder, training.config
-        facts = json.loads((folder / "metrics.json").read_text("utf-8"))
+        facts = read_json(folder / "metrics.json")
         test = facts["test"]
-        found = yaml.safe_load((folder / "versions.yaml").read_text("utf-8"))
+        found = parse_yaml((folder / "versions.yaml").read_text("utf-8"))
         rows.append(
             {
                 "run": training.name,

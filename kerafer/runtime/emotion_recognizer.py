@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import Picture, as_image, fit
 from kerafer.errors import UserError
+from kerafer.foreign import read_json
 from kerafer.runtime.detectors import make_detector
 from kerafer.runtime.face_detector import Box, Face, FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
@@ -206,8 +206,8 @@ def _check_takes_bytes(model: Path) -> None:
     """Refuse an export that takes floats in a range that is not known."""
     kind = None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        text = (model.parent / "manifest.json").read_text(encoding="utf-8")
-        kind = json.loads(text)["input"]["kind"]
+        manifest = read_json(model.parent / "manifest.json")
+        kind = manifest["input"]["kind"]
     if kind == "float32":
         raise UserError(
             f"Images are bytes, 0 to 255. {model} takes floats in the range "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from kerafer.data.face_margin import training_margin
 from kerafer.data.faces import MARGIN
+from kerafer.foreign import parse_yaml, read_json
 
 
 def find_face_margin(model: Path) -> float | None:
@@ -42,19 +42,16 @@ def _number(value: Any) -> float | None:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except (OSError, ValueError):
         return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _yaml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
-    import yaml
-
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        values = parse_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

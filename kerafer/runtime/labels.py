@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from kerafer.errors import UserError
+from kerafer.foreign import read_json
 from kerafer.runtime.metadata import read_labels, split_labels
 
 
@@ -61,8 +61,8 @@ def _look(
     for folder in (model, model.parent):
         file = folder / "metrics.json"
         if file.is_file():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                named = json.loads(_text(file))["test"]["per_class"]
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                named = read_json(file)["test"]["per_class"]
                 return tuple(named), str(file)
     return None, ""
 

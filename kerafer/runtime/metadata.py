@@ -24,9 +24,12 @@ def read_labels(file: str | os.PathLike[str]) -> tuple[str, ...] | None:
                 if "label" in name and name.endswith(".txt"):
                     if item.file_size > _MOST_BYTES:
                         return None
-                    return split_labels(archive.read(item).decode("utf-8"))
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
-        # No archive, a damaged one, other text than UTF-8, or a password.
+                    with archive.open(item) as stream:
+                        content = stream.read(_MOST_BYTES + 1)
+                    return split_labels(content.decode("utf-8"))
+    # No archive, a damaged one, other text than UTF-8, or a password; of
+    # damaged ones zipfile and what decompresses raise nearly every error.
+    except Exception:
         return None
     return None
 

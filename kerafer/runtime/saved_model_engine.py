@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerafer.classifier import Tensor, image_shape
-from kerafer.errors import UserError
+from kerafer.errors import UserError, first_line
 
 
 class SavedModelEngine:
@@ -32,14 +32,12 @@ class SavedModelEngine:
             # The module owns the variables that the signature uses.
             self._module = tf.saved_model.load(str(model))
             self._serve = self._module.signatures["serving_default"]
-        except (
-            *(OSError, ValueError, LookupError, RuntimeError),
-            tf.errors.OpError,
-        ) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
+        # Of a damaged one TensorFlow raises nearly every error.
+        except Exception as error:
+            reason = first_line(error) or type(error).__name__
             raise UserError(
                 "A SavedModel is whole and has the signature serving_default. "
-                f"{model} can't be loaded: {reason[0]}"
+                f"{model} can't be loaded: {reason}"
             ) from None
         inputs = list(self._serve.structured_input_signature[1].items())
         outputs = list(self._serve.structured_outputs.items())

@@ -7,6 +7,7 @@ import dataclasses
 
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
+from kerafer.foreign import parse_yaml
 from kerafer.settings import check_ranges, setting
 
 
@@ -153,12 +154,10 @@ class TrainingConfig(DataConfig):
         Raises:
             UserError: Where it is no list of names and values.
         """
-        import yaml
-
         words = (self.options or "").replace("=", ": ")
         try:
-            options = yaml.safe_load(f"{{{words}}}")
-        except yaml.YAMLError:
+            options = parse_yaml(f"{{{words}}}")
+        except ValueError:
             options = None
         if not isinstance(options, dict) or None in options.values():
             raise UserError(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from kerafer.data.pipeline import TrainingBatches
-from kerafer.errors import UserError
+from kerafer.errors import UserError, first_line
 from kerafer.files import write_text
 from kerafer.training.batch_statistics import BatchStatistics
 from kerafer.training.best_model import BestModel
@@ -74,6 +74,8 @@ def fit(
     history_file = folder / "history.csv"
     past = _past(history_file, backup.epochs_done)
     best = folder / "best.keras"
+    if len(past) and not best.exists():
+        raise _no_number(config)
     stopping = EarlyStopping(
         config.patience, config.min_delta, tuple(past["val_loss"]), best
     )
@@ -123,12 +125,17 @@ def fit(
             if logger.csv_file:
                 logger.csv_file.close()
     if not best.exists():
-        raise UserError(
-            "The loss was no number (NaN) before the first epoch was over.\n"
-            "A lower --learning-rate or --precision float32 may help. "
-            f"Received: --learning-rate {config.learning_rate}."
-        )
+        raise _no_number(config)
     return pd.read_csv(history_file)
+
+
+def _no_number(config: TrainingConfig) -> UserError:
+    return UserError(
+        "The loss was no number (NaN) before the first epoch was over; there "
+        "is no model to go on with.\nTrain anew, in another folder: a lower "
+        "--learning-rate or --precision float32 may help. Received: "
+        f"--learning-rate {config.learning_rate}."
+    )
 
 
 def class_weights(
@@ -167,6 +174,20 @@ def _past(file: Path, done: int) -> pd.DataFrame:
     if done == 0:
         file.unlink(missing_ok=True)
         return pd.DataFrame({"loss": [], "val_loss": []})
-    head, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    write_text(file, "".join([head, *rows[:done]]))
-    return pd.read_csv(file)
+    try:
+        text = file.read_text(encoding="utf-8")
+        head, *rows = text.splitlines(keepends=True)
+        write_text(file, "".join([head, *rows[:done]]))
+        past = pd.read_csv(file)
+        past[["loss", "val_loss"]].astype(float)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            "A run goes on with the history.csv of its epochs. "
+            f"{file} is damaged: {first_line(error)}."
+        ) from None
+    if len(past) != done:
+        raise UserError(
+            f"{file} has a row for each epoch that is over, {done}. It has "
+            f"{len(past)}."
+        )
+    return past

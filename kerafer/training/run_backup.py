@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
+
+from kerafer.errors import UserError, first_line
+from kerafer.files import reserve, to_disk
+
+# Of an array in a file of h5py, generously.
+_HEADER = 4096
 
 
 class RunBackup(keras.callbacks.BackupAndRestore):
@@ -37,6 +45,35 @@ class RunBackup(keras.callbacks.BackupAndRestore):
         states = [p for p in self.folder.iterdir() if p.name.isdecimal()]
         return max(states, key=lambda state: int(state.name), default=None)
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Load the newest state.
+
+        Raises:
+            UserError: Where it is damaged.
+        """
+        newest = self._newest()
+        if newest is not None:
+            self._check(newest)
+        try:
+            super().on_train_begin(logs)
+        # Of damaged files Keras and h5py raise nearly every error.
+        except Exception as error:
+            raise _damaged(newest, first_line(error)) from error
+
+    def _check(self, state: Path) -> None:
+        for file in (self._weights_path, self._training_metadata_path):
+            if not os.path.isfile(file) or not os.path.getsize(file):
+                raise _damaged(state, f"{os.path.basename(file)} is empty")
+
+    def _make_sure_of_room(self, file: Path) -> None:
+        """Find out that the disk is full before h5py does, which crashes."""
+        trainer = self.model
+        variables = [*trainer.variables, *trainer.optimizer.variables]
+        size = sum(4 * math.prod(v.shape) for v in variables)
+        with file.open("wb") as stream:
+            reserve(stream.fileno(), size + len(variables) * _HEADER)
+        file.unlink()
+
     def _point_to(self, state: Path) -> None:
         self.backup_dir = str(state)
         self._weights_path = str(state / "latest.weights.h5")
@@ -49,8 +86,19 @@ class RunBackup(keras.callbacks.BackupAndRestore):
             shutil.rmtree(left_over)
         part.mkdir(parents=True)
         self._point_to(part)
+        self._make_sure_of_room(part / "room")
         super()._save_model()
+        for file in part.iterdir():
+            to_disk(file)
         os.replace(part, done)
         for state in self.folder.iterdir():
             if state != done:
                 shutil.rmtree(state)
+
+
+def _damaged(state: Path | None, reason: str) -> UserError:
+    return UserError(
+        "A run goes on from the state of its last epoch, in the folder backup. "
+        f"That in {state} is damaged: {reason}.\nTrain anew, in another "
+        "folder; best.keras is the best model so far."
+    )

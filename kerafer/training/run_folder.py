@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from kerafer.errors import UserError
 from kerafer.files import output_folder, write_text
+from kerafer.locks import locked
 from kerafer.settings import checked, read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.versions import versions
+
+_LOCK = ".lock"
 
 
 class RunFolder:
@@ -75,6 +80,20 @@ class RunFolder:
         write_text(run.versions, yaml.safe_dump(versions(), sort_keys=False))
         return run
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder, so that no other process trains in it.
+
+        Half a file that a process left which was killed goes.
+
+        Raises:
+            UserError: Where one does.
+        """
+        with locked(self.path / _LOCK, f"The run {self.path}"):
+            for half in self.path.glob(".[0-9]*.*"):
+                half.unlink(missing_ok=True)
+            yield
+
     @staticmethod
     def check_free(path: str | os.PathLike[str]) -> None:
         """Refuse what can't be a run's folder.
@@ -83,7 +102,7 @@ class RunFolder:
             UserError: If it has something in it, or can't be written.
         """
         path = output_folder(path)
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(p.name != _LOCK for p in path.iterdir()):
             raise UserError(
                 f"A run's folder is new or empty. There is something in {path}."
                 "\nAn interrupted run goes on with --resume."

@@ -1,0 +1,71 @@
+"""JSON and YAML that somebody else may have written.
+
+What is wrong with them, in whatever way, is a `ValueError`; how much they hold
+is bounded, and so is how deep.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+MOST_BYTES = 64_000_000
+_MOST_YAML_BYTES = 1_000_000
+_MOST_DEPTH = 64
+
+
+def read_json(file: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        OSError: Where the file can't be read.
+        ValueError: Where it is no JSON object, or more than `MOST_BYTES`.
+    """
+    with open(file, "rb") as stream:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+    try:
+        values = json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    return values
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text, without anchors and aliases.
+
+    A few lines of them can stand for more than fits any memory.
+
+    Raises:
+        ValueError: Where it is no such YAML, nested more than 64 deep, or
+            longer than a megabyte.
+    """
+    import yaml
+
+    if len(text) > _MOST_YAML_BYTES:
+        raise ValueError(f"it has more than {_MOST_YAML_BYTES:,} letters")
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it has aliases, which nothing here needs")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEPTH:
+                raise ValueError("it is nested too deep")
+        return yaml.safe_load(text)
+    # Of odd keys and dates PyYAML raises whatever Python does.
+    except (
+        yaml.YAMLError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(lines[0]) from None

@@ -1,0 +1,54 @@
+"""Processes that end together."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+# Names the process whose end this one shares.
+PARENT = "KERAFER_PARENT"
+_PR_SET_PDEATHSIG = 1
+
+
+def with_parent() -> dict[str, str]:
+    """This environment, for a child that is to end when this process does."""
+    return {**os.environ, PARENT: str(os.getpid())}
+
+
+def end_with_parent() -> None:
+    """Ask to be sent SIGTERM when the process ends that started this one.
+
+    Does nothing where nobody asked for it by `with_parent`, or where the
+    system is not Linux.
+    """
+    wanted = os.environ.pop(PARENT, "")
+    if not wanted.isdecimal() or not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # It may have ended before that.
+    if os.getppid() != int(wanted):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let `kill` do what Ctrl-C does, as long as the context lasts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,313 @@
+"""What goes wrong is told in a sentence, and nothing is lost by it."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerafer import files
+from kerafer.cli import main
+from kerafer.console import console, track
+from kerafer.data.images import read_image, read_reduced
+from kerafer.errors import UserError, shown
+from kerafer.evaluation import bootstrap_intervals, classify
+from kerafer.foreign import parse_yaml, read_json
+from kerafer.locks import locked
+
+TRAIN = [
+    *("train", "--arch", "kerafer_edge", "--options", "width=0.25"),
+    *("--dataset", "synthetic", "--people", "6", "--image-size", "48"),
+    *("--augment", "none", "--precision", "float32"),
+]
+
+
+# === What a terminal is shown ===
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain [bold]ä[/]", "plain [bold]ä[/]"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("two\nlines\t", "two\nlines\t"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("\udcff", "\\udcff"),
+        ("\r\x07", "\\r\\x07"),
+    ],
+)
+def test_text_is_shown_and_not_obeyed(text, expected):
+    assert shown(text) == expected
+
+
+@pytest.mark.parametrize("name", ["[/nope]", "\x1b[2J", "[red]x", ":smile:"])
+def test_the_console_shows_names_as_they_are(name, capsys):
+    console.print(f"There is no {name}.")
+    list(track([1], name, 1))
+    assert capsys.readouterr().err == (
+        f"There is no {shown(name)}.\n{shown(name)}: 1 of 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "[/nope].png"],
+        ["predict", "\x1b[31m.png"],
+        ["predict", "n" * 300 + ".png"],
+        ["export", "--model", "n" * 300 + ".keras"],
+        ["evaluate", "--model", "loop"],
+        ["audit", "--dataset", "folder", "--data-dir", "loop"],
+        ["train", "--config", "n" * 300 + ".yaml"],
+        ["train", "--resume", "loop"],
+    ],
+)
+def test_odd_paths_get_a_sentence(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", "loop")
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told and "\x1b" not in told
+    assert told.startswith(f"kerafer {words[0]}: ")
+
+
+# === Foreign texts ===
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [1]\nb: [*a, *a]",
+        "[" * 1000,
+        "? [1]\n: 2",
+        "2001-99-99",
+        "x" * 1_000_001,
+        "{",
+        "!!python/object/apply:os.system ['true']",
+    ],
+)
+def test_yaml_that_nobody_needs_is_a_value_error(text):
+    began = time.monotonic()
+    with pytest.raises(ValueError):
+        parse_yaml(text)
+    assert time.monotonic() - began < 2
+
+
+def test_yaml_of_an_own_configuration_is_read():
+    text = "arch: cnn\noptions: {kernel_sizes: [3, 5]}\nepochs: 3\n"
+    assert parse_yaml(text) == {
+        "arch": "cnn",
+        "options": {"kernel_sizes": [3, 5]},
+        "epochs": 3,
+    }
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{", "", "\udcff"])
+def test_json_that_is_no_object_is_a_value_error(text, tmp_path):
+    file = tmp_path / "a.json"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError):
+        read_json(file)
+
+
+# === Folders that are written ===
+
+
+def test_a_lock_names_who_holds_it(tmp_path):
+    script = (
+        "import sys, time\nfrom kerafer.locks import locked\n"
+        "with locked(sys.argv[1], 'The run'):\n"
+        "    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    lock = tmp_path / ".lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, lock], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(UserError, match=f"process {other.pid} "),
+            locked(lock, "The run"),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    # It goes with the process, however that ends.
+    with locked(lock, "The run"):
+        assert lock.exists()
+    assert not lock.exists()
+
+
+def test_a_folder_takes_the_place_of_another_in_one_step(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    for number, exchange in enumerate((True, False)):
+        if not exchange:
+            monkeypatch.setattr(files, "_exchange", lambda *_: False)
+        with files.folder_beside(out) as beside:
+            (beside / "a").write_text(str(number))
+            files.take_place(beside, out)
+        assert (out / "a").read_text() == str(number)
+        assert {p.name for p in tmp_path.iterdir()} == {"out"}
+
+
+def test_what_a_kill_left_between_two_renames_comes_back(tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / ".out.123.old").mkdir()
+    (tmp_path / ".out.123.old" / "a").write_text("old")
+    (tmp_path / ".out.123.part").mkdir()
+    (tmp_path / ".out-other.1.part").mkdir()
+    with files.folder_beside(out):
+        assert (out / "a").read_text() == "old"
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {"out", ".out-other.1.part"}
+
+
+def test_two_exports_to_one_folder_do_not_meet(tmp_path):
+    with (
+        files.folder_beside(tmp_path / "out"),
+        pytest.raises(UserError, match="is being written by"),
+        files.folder_beside(tmp_path / "out"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_a_full_disk_is_told(monkeypatch, tmp_path, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "a.npy")
+
+    monkeypatch.setattr("kerafer.commands.synthesize.run", full)
+    assert main(["synthesize", "--out", str(tmp_path / "s")]) == 2
+    assert "The disk is full: a.npy" in capsys.readouterr().err
+
+
+def test_room_that_is_not_there_is_an_error_at_once(tmp_path):
+    with (tmp_path / "a").open("wb") as stream, pytest.raises(OSError):
+        files.reserve(stream.fileno(), 2**60)
+
+
+# === Trainings that go wrong ===
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A run with a state of one epoch, killed."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    words = [*TRAIN, "--epochs", "50", "--out", str(folder)]
+    process = subprocess.Popen([sys.executable, "-m", "kerafer", *words])
+    until = time.monotonic() + 200
+    while not (folder / "backup" / "1").is_dir():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("backup/*/latest.weights.h5", b"", "is empty"),
+        ("backup/*/latest.weights.h5", None, "is empty"),
+        ("backup/*/latest.weights.h5", b"damaged" * 99, "is damaged"),
+        ("backup/*/training_metadata.json", b"{", "is damaged"),
+        ("history.csv", b"", "is damaged"),
+        ("history.csv", None, "is damaged"),
+        ("history.csv", b"epoch,loss\n", "is damaged"),
+        ("split.csv", b"", "split"),
+        ("config.yaml", b"[" * 999, "YAML"),
+        ("best.keras", b"PK", "best.keras"),
+    ],
+)
+def test_a_damaged_run_does_not_go_on(
+    interrupted, name, content, told, tmp_path, capsys
+):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(interrupted, folder)
+    (file,) = folder.glob(name)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    assert main(["train", "--resume", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert told in said and "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_no_number_in_the_first_epoch_is_told_again(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = [*TRAIN, "--epochs", "2", "--out", str(out)]
+    words += ["--optimizer", "sgd", "--learning-rate", "1e30"]
+    assert main(words) == 2
+    assert "NaN" in capsys.readouterr().err
+    assert main(["train", "--resume", str(out)]) == 2
+    assert "NaN" in capsys.readouterr().err
+
+
+def test_a_class_without_images_is_left_out_of_the_means_and_named():
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.eye(3)[[0, 1, 1, 1]]
+    scores = classify(labels, probabilities, ("a", "b", "c"))
+    # By hand: a has precision 1 and recall 1/2, b 2/3 and 1.
+    assert scores.macro["f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert "No picture is of c" in scores.notes()[0]
+    interval = bootstrap_intervals(
+        labels, probabilities.argmax(1), 3, resamples=200
+    )["macro_f1"]
+    assert interval.low <= scores.macro["f1"] <= interval.high == 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "learned"), [([0] * 4, False), ([0, 0, 0, 1], True)]
+)
+def test_who_learned_nothing_is_told(predicted, learned):
+    labels = np.array([0, 0, 0, 1])
+    scores = classify(labels, np.eye(2)[predicted], ("a", "b"))
+    told = "".join(scores.notes())
+    assert ("learned nothing" in told) is not learned
+    assert learned or "naming a would be right on 75.0%" in told
+
+
+# === Images ===
+
+
+def test_a_large_jpeg_is_decoded_small(tmp_path):
+    file = tmp_path / "a.jpg"
+    Image.new("RGB", (4000, 3001), "orange").save(file)
+    image, times = read_reduced(file, 900)
+    assert times == 4 and image.shape == (751, 1000, 3)
+    image, times = read_reduced(file, 4000)
+    assert times == 1 and image.shape == read_image(file).shape
+
+
+def test_manifests_of_others_are_not_believed(tmp_path):
+    from kerafer.runtime.face_margin import find_face_margin
+    from kerafer.runtime.labels import find_labels
+
+    for text in ("[" * 99_999, '{"input": 3}', '{"input": {"shape": "x"}}'):
+        (tmp_path / "manifest.json").write_text(text)
+        find_face_margin(tmp_path / "a.tflite")
+    (tmp_path / "metrics.json").write_text(json.dumps({"test": 4}))
+    with pytest.raises(UserError):
+        find_labels(tmp_path / "a.keras", 3)
+
+
+def test_half_a_file_of_a_killed_process_goes(tmp_path):
+    from kerafer.training.run_folder import RunFolder
+
+    for name in (".123.best.keras", "best.keras", ".other"):
+        (tmp_path / name).write_bytes(b"x")
+    with RunFolder(tmp_path).held():
+        names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"best.keras", ".other", ".lock"}
