@@ -57,7 +57,7 @@ def main() -> None:
             write_text(
                 parsed.out, table.to_csv(index=False, lineterminator="\n")
             )
-    print(table.iloc[:, :10].to_string(index=False))
+    print(_markdown(table))
 
 
 def _exported(run: Path, root: Path, out: Path) -> Path:
@@ -108,6 +108,34 @@ def _compare(
             }
         )
     return rows
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """The table, the old and the new beside each other."""
+    lines = [
+        "| model | file | MB | operations | ms | ms, new to old "
+        "| same class as Keras, % | points lost |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+
+    def both(row: Any, name: str, form: str, times: float = 1) -> str:
+        told = [
+            format(times * getattr(row, f"{route}_{name}"), form)
+            for route in ROUTES
+        ]
+        return " → ".join(told if told[0] != told[1] else told[:1])
+
+    for row in table.itertuples():
+        lite = row.file.endswith(".tflite")
+        operations = both(row, "operations", ".0f") if lite else ""
+        lines.append(
+            f"| `{row.model}` | `{row.file}` | {both(row, 'megabytes', '.2f')} "
+            f"| {operations} | {both(row, 'ms', '.2f')} "
+            f"| {row.new_ms / row.old_ms:.2f} "
+            f"| {both(row, 'agreement', '.1f', 100)} "
+            f"| {both(row, 'points_lost', '.2f')} |"
+        )
+    return "\n".join(lines)
 
 
 def _times(
