@@ -15,12 +15,14 @@ from kerafer.data import images
 from kerafer.data.dataset import Dataset
 from kerafer.data.images import UnreadableImageError, find_flaw, read_image
 from kerafer.data.splits import make_split
+from kerafer.errors import UserError
 from kerafer.evaluation import (
     bootstrap_intervals,
     classify,
     expected_calibration_error,
     reliability,
 )
+from kerafer.evaluation.bootstrap import RESAMPLES
 from kerafer.evaluation.layer_costs import layer_cost
 from kerafer.export.config import ExportConfig
 from kerafer.export.gates import missed_gate
@@ -284,6 +286,40 @@ def test_a_class_that_nobody_has_and_nobody_says():
     assert found == two
 
 
+@pytest.mark.parametrize(
+    ("labels", "predicted", "told"),
+    [
+        # Three of four are of a: naming it always is right on 75 %.
+        ([0, 0, 0, 1], [0, 0, 0, 0], ["No picture is of c", "learned nothing"]),
+        ([0, 0, 0, 1], [1, 1, 0, 0], ["No picture is of c", "learned nothing"]),
+        ([0, 0, 0, 1], [0, 0, 0, 1], ["No picture is of c"]),
+        ([0, 0, 1, 2], [0, 0, 0, 2], []),
+        ([0, 0, 1, 2], [0, 0, 0, 0], ["learned nothing"]),
+        # Of one class alone nobody can learn anything.
+        ([1, 1], [1, 1], ["No picture is of a, c:"]),
+        ([1, 1], [0, 2], ["No picture is of a, c:"]),
+    ],
+)
+def test_what_scores_do_not_show_is_told(labels, predicted, told):
+    labels = np.array(labels)
+    notes = classify(labels, np.eye(3)[predicted], ("a", "b", "c")).notes()
+    assert len(notes) == len(told)
+    assert all(word in note for word, note in zip(told, notes, strict=True))
+    if notes and "learned" in notes[-1]:
+        most = np.bincount(labels).max() / len(labels)
+        assert "always naming a would" in notes[-1]
+        assert f"right on {most:.1%}" in notes[-1]
+        right = (labels == np.array(predicted)).mean()
+        assert f"is on {right:.1%}." in notes[-1]
+
+
+def test_two_classes_have_a_log_loss():
+    scores = classify(np.array([0, 1]), [[0.8, 0.2], [0.4, 0.6]], ("a", "b"))
+    assert scores.log_loss == pytest.approx(
+        -(math.log(0.8) + math.log(0.6)) / 2
+    )
+
+
 def test_a_class_of_a_single_image_is_left_out_where_it_is_not_drawn():
     labels = np.array([0] * 9 + [1])
     found = bootstrap_intervals(labels, labels, 2, resamples=500)
@@ -307,6 +343,20 @@ def test_a_confidence_a_hair_above_1_and_a_single_bin():
     ]
     error = expected_calibration_error([0, 1], probabilities, bins=1)
     assert error == pytest.approx(0.3)
+
+
+def test_an_interval_is_of_2000_drawings_and_95_percent():
+    labels = np.arange(60) % 2
+    predicted = np.where(np.arange(60) % 3, labels, 1 - labels)
+    told = bootstrap_intervals(labels, predicted, 2, None, 2000, 0.95)
+    assert bootstrap_intervals(labels, predicted, 2) == told
+    assert RESAMPLES == 2000
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 3, 1), (3, 2)])
+def test_reliability_takes_two_axes(shape):
+    with pytest.raises(UserError, match="shape"):
+        reliability([0, 1], np.zeros(shape))
 
 
 # === Splits ===
@@ -425,3 +475,28 @@ def test_the_gradient_of_a_scale_near_0(scale):
     expected = slope * -t / clipped
     assert expected != 0
     assert gradient(scale) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_wavelet_looked_up_is_the_wavelet(per_channel):
+    import tensorflow as tf
+
+    from kerafer.layers.export_mode import exporting
+
+    layer = Morlet(per_channel=per_channel)
+    layer.build((None, 3))
+    scale = np.array([0.5, -1.0, 2.0], np.float32)
+    shift = np.array([0.1, 0.0, -0.3], np.float32)
+    if not per_channel:
+        scale, shift = np.float32(-0.7), np.float32(0.2)
+    layer.scale.assign(scale)
+    layer.shift.assign(shift)
+    t = np.linspace(-3.9, 3.9, 300)[:, None]
+    inputs = np.float32(t * scale + shift) + np.zeros((1, 3), np.float32)
+    with exporting(True) as mode:
+        found = layer.looked_up(tf.constant(inputs), mode).numpy()
+    expected = np.cos(1.75 * t) * np.exp(-t * t / 2)
+    (table,) = mode.used
+    # Here an index is rounded down, and not to the nearest as with 8 bits.
+    assert np.abs(found - expected).max() < 2 * table.largest_error() < 0.06
+    assert np.abs(found - expected).mean() < 0.01

@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,7 +139,6 @@ def write_split(
 ) -> None:
     """Write a split as CSV, one line a picture, all of it or nothing."""
     table = dataset.manifest.assign(split=np.asarray(split))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_table(path, table)
 
 

@@ -268,17 +268,6 @@ def test_a_class_without_images_is_left_out_of_the_means_and_named():
     assert interval.low <= scores.macro["f1"] <= interval.high == 1
 
 
-@pytest.mark.parametrize(
-    ("predicted", "learned"), [([0] * 4, False), ([0, 0, 0, 1], True)]
-)
-def test_who_learned_nothing_is_told(predicted, learned):
-    labels = np.array([0, 0, 0, 1])
-    scores = classify(labels, np.eye(2)[predicted], ("a", "b"))
-    told = "".join(scores.notes())
-    assert ("learned nothing" in told) is not learned
-    assert learned or "naming a would be right on 75.0%" in told
-
-
 # === Images ===
 
 

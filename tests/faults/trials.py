@@ -370,15 +370,22 @@ def reproduce_kills(count):
     with tempfile.TemporaryDirectory() as folder:
         words = [
             *("reproduce", "--dataset", "synthetic", "--people", "6"),
-            *("--image-size", "64", "--epochs", "1", "--runs", "1"),
+            *("--image-size", "64", "--epochs", "9", "--runs", "1"),
             *("--augment", "none", "--archs", "cnn", "--tables", "4"),
-            *("--out", "out"),
+            "--out",
         ]
+        seen = []
 
         def trial(number, generator):
-            process = run(words, folder)
+            process = run([*words, f"out{number}"], folder)
             how = generator.choice((signal.SIGKILL, signal.SIGTERM))
-            killed(process, generator.uniform(3, 20), how)
+            # A training begins after some seconds.
+            seconds = generator.uniform(4, 20)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            seen.append(len(_trainings(folder)) > 1)
+            process.send_signal(how)
+            process.communicate()
             until = time.monotonic() + 20
             while trainings := _trainings(folder):
                 if time.monotonic() > until:
@@ -386,8 +393,10 @@ def reproduce_kills(count):
                 time.sleep(0.2)
 
         failed = each(count, "reproduce", trial)
+        if count > 5 and not any(seen):
+            failed.append("no training was running at any kill")
         try:
-            ended(run(words, folder))
+            ended(run([*words, "out0"], folder))
         except AssertionError as error:
             failed.append(f"after all kills: {error}")
         return failed
