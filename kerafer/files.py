@@ -46,7 +46,9 @@ def to_disk(file: Path) -> None:
 
 def is_full(error: OSError) -> bool:
     """Whether an error says that nothing more fits where it was to go."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    # Windows has no quotas by this name.
+    quota = getattr(errno, "EDQUOT", errno.ENOSPC)
+    return error.errno in (errno.ENOSPC, quota, errno.EFBIG)
 
 
 def reserve(file: int, size: int) -> None:

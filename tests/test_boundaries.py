@@ -500,3 +500,39 @@ def test_a_wavelet_looked_up_is_the_wavelet(per_channel):
     # Here an index is rounded down, and not to the nearest as with 8 bits.
     assert np.abs(found - expected).max() < 2 * table.largest_error() < 0.06
     assert np.abs(found - expected).mean() < 0.01
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_groups_are_those_of_keras_own_convolution(padding, fused):
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(2, 9, 11, 6)).astype(np.float32)
+    layer = MultiScaleConv2D(
+        4, (1, 5), strides=2, padding=padding, groups=2, fused=fused
+    )
+    found = keras.ops.convert_to_numpy(layer(inputs))
+    cut = 2 if padding == "valid" else 0
+    expected = []
+    for kernel, size in zip(layer.kernels, (1, 5), strict=True):
+        one = layers.Conv2D(4, size, groups=2, use_bias=False, padding="valid")
+        # Stride 1 first: "same" of a stride is centred otherwise by Keras.
+        border = size // 2 - cut
+        around = (max(border, 0),) * 2
+        padded = np.pad(inputs, ((0, 0), around, around, (0, 0)))
+        if border < 0:
+            padded = padded[:, -border:border, -border:border]
+        one.build(padded.shape)
+        one.set_weights([keras.ops.convert_to_numpy(kernel)])
+        expected.append(keras.ops.convert_to_numpy(one(padded))[:, ::2, ::2])
+    np.testing.assert_allclose(
+        found, np.concatenate(expected, axis=-1), atol=1e-4
+    )
+    # The whole kernel, with zeros for the channels that a filter skips.
+    whole = layers.Conv2D(8, 5, use_bias=False, padding="valid")
+    around = (0, 0) if cut else (2, 2)
+    padded = np.pad(inputs, ((0, 0), around, around, (0, 0)))
+    whole.build(padded.shape)
+    whole.set_weights([keras.ops.convert_to_numpy(layer.fused_kernel())])
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(whole(padded))[:, ::2, ::2], found, atol=1e-4
+    )

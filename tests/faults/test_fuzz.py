@@ -146,3 +146,44 @@ def test_tables(count, tmp_path):
             read_table(file)
 
     read()
+
+
+def test_keras_files(count, tmp_path):
+    import tiny_models
+
+    from kerafer.models import load_model
+
+    file = tmp_path / "model.keras"
+    tiny_models.to_keras().save(file)
+    whole = file.read_bytes()
+
+    # A model takes a hundred times as long to load as an image.
+    @fuzz(max(10, count // 10))
+    @given(content=st.binary(max_size=100) | spoilt(whole))
+    def read(content):
+        file.write_bytes(content)
+        with contextlib.suppress(UserError):
+            load_model(file)
+
+    read()
+
+
+# LiteRT is no Python: a fault of it would end the whole session.
+@pytest.mark.slow
+def test_tflite_files(tmp_path):
+    import tiny_models
+
+    from kerafer.runtime import EmotionRecognizer
+
+    file = tmp_path / "model.tflite"
+    whole = tiny_models.with_labels(tiny_models.to_tflite())
+    image = np.zeros((8, 8, 3), np.uint8)
+
+    @fuzz(300)
+    @given(content=st.binary(max_size=100) | spoilt(whole))
+    def read(content):
+        file.write_bytes(content)
+        with contextlib.suppress(UserError):
+            EmotionRecognizer(file).probabilities([image])
+
+    read()
