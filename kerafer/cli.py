@@ -75,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(shown(f"kerafer {parsed.command}: {error}"), file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         told = _in_words(error)
         if not told:
@@ -90,10 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of the output, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _in_words(error: OSError) -> str:

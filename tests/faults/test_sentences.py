@@ -77,6 +77,27 @@ def test_odd_paths_get_a_sentence(words, tmp_path, monkeypatch, capsys):
     assert told.startswith(f"kerafer {words[0]}: ")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    script = (
+        "import sys\nfrom kerafer import cli\n"
+        "from kerafer.commands import synthesize\n"
+        "def run(parsed):\n"
+        "    while True:\n        print('line' * 1000)\n"
+        "synthesize.run = run\n"
+        "sys.exit(cli.main(['synthesize', '--out', 'x']))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 # === Foreign texts ===
 
 
