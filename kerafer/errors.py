@@ -31,5 +31,6 @@ def shown(text: str) -> str:
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """What an error of another package says, cut to a line."""
-    return (str(error).strip().splitlines() or [""])[0][:most]
+    """What an error of another package says, or is, cut to a line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:most]

@@ -10,6 +10,8 @@ import json
 import os
 from typing import Any
 
+from kerafer.errors import first_line
+
 MOST_BYTES = 64_000_000
 _MOST_YAML_BYTES = 1_000_000
 _MOST_DEPTH = 64
@@ -67,5 +69,4 @@ def parse_yaml(text: str) -> Any:
         OverflowError,
         RecursionError,
     ) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise ValueError(lines[0]) from None
+        raise ValueError(first_line(error)) from None

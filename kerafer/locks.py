@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
-
 from kerafer.errors import UserError
 
 _MOST_WORDS = 120
@@ -29,6 +27,9 @@ def locked(file: str | os.PathLike[str], what: str) -> Iterator[None]:
     Raises:
         UserError: Where another process holds it; names the process.
     """
+    # Not for those who only ask for help.
+    import filelock
+
     lock = filelock.FileLock(file, timeout=0)
     try:
         lock.acquire()

@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kerafer.errors import UserError
+from kerafer.errors import UserError, first_line
 from kerafer.foreign import parse_yaml
 
 Settings = TypeVar("Settings")
@@ -143,8 +143,9 @@ def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         values = parse_yaml(Path(file).read_text(encoding="utf-8")) or {}
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{file} is no YAML file: {reason}.") from None
+        raise UserError(
+            f"{file} is no YAML file: {first_line(error)}."
+        ) from None
     if not isinstance(values, dict):
         raise UserError(
             f"A configuration is lines of `key: value`. {file} is none."

@@ -184,7 +184,7 @@ def _alike(
     near: int,
     most: float,
 ) -> Iterator[tuple[int, int, str, int]]:
-    """Pairs that join every group, the nearest first; their kind and bits.
+    """Pairs that join every group, about the nearest first; kind and bits.
 
     What is joined already is not looked at again, so a group of many costs a
     comparison for each of them and not for each pair.

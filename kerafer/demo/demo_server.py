@@ -81,21 +81,27 @@ class DemoServer(ThreadingHTTPServer):
         Where all are taken, the connection goes that has waited for longest
         without having asked for anything.
         """
-        with self._lock:
-            full = len(self._asked) >= MOST_CONNECTIONS
-            idle = [one for one, asked in self._asked.items() if not asked]
-            if not full or idle:
-                self._asked[request] = False
-            if full and idle:
-                del self._asked[idle[0]]
-                with contextlib.suppress(OSError):
-                    idle[0].shutdown(socket.SHUT_RDWR)
-        if full and not idle:
-            with contextlib.suppress(OSError):
-                request.sendall(_BUSY)
-            self.shutdown_request(request)
+        if self._has_room(request):
+            super().process_request(request, client_address)
             return
-        super().process_request(request, client_address)
+        with contextlib.suppress(OSError):
+            request.sendall(_BUSY)
+        self.shutdown_request(request)
+
+    def _has_room(self, request: socket.socket) -> bool:
+        """Count a connection in, unless all others have asked for something."""
+        with self._lock:
+            if len(self._asked) >= MOST_CONNECTIONS:
+                idle = next(
+                    (x for x, asked in self._asked.items() if not asked), None
+                )
+                if idle is None:
+                    return False
+                del self._asked[idle]
+                with contextlib.suppress(OSError):
+                    idle.shutdown(socket.SHUT_RDWR)
+            self._asked[request] = False
+        return True
 
     def has_asked(self, request: socket.socket) -> None:
         """Take a connection for one that is worth a thread."""

@@ -245,11 +245,14 @@ class MultiScaleConv2D(keras.layers.Layer):
         """All branches in one convolution."""
         if self.padding == "same":
             inputs = _pad(inputs, max(self._extents) // 2)
-        if export_mode() is not None and self.groups == 1:
-            return self._convolve(inputs, self.constant_kernel())[0]
-        kernels = self._aligned_kernels()
         if self.groups == 1:
-            return self._convolve(inputs, ops.concatenate(kernels, axis=-1))[0]
+            kernel = (
+                self.fused_kernel()
+                if export_mode() is None
+                else self.constant_kernel()
+            )
+            return self._convolve(inputs, kernel)[0]
+        kernels = self._aligned_kernels()
         parts = [ops.split(kernel, self.groups, axis=-1) for kernel in kernels]
         # A group's part of every branch, one group behind the other.
         kernel = ops.concatenate(

@@ -62,9 +62,8 @@ def load_model(
         return model if compile else in_float32(model)
     # Of a damaged file Keras, zipfile and h5py raise nearly every error.
     except Exception as error:
-        reason = first_line(error) or type(error).__name__
         raise UserError(
-            f"The model {file} can't be loaded: {reason}"
+            f"The model {file} can't be loaded: {first_line(error)}"
         ) from error
 
 

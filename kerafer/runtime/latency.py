@@ -13,6 +13,7 @@ import pandas as pd
 
 from kerafer.errors import UserError
 from kerafer.export.predictors import Predictor, predictor
+from kerafer.files import size
 from kerafer.versions import processor
 
 _WARM_UP = 5
@@ -83,14 +84,12 @@ def _measure_one(
         predict(picture)
         times.append(1e3 * (time.perf_counter() - start))
     times = times[_WARM_UP:]
-    files = path.rglob("*") if path.is_dir() else [path]
-    sizes = [file.stat().st_size for file in files if file.is_file()]
     return {
         "median_ms": float(np.median(times)),
         "p95_ms": float(np.percentile(times, 95)),
         "load_ms": load_ms,
         "peak_mb": _peak_mb() - before,
-        "mb": sum(sizes) / 1e6,
+        "mb": size(path) / 1e6,
         **(_delegation(path, threads) if path.suffix == ".tflite" else {}),
     }
 

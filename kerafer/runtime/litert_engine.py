@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerafer.classifier import Tensor, image_shape
-from kerafer.errors import UserError
+from kerafer.errors import UserError, first_line
 
 
 class LiteRTEngine:
@@ -65,7 +65,7 @@ class LiteRTEngine:
             except RuntimeError as error:
                 raise UserError(
                     "A model takes every image of its size. "
-                    f"{self._file} can't be run: {_reason(error)}"
+                    f"{self._file} can't be run: {first_line(error)}"
                 ) from None
             answer[:] = self._output()[0]
         if self._scale:
@@ -103,14 +103,10 @@ def _interpreter(model: Path, threads: int) -> object:
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"A .tflite file is whole and has only ops that LiteRT knows. "
-            f"{model} can't be loaded: {_reason(error)}"
+            f"{model} can't be loaded: {first_line(error)}"
         ) from None
     return interpreter
 
 
 def _tensor(details: dict[str, Any], shape: str) -> Tensor:
     return details[shape].tolist(), np.dtype(details["dtype"]).name
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -34,10 +34,9 @@ class SavedModelEngine:
             self._serve = self._module.signatures["serving_default"]
         # Of a damaged one TensorFlow raises nearly every error.
         except Exception as error:
-            reason = first_line(error) or type(error).__name__
             raise UserError(
                 "A SavedModel is whole and has the signature serving_default. "
-                f"{model} can't be loaded: {reason}"
+                f"{model} can't be loaded: {first_line(error)}"
             ) from None
         inputs = list(self._serve.structured_input_signature[1].items())
         outputs = list(self._serve.structured_outputs.items())
