@@ -459,6 +459,43 @@ def test_labels_bring_the_gates_and_scores(tmp_path):
     assert all(face.label in names for face in answers)
 
 
+def test_labels_may_come_after_an_export_without(tmp_path):
+    model = shaken(sequential())
+    pictures = images(20)
+    labels = model.predict(pictures, verbose=0).argmax(1)
+    out = tmp_path / "out"
+    manifest = kerafer.export_model(model, out, "float16", images=pictures)
+    assert manifest["scores"] is None
+    manifest = kerafer.export_model(
+        model, out, "float32", images=pictures, labels=labels
+    )
+    assert manifest["scores"]["file"] == "float16.tflite"
+    assert set(manifest["files"]) == {"float16.tflite", "float32.tflite"}
+
+
+def test_what_an_earlier_manifest_names_stays_inside(tmp_path):
+    model, pictures = shaken(sequential()), images(20)
+    out = tmp_path / "exports" / "out"
+    kerafer.export_model(model, out, "float16", images=pictures)
+    (tmp_path / "exports" / "secret").write_text("x")
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["files"]["../secret"] = manifest["files"]["float16.tflite"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    told = kerafer.export_model(model, out, "float32", images=pictures)
+    assert set(told["files"]) == {"float16.tflite", "float32.tflite"}
+
+
+def test_a_model_that_does_not_run_is_told(tmp_path):
+    class Odd(keras.Model):
+        def call(self, given):
+            raise TypeError("only on Sundays")
+
+    model = Odd()
+    model.built = True
+    with pytest.raises(UserError, match="It does not: TypeError"):
+        kerafer.export_model(model, tmp_path / "out", images=images(4))
+
+
 def test_without_images_8_bits_are_refused_with_the_way_out(tmp_path):
     manifest = kerafer.export_model(sequential(), tmp_path / "out")
     assert set(manifest["files"]) == {"saved_model", "float16.tflite"}

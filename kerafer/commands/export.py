@@ -79,11 +79,12 @@ def run(parsed: argparse.Namespace) -> int:
     config = from_flags(ExportConfig, parsed)
     path = model_path(parsed.model)
     file = find_keras_file(path)
-    run_folder = None if parsed.images else _run_of(path, file)
-    _check_flags(parsed, config, run_folder)
-    training = run_folder and _training(run_folder, parsed, config)
-    name = file.stem if path.is_file() and not run_folder else ""
-    name = name or file.resolve().parent.name
+    found = None if parsed.images else _run_of(path, file)
+    _check_flags(parsed, config, found is not None)
+    if found:
+        _check_others(config, found[1])
+    whole = found or path.is_dir()
+    name = file.resolve().parent.name if whole else file.stem
     out = output_folder(parsed.out, Path("exported") / name)
     # The files are made beside it.
     output_folder(out.absolute().parent)
@@ -93,7 +94,10 @@ def run(parsed: argparse.Namespace) -> int:
 
     sha256 = digest(file)
     earlier_export(out, sha256)
-    if training:
+    if found:
+        run_folder, training = found
+        if parsed.data_dir:
+            training = dataclasses.replace(training, data_dir=parsed.data_dir)
         source = _source(run_folder, training, config, sha256, parsed.input)
     else:
         source = _other_source(parsed, config, file, name, sha256)
@@ -106,12 +110,11 @@ def run(parsed: argparse.Namespace) -> int:
             soft_wrap=True,
         )
     for name, missed in left_out.items():
-        more = "" if "can't be made" in missed else " --allow-drop keeps it."
-        console.print(f"Left out: {name} {missed}{more}", soft_wrap=True)
+        console.print(f"Left out: {name} {missed}", soft_wrap=True)
     return GATE_MISSED if left_out else 0
 
 
-def _run_of(path: Path, file: Path) -> RunFolder | None:
+def _run_of(path: Path, file: Path) -> tuple[RunFolder, TrainingConfig] | None:
     """The run that a path is the folder or the best model of."""
     from kerafer.training.run_folder import RunFolder
 
@@ -126,11 +129,11 @@ def _run_of(path: Path, file: Path) -> RunFolder | None:
             "calibrate the files and test them.\n"
             f"{path} lacks {', '.join(missing)}."
         )
-    return RunFolder.open(folder.path)[0]
+    return RunFolder.open(folder.path)
 
 
 def _check_flags(
-    parsed: argparse.Namespace, config: ExportConfig, run: RunFolder | None
+    parsed: argparse.Namespace, config: ExportConfig, run: bool
 ) -> None:
     if parsed.input == "float32" and (parsed.images or run):
         raise UserError(
@@ -160,16 +163,6 @@ def _check_flags(
             f"{' and '.join(others)} is about the folder of a run. Received: "
             f"--model {parsed.model}."
         )
-
-
-def _training(
-    folder: RunFolder, parsed: argparse.Namespace, config: ExportConfig
-) -> TrainingConfig:
-    _, training = type(folder).open(folder.path)
-    _check_others(config, training)
-    if parsed.data_dir:
-        training = dataclasses.replace(training, data_dir=parsed.data_dir)
-    return training
 
 
 def _other_source(
@@ -253,11 +246,7 @@ def _source(
     from kerafer.data.limits import data_limits
     from kerafer.data.splits import spread_rows
     from kerafer.export.export import Source
-    from kerafer.export.inference import (
-        OUTPUT,
-        image_input,
-        keras_answers,
-    )
+    from kerafer.export.inference import image_input, keras_answers
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
 
@@ -294,7 +283,6 @@ def _source(
     reference = Reference(
         tested,
         keras_answers(model, given, tested),
-        (OUTPUT,),
         dataset.labels[test],
         tuple(dataset.class_names),
         dataset.manifest["subject"].to_numpy(object)[test]

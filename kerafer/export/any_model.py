@@ -17,17 +17,8 @@ from kerafer.data.images import Picture, as_image, resize
 from kerafer.data.splits import spread_rows
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
-from kerafer.export.export import (
-    Source,
-    export,
-    golden_images,
-)
-from kerafer.export.inference import (
-    ImageInput,
-    image_input,
-    inference,
-    keras_answers,
-)
+from kerafer.export.export import Source, export, golden_images
+from kerafer.export.inference import ImageInput, image_input, keras_answers
 from kerafer.export.verify import Reference
 from kerafer.files import digest
 from kerafer.models.float32 import in_float32
@@ -167,12 +158,11 @@ def make_source(
         calibration, tested = images[chosen], images[rest]
         truth = None if truth is None else truth[rest]
     outputs = keras_answers(model, given, tested)
-    _check_names(outputs[0], names, truth)
+    first = next(iter(outputs.values()))
+    _check_names(first, names, truth)
     if truth is not None and names is None:
-        names = tuple(f"class {n}" for n in range(outputs[0].shape[1]))
-    reference = Reference(
-        tested, outputs, inference(model, given).outputs, truth, names
-    )
+        names = tuple(f"class {n}" for n in range(first.shape[1]))
+    reference = Reference(tested, outputs, truth, names)
     untold = {
         "architecture": model.name,
         "run": name,
@@ -239,17 +229,15 @@ def _as_array(
     image_size: int | tuple[int, int] | None,
 ) -> np.ndarray:
     """Images of one size; a list of different ones gets that of the first."""
+    if not len(images):
+        raise UserError("images are one or more. Received none.")
     if isinstance(images, np.ndarray) and images.ndim == 4:
         found = images
     else:
         size = (image_size,) * 2 if isinstance(image_size, int) else image_size
         read = [as_image(image) for image in images]
-        if not read:
-            raise UserError("images are one or more. Received none.")
         size = size or read[0].shape[:2]
         found = np.stack([resize(image, size) for image in read])
-    if not len(found):
-        raise UserError("images are one or more. Received none.")
     if found.dtype != np.uint8 and kind == "uint8":
         raise UserError(
             'images are uint8 where input is "uint8". Received: '

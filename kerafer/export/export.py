@@ -109,11 +109,8 @@ def export(
     golden = golden_images(source.given)
     names = source.reference.names
     files, left_out, answers, tested = {}, {}, {}, {}
-    given = contextlib.nullcontext(converter)
-    with (
-        folder_beside(out) as folder,
-        given if converter else Converter() as converter,
-    ):
+    given = contextlib.nullcontext(converter) if converter else Converter()
+    with folder_beside(out) as folder, given as converter:
         earlier = earlier_export(out, source.facts["sha256"])
         traced = _Traced(source)
         for kind in config.chosen:
@@ -137,7 +134,7 @@ def export(
             missed = missed_gate(kind, verified, config)
             _tell(path.name, verified, missed)
             if missed and not config.allow_drop:
-                left_out[path.name] = missed
+                left_out[path.name] = f"{missed}. --allow-drop keeps it."
                 remove(path)
                 continue
             tested[path.name] = found
@@ -173,7 +170,8 @@ def earlier_export(out: Path, sha256: str) -> dict[str, Any]:
     manifest = {}
     with contextlib.suppress(OSError, ValueError):
         manifest = read_json(out / MANIFEST)
-    if manifest.get("source", {}).get("sha256") != sha256:
+    known = manifest.get("source")
+    if not isinstance(known, dict) or known.get("sha256") != sha256:
         raise UserError(
             "An export goes to a new or empty folder, or to an earlier export "
             f"of the same model. There is something else in {out}."
@@ -284,7 +282,8 @@ def _measured_before(
 ) -> dict[str, Any] | None:
     """What an earlier export found of the same file on other pictures."""
     same = earlier.get("files", {}).get(name, {}).get("sha256") == sha256
-    scores = earlier.get("scores", {})
+    # There are none where the images had no labels.
+    scores = earlier.get("scores") or {}
     if not same or scores.get("file") != name:
         return None
     return scores["other_pictures"]
@@ -366,9 +365,6 @@ def _tell(name: str, verified: Verified, missed: str | None) -> None:
         console.print(f"  {name} {missed}", style="bold red")
 
 
-# === The folder ===
-
-
 def _keep(
     earlier: dict[str, Any],
     out: Path,
@@ -377,11 +373,9 @@ def _keep(
     files: dict[str, Any],
 ) -> list[str]:
     """Take over what an earlier export made and this one does not replace."""
-    names = [
-        name
-        for name in earlier.get("files", {})
-        if name not in files and name not in left_out
-    ]
+    kept = set(earlier.get("files", {})) - {*files, *left_out}
+    # Whoever wrote that manifest may have named other places.
+    names = [name for name in FILES.values() if name in kept]
     for name in names:
         files[name] = earlier["files"][name]
         if (out / name).is_dir():
@@ -400,7 +394,7 @@ def _write_beside(
 ) -> None:
     names = source.reference.class_names
     # Of several outputs the first stands for all.
-    expected = keras_answers(source.model, source.given, golden)[0]
+    expected, *_ = keras_answers(source.model, source.given, golden).values()
     found = {name: given.probabilities for name, given in answers.items()}
     np.savez_compressed(folder / GOLDEN, images=golden, keras=expected, **found)
     if names:

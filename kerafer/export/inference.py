@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -184,19 +186,24 @@ def inference(
         return [tf.identity(tf.cast(y, tf.float32)) for y in found.values()]
 
     traced = tf.function(run, autograph=False, input_signature=[spec])
-    with exporting(tables) as mode:
-        try:
-            concrete = traced.get_concrete_function()
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"{model.name} must run on one image of "
-                f"{' x '.join(map(str, given.shape))}. It does not: "
-                f"{type(error).__name__}: {first_line(error)}"
-            ) from error
+    with exporting(tables) as mode, _must_run(model, given):
+        concrete = traced.get_concrete_function()
     frozen = _inlined(convert_variables_to_constants_v2(concrete))
     return Inference(frozen, tuple(names), frozenset(mode.used))
+
+
+@contextlib.contextmanager
+def _must_run(model: keras.Model, given: ImageInput) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{model.name} must run on one image of "
+            f"{' x '.join(map(str, given.shape))}. It does not: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def _inlined(frozen: Any) -> Any:
@@ -272,23 +279,28 @@ def named_outputs(model: keras.Model, answer: Any) -> dict[str, Any]:
 
 def keras_answers(
     model: keras.Model, given: ImageInput, images: np.ndarray
-) -> list[np.ndarray]:
-    """What the Keras model says, an array for each output.
+) -> dict[str, np.ndarray]:
+    """What the Keras model says, an array for each output, by its name.
 
     Args:
         model: The model.
         given: What the files take.
-        images: As the files take them, `(images, *given.shape)`.
+        images: As the files take them, `(images, *given.shape)`; one or more.
+
+    Raises:
+        UserError: Where the model can't be run on them.
     """
-    found: list[list[np.ndarray]] = []
+    found: dict[str, list[np.ndarray]] = {}
     # In steps of one size: the last would trace the model anew.
     for start in range(0, len(images), _BATCH):
         batch = given.for_model(images[start : start + _BATCH])
         # Models of a class of their own may not know bytes.
         batch = batch.astype(np.float32)
-        answer = named_outputs(model, model.predict_on_batch(batch))
-        found.append([np.asarray(y, np.float32) for y in answer.values()])
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        with _must_run(model, given):
+            answer = named_outputs(model, model.predict_on_batch(batch))
+        for name, y in answer.items():
+            found.setdefault(name, []).append(np.asarray(y, np.float32))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def save(made: Inference, folder: str) -> None:

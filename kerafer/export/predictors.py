@@ -112,7 +112,8 @@ def _keras(path: Path) -> Predictor:
             image.shape[2] == 1,
             image[None],
         )
-        return [y[0] for y in keras_answers(model, given, image[None])]
+        answers = keras_answers(model, given, image[None])
+        return [y[0] for y in answers.values()]
 
     return predict
 

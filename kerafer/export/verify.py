@@ -22,24 +22,27 @@ class Reference:
 
     Args:
         images: As the files take them, `(images, height, width, channels)`.
-        outputs: The Keras model's, an array for each.
-        names: Of the outputs.
+        outputs: The Keras model's, an array for each, by its name.
         labels: Class index of each image. Defaults to nobody knows.
         class_names: In the order of the probabilities. Defaults to none.
         subjects: Who is on each image. Defaults to nobody knows.
     """
 
     images: np.ndarray
-    outputs: list[np.ndarray]
-    names: tuple[str, ...]
+    outputs: dict[str, np.ndarray]
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     subjects: np.ndarray | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the outputs."""
+        return tuple(self.outputs)
+
+    @property
     def probabilities(self) -> np.ndarray:
         """Those of the classes, `(images, classes)`."""
-        return self.outputs[0]
+        return self.outputs[self.names[0]]
 
     @property
     def scores(self) -> tuple[float | None, float | None]:
@@ -130,7 +133,9 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
     """
     accuracy, macro_f1 = _scores(reference, answers.probabilities)
     differences, parts, means = [], [], []
-    for ours, keras in zip(answers.outputs, reference.outputs, strict=True):
+    for ours, keras in zip(
+        answers.outputs, reference.outputs.values(), strict=True
+    ):
         # Written so that NaN is a difference.
         off = np.abs(ours.astype(np.float64) - keras)
         off = np.where(np.isfinite(off), off, np.inf)
