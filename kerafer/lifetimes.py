@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+import kerafer
+
 # Names the process whose end this one shares.
 PARENT = "KERAFER_PARENT"
 _PR_SET_PDEATHSIG = 1
@@ -19,6 +21,13 @@ _PR_SET_PDEATHSIG = 1
 def with_parent() -> dict[str, str]:
     """This environment, for a child that is to end when this process does."""
     return {**os.environ, PARENT: str(os.getpid())}
+
+
+def with_package() -> dict[str, str]:
+    """The same, for one that is to find this package wherever the user is."""
+    places = [os.path.dirname(kerafer.__path__[0])]
+    places += filter(None, [os.environ.get("PYTHONPATH")])
+    return with_parent() | {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def end_with_parent() -> None:

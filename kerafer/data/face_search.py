@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import kerafer
 from kerafer.console import console, track
 from kerafer.data.cache import cache_folder
 from kerafer.data.cores import available_cores
@@ -25,6 +24,7 @@ from kerafer.data.found_faces import FoundFaces, Stamp
 from kerafer.data.images import UnreadableImageError
 from kerafer.data.mtcnn_search import Detector, mtcnn_detector
 from kerafer.errors import UserError
+from kerafer.lifetimes import with_package
 
 # A process takes 0.9 GB, and as long to start as for about 50 pictures.
 _MOST_WORKERS = 4
@@ -157,15 +157,13 @@ class _Worker:
 
     def __enter__(self) -> _Worker:
         self._errors = tempfile.TemporaryFile()
-        places = [os.path.dirname(kerafer.__path__[0])]
-        places += filter(None, [os.environ.get("PYTHONPATH")])
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             encoding="ascii",
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+            env=with_package(),
             # Ctrl-C is for this process, which then ends the other.
             start_new_session=True,
         )

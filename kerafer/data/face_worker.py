@@ -15,6 +15,7 @@ from typing import TextIO
 
 from kerafer.data.images import UnreadableImageError, read_image
 from kerafer.data.mtcnn_search import Detector, mtcnn_detector
+from kerafer.lifetimes import end_with_parent
 
 
 def serve(paths: Iterable[str], answers: TextIO, detector: Detector) -> None:
@@ -35,6 +36,7 @@ def serve(paths: Iterable[str], answers: TextIO, detector: Detector) -> None:
 
 
 def _main() -> None:
+    end_with_parent()
     # What libraries print goes where errors go.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)

@@ -19,10 +19,9 @@ from types import TracebackType
 
 import numpy as np
 
-import kerafer
 from kerafer.errors import UserError
 from kerafer.export.inference import Inference
-from kerafer.lifetimes import end_with_parent, with_parent
+from kerafer.lifetimes import end_with_parent, with_package
 
 QUANTIZED = ("int8", "integer")
 _MOST_WORDS = 300
@@ -107,13 +106,9 @@ class Converter:
     def _ask(self, job: dict[str, object]) -> str | None:
         """What the process says; `None` where it ends instead."""
         if self._process is None:
-            # This package, wherever the user is and whatever is there.
-            here = str(Path(kerafer.__file__).parents[1])
-            known = os.environ.get("PYTHONPATH")
-            places = [here, known] if known else [here]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__],
-                env={**with_parent(), "PYTHONPATH": os.pathsep.join(places)},
+                env=with_package(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
