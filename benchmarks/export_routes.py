@@ -135,6 +135,18 @@ def _markdown(table: pd.DataFrame) -> str:
             f"| {both(row, 'agreement', '.1f', 100)} "
             f"| {both(row, 'points_lost', '.2f')} |"
         )
+    ratios = pd.DataFrame(
+        {
+            "file": table["file"],
+            "ms": table["new_ms"] / table["old_ms"],
+            "MB": table["new_megabytes"] / table["old_megabytes"],
+        }
+    )
+    lines += ["", "| file | ms | MB |", "|---|---:|---:|"]
+    lines += [
+        f"| `{row.Index}` | {row.ms:.2f} | {row.MB:.2f} |"
+        for row in ratios.groupby("file").median().itertuples()
+    ]
     return "\n".join(lines)
 
 
