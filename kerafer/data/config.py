@@ -12,7 +12,8 @@ class DataConfig:
     """What a command has to know to find, divide and decode a data set."""
 
     dataset: str = setting(
-        "synthetic", "kdef, fesr, fer2013, folder or synthetic (drawn here)"
+        "synthetic",
+        "kdef, fesr, fer2013, ferplus, folder or synthetic (drawn here)",
     )
     data_dir: str | None = setting(
         None, "folder or .zip of the data set; else KERAFER_DATA, data/<name>"

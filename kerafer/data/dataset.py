@@ -12,6 +12,8 @@ import pandas as pd
 from kerafer.errors import UserError
 
 REQUIRED_COLUMNS = ("path", "label")
+# Before a class name: the column of its share in the label.
+SHARE = "share:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Dataset:
             `label` (a class name) are always there; `subject` (who is seen),
             `session`, `angle` and `split` (`"train"`, `"validation"` or
             `"test"`, where the set was published divided) where the set knows
-            them.
+            them. `share:<class>` for every class, or for none: which part of
+            the label it has, where several people said what they see; they
+            sum to 1.
         class_names: The classes in the order of the model's outputs. Every
             label of the manifest is one of them.
         root: Folder that the paths are relative to; `None` where no file
@@ -79,6 +83,22 @@ class Dataset:
         """Index into `class_names` of every picture, int32."""
         index = {name: i for i, name in enumerate(self.class_names)}
         return self.manifest["label"].map(index).to_numpy(np.int32)
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether the labels are shares of classes."""
+        return SHARE + self.class_names[0] in self.manifest
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What is learnt: float32 of shape `(images, classes)`.
+
+        The shares of the classes, or 1 for the label's.
+        """
+        if self.has_shares:
+            columns = [SHARE + name for name in self.class_names]
+            return self.manifest[columns].to_numpy(np.float32)
+        return np.eye(len(self.class_names), dtype=np.float32)[self.labels]
 
     @property
     def has_subjects(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kerafer.data.faces import MARGIN
 
 # Pictures that are faces already, cut out as close as a detector's box.
-_MARGINS = {"fer2013": 0.0, "synthetic": 0.0}
+_MARGINS = {"fer2013": 0.0, "ferplus": 0.0, "synthetic": 0.0}
 
 
 def training_margin(dataset: str, face_crop: str) -> float | None:

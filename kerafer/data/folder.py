@@ -11,7 +11,7 @@ import pandas as pd
 
 from kerafer.class_names import tidy
 from kerafer.data import scan
-from kerafer.data.dataset import Dataset
+from kerafer.data.dataset import SHARE, Dataset
 from kerafer.data.missing import missing
 from kerafer.errors import UserError
 
@@ -25,7 +25,9 @@ def read_folder(
 
     The list has the columns `path` and `label` and, where they are known,
     `subject`, `session`, `angle` and `split`. Its paths are relative to the
-    folder and stay in it. The classes are in alphabetic order.
+    folder and stay in it. The classes are in alphabetic order. Where several
+    people said what they see, the columns `share:<class>` have the part, or
+    the number, that said each class; all classes have one then.
 
     Args:
         root: The folder.
@@ -172,7 +174,35 @@ def _read_manifest(path: Path) -> pd.DataFrame:
         table["split"] = names.map(scan.SPLIT_NAMES)
         unknown = table["split"].isna().to_numpy()
         _refuse(table, unknown, "has the splits train, validation and test")
-    return table.replace("", pd.NA)
+    table = table.replace("", pd.NA)
+    shares = [name for name in table if name.startswith(SHARE)]
+    return _with_shares(table, shares) if shares else table
+
+
+def _with_shares(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Numbers in place of texts, which sum to 1, named as the labels are."""
+    names = {tidy(label).casefold(): label for label in table["label"]}
+    told = [tidy(name.removeprefix(SHARE)).casefold() for name in columns]
+    if sorted(told) != sorted(names):
+        raise UserError(
+            f"{MANIFEST} has a column {SHARE}<class> for each class of its "
+            f"labels, or none. Received: {', '.join(columns)} for the labels "
+            f"{', '.join(sorted(names.values()))}."
+        )
+    numbers = table[columns].fillna("0")
+    shares = numbers.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    total = shares.sum(axis=1)
+    right = np.isfinite(shares).all(axis=1) & (shares >= 0).all(axis=1)
+    _refuse(
+        table, ~(right & (total > 0)), "has shares of 0 or more, not all of 0"
+    )
+    table[columns] = shares / total[:, None]
+    return table.rename(
+        columns={
+            column: SHARE + names[name]
+            for column, name in zip(columns, told, strict=True)
+        }
+    )
 
 
 def _stays_inside(path: str) -> bool:

@@ -17,6 +17,14 @@ _LIMITS = {
         "labels. A score on its labels is agreement with those who labelled.",
         _UNKNOWN,
     ),
+    "ferplus": (
+        "The training pictures were collected by a web image search for words "
+        "of feelings. Many are posed or acted, some are no photographs of a "
+        "face at all; all are gray and 48 x 48 pixels small.",
+        "The labels are votes of ten people on each picture, and the people "
+        "seen were not asked: a score on them is agreement with the voters.",
+        _UNKNOWN,
+    ),
     "kdef": (
         "The expressions are posed on request by 70 amateur actors of one "
         "place in Sweden, aged 20 to 30, without beards, moustaches or "
@@ -42,8 +50,8 @@ def data_limits(dataset: str) -> list[str]:
     """What is known of a data set that limits its models, a sentence each.
 
     Source: Goodfellow et al., "Challenges in Representation Learning", ICONIP
-    2013 (FER2013); Lundqvist, Flykt and Öhman, "The Karolinska Directed
-    Emotional Faces", 1998 (KDEF).
+    2013 (FER2013); Barsoum et al., 2016 (FER+); Lundqvist, Flykt and Öhman,
+    "The Karolinska Directed Emotional Faces", 1998 (KDEF).
 
     Args:
         dataset: Its name, such as `"fer2013"`.

@@ -18,7 +18,7 @@ from kerafer.data.missing import missing
 from kerafer.data.scan import other_files
 from kerafer.errors import UserError
 
-DATASETS = ("kdef", "fesr", "fer2013", "folder", "synthetic")
+DATASETS = ("kdef", "fesr", "fer2013", "ferplus", "folder", "synthetic")
 
 
 def load(
@@ -30,7 +30,8 @@ def load(
     """Find a data set and read which pictures it has.
 
     Args:
-        name: `"kdef"`, `"fesr"`, `"fer2013"`, `"folder"` or `"synthetic"`.
+        name: `"kdef"`, `"fesr"`, `"fer2013"`, `"ferplus"`, `"folder"` or
+            `"synthetic"`.
         root: Its folder, a folder with a folder `name` in it, or a .zip of
             it, which is unpacked beside. Defaults to the environment variable
             `KERAFER_DATA`, taken in the same way, then to `data/<name>`.
@@ -133,6 +134,8 @@ def _reader(name: str) -> Callable[..., Dataset]:
         from kerafer.data.fesr import read_fesr as reader
     elif name == "fer2013":
         from kerafer.data.fer2013 import read_fer2013 as reader
+    elif name == "ferplus":
+        from kerafer.data.ferplus import read_ferplus as reader
     elif name == "folder":
         from kerafer.data.folder import read_folder as reader
     else:

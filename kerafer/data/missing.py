@@ -22,6 +22,12 @@ _ABOUT = {
         "(folders)\nor https://www.kaggle.com/c/challenges-in-representation-"
         "learning-facial-expression-recognition-challenge (CSV)",
     ),
+    "ferplus": (
+        "FER+ is the votes of ten people on each of FER2013's faces",
+        "Get FER2013 and https://github.com/microsoft/FERPlus, whose script "
+        "makes the\nfolders FER2013Train, FER2013Valid and FER2013Test; put "
+        "fer2013new.csv beside them",
+    ),
     "folder": (
         "The data set `folder` is pictures of your own",
         "Sort them as <class>/* or <split>/<class>/*, or list them in a "

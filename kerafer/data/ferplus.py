@@ -1,0 +1,137 @@
+"""FER+: FER2013's images with the votes of ten people each."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kerafer.data import scan
+from kerafer.data.dataset import SHARE, Dataset
+from kerafer.data.missing import missing
+from kerafer.errors import UserError
+
+CLASSES = (
+    "angry",
+    "disgust",
+    "fear",
+    "happy",
+    "neutral",
+    "sad",
+    "surprise",
+    "contempt",
+)
+CSV_FILE = "fer2013new.csv"
+
+_COLUMNS = {
+    "anger": "angry",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happiness": "happy",
+    "neutral": "neutral",
+    "sadness": "sad",
+    "surprise": "surprise",
+    "contempt": "contempt",
+}
+_NO_CLASS = ("unknown", "NF")
+_USAGES = {
+    "training": ("FER2013Train", "train"),
+    "publictest": ("FER2013Valid", "validation"),
+    "privatetest": ("FER2013Test", "test"),
+}
+
+
+def read_ferplus(root: Path, verify: bool = True) -> Dataset:
+    """Read FER+ in its official layout.
+
+    A vote that one person alone gave counts as none, as FER+'s authors do;
+    images whose most frequent vote is then "unknown" or "no face" are left
+    out, and so are those that no two people agree on. What is left are the
+    shares of the classes; the label is the most frequent one, of equal ones
+    the first.
+
+    Args:
+        root: The folder with `fer2013new.csv` and `FER2013Train/`,
+            `FER2013Valid/` or `FER2013Test/`, which have `fer0000000.png`.
+        verify: Whether every image is decoded once. Defaults to `True`.
+
+    Raises:
+        UserError: If there is no image or no list of votes.
+
+    Reference:
+        Barsoum et al., "Training Deep Networks for Facial Expression
+        Recognition with Crowd-Sourced Label Distribution", ICMI (2016).
+    """
+    table = root / CSV_FILE
+    if not table.is_file():
+        raise missing("ferplus", f"{root} has no {CSV_FILE}")
+    rows, strange, seen = [], [], set()
+    for line, row in _rows(table):
+        folder, split = _USAGES.get(row["Usage"].lower(), ("", ""))
+        name = row["Image name"].strip()
+        # 173 of FER2013's images are none, and have no name in the list.
+        if not name or not folder:
+            continue
+        path = f"{folder}/{name}"
+        if Path(name).name != name or not (root / path).is_file():
+            continue
+        if path in seen:
+            strange.append((path, f"line {line} names it again"))
+            continue
+        seen.add(path)
+        try:
+            shares = _shares(row)
+        except ValueError as error:
+            strange.append((path, str(error)))
+            continue
+        label = CLASSES[int(np.argmax(shares))]
+        rows.append((path, label, split, *shares))
+    if not rows:
+        raise missing("ferplus", f"{root} has no image that {CSV_FILE} names")
+    columns = ["path", "label", "split", *(SHARE + name for name in CLASSES)]
+    dataset = Dataset(
+        name="ferplus",
+        manifest=pd.DataFrame(rows, columns=columns),
+        class_names=CLASSES,
+        root=root,
+        source="FER+ (Barsoum et al. 2016), "
+        "https://github.com/microsoft/FERPlus, on FER2013's images",
+        licence="Votes: MIT; images: research use, the rights in the single "
+        "ones were never cleared",
+        left_out=scan.left_out(strange),
+    )
+    return scan.verify(dataset) if verify else dataset
+
+
+def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
+    wanted = ["Usage", "Image name", *_COLUMNS, *_NO_CLASS]
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.DictReader(file, restval="")
+        lacking = [c for c in wanted if c not in (reader.fieldnames or ())]
+        if lacking:
+            raise UserError(
+                f"FER+'s list of votes has the columns {', '.join(wanted)}. "
+                f"Missing: {', '.join(lacking)} in {table}."
+            )
+        return [(line, row) for line, row in enumerate(reader, 2)]
+
+
+def _shares(row: dict[str, str]) -> np.ndarray:
+    """The share of each class, in the order of `CLASSES`; sums to 1."""
+    votes = {}
+    for name in (*_COLUMNS, *_NO_CLASS):
+        count = row[name].strip()
+        if not count.isdecimal() or int(count) > 1000:
+            raise ValueError(f"votes are counts, not {count[:20]!r}")
+        votes[name] = int(count) if int(count) > 1 else 0
+    most = max(votes.values())
+    if most == 0:
+        raise ValueError("no two people agree on it")
+    for name in _NO_CLASS:
+        if votes[name] == most:
+            raise ValueError(f"most votes are {name}")
+    names = {ours: theirs for theirs, ours in _COLUMNS.items()}
+    counts = np.array([votes[names[name]] for name in CLASSES], float)
+    return counts / counts.sum()
