@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
 import os
 import sys
 import threading
+from pathlib import Path
 
+from kerafer.errors import UserError
 from kerafer.quiet import stderr_held_back
 
 # Standard error is held back for all threads, so one at a time.
@@ -29,6 +33,47 @@ def load_tensorflow() -> None:
             _load()
 
 
+def load_backend() -> None:
+    """Import what Keras computes with, as quietly; see `load_tensorflow`.
+
+    Another backend than TensorFlow needs no TensorFlow.
+
+    Raises:
+        UserError: Where it is not installed.
+    """
+    name = backend_name()
+    if importlib.util.find_spec(name) is None:
+        extra = "" if name == "tensorflow" else f"[{name}]"
+        raise UserError(
+            f"Keras' backend is {name} here, which is not installed:\n"
+            f"    pip install 'kerafer{extra}'\n"
+            "KERAS_BACKEND names another: tensorflow, jax or torch."
+        )
+    if name == "tensorflow":
+        load_tensorflow()
+
+
+def backend_name() -> str:
+    """Keras' backend, before or after it is imported."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].backend.backend()
+    named = os.environ.get("KERAS_BACKEND")
+    if not named:
+        home = Path(os.environ.get("KERAS_HOME") or "~/.keras")
+        try:
+            text = (home.expanduser() / "keras.json").read_text("utf-8")
+            named = json.loads(text).get("backend")
+        except (OSError, ValueError, AttributeError, RuntimeError):
+            named = None
+    named = named or "tensorflow"
+    if named not in ("tensorflow", "jax", "torch"):
+        raise UserError(
+            "Keras' backend is tensorflow, jax or torch. Received: "
+            f"KERAS_BACKEND={named}."
+        )
+    return named
+
+
 def _load() -> None:
     ours = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
     ours = {name: ours[name] for name in ours if name not in os.environ}
@@ -49,6 +94,8 @@ def let_gpu_memory_grow() -> None:
 
     For commands, whose process is their own: it can't be undone.
     """
+    if "tensorflow" not in sys.modules:
+        return
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):

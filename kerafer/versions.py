@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -9,7 +10,15 @@ from pathlib import Path
 
 import kerafer
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "scikit-learn")
+_PACKAGES = (
+    "tensorflow",
+    "jax",
+    "torch",
+    "keras",
+    "numpy",
+    "opencv-python",
+    "scikit-learn",
+)
 
 
 def versions() -> dict[str, str | int]:
@@ -17,7 +26,9 @@ def versions() -> dict[str, str | int]:
     found = {"kerafer": kerafer.__version__}
     found["python"] = platform.python_version()
     for package in _PACKAGES:
-        found[package] = importlib.metadata.version(package)
+        # Which backends are there is the user's choice.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
     found["system"] = f"{platform.system()} {platform.machine()}"
     found["processor"] = processor()
     found["cores"] = os.cpu_count() or 0

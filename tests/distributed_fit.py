@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def main() -> None:
-    from kerafer.engine import load_tensorflow
+    from kerafer.engine import load_backend
 
     out, kind, *numbers = sys.argv[1:]
-    load_tensorflow()
+    load_backend()
     if kind == "processes":
         from kerafer.training.processes import Processes
 
@@ -39,20 +39,26 @@ def main() -> None:
 
 
 def train(out, share):
-    """Two epochs of 5 batches, the last a small one; leaves the weights."""
+    """Two epochs of 5 batches, the last filled up; leaves the weights."""
     import keras
     import numpy as np
 
-    from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+    from kerafer.data.pipeline import Batches, TrainingBatches
     from kerafer.training.config import TrainingConfig
     from kerafer.training.fit import fit
 
     config = TrainingConfig(
-        dataset="synthetic", epochs=2, batch_size=8, learning_rate=0.01, ema=0.9
+        dataset="synthetic",
+        epochs=2,
+        batch_size=8,
+        learning_rate=0.01,
+        ema=0.9,
+        augment="none",
     )
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (45, 6, 6, 3), np.uint8)
     labels = generator.integers(0, 3, 45)
+    targets = np.eye(3, dtype="float32")[labels]
     given = keras.Input((6, 6, 3))
     x = keras.layers.Rescaling(1 / 255)(given)
     x = keras.layers.Conv2D(4, 3, activation="relu")(x)
@@ -68,9 +74,9 @@ def train(out, share):
     fit(
         model,
         TrainingBatches(
-            images, labels, 3, 8, seed=0, rows=rows[:36], share=share
+            images, targets, 8, seed=0, rows=rows[:36], share=share
         ),
-        evaluation_batches(images, labels, 3, 8, rows[36:]),
+        Batches(images, targets, 8, rows[36:]),
         labels[:36],
         config,
         out,

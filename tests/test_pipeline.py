@@ -13,21 +13,23 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
-from keras import layers
 from PIL import Image
+from scipy import ndimage
 
 from kerafer import UserError
 from kerafer.data import Dataset, face_search, load
-from kerafer.data.augmentation import POLICIES, make_augmentation
+from kerafer.data.augmentation import (
+    POLICIES,
+    Augmentation,
+    make_augmentation,
+)
 from kerafer.data.cache import make_room
 from kerafer.data.decoded import decode
 from kerafer.data.face_search import find_faces
 from kerafer.data.face_worker import serve
 from kerafer.data.faces import crop
 from kerafer.data.images import UnreadableImageError
-from kerafer.data.pipeline import TrainingBatches, evaluation_batches
-from kerafer.data.warp import MOVES, warp
+from kerafer.data.pipeline import Batches, TrainingBatches
 
 
 @pytest.fixture(autouse=True)
@@ -328,26 +330,27 @@ def test_mtcnn_finds_a_drawn_face():
     assert detect(np.zeros((1, 1, 3), np.uint8)) is None
 
 
-def batches(seed=0, augment="none", rows=None):
+def batches(seed=0, rows=None, **options):
     images = np.arange(50, dtype=np.uint8)[:, None, None, None]
     images = np.broadcast_to(images, (50, 8, 8, 3)).copy()
-    return TrainingBatches(
-        images, np.arange(50) % 5, 5, 16, seed, augment, rows
-    )
+    targets = np.eye(5, dtype=np.float32)[np.arange(50) % 5]
+    return TrainingBatches(images, targets, 16, seed, rows, **options)
 
 
 def epoch(training, number):
     training.set_epoch(number)
-    return [(np.array(x), np.array(y)) for x, y in training.batches]
+    return [training[index] for index in range(len(training))]
 
 
-def test_an_epoch_is_every_picture_once_with_its_label():
+def test_an_epoch_is_every_picture_with_its_label_in_equal_batches():
     seen = epoch(batches(), 0)
-    assert [len(x) for x, _ in seen] == [16, 16, 16, 2]
+    assert [len(x) for x, _ in seen] == [16, 16, 16, 16]
     pictures = np.concatenate([x[:, 0, 0, 0] for x, _ in seen])
     labels = np.concatenate([y for _, y in seen])
-    assert sorted(pictures) == list(range(50))
-    assert list(pictures) != sorted(pictures)
+    assert sorted(pictures[:50]) == list(range(50))
+    assert list(pictures[:50]) != sorted(pictures[:50])
+    # The last batch is filled with the first images of the epoch.
+    assert list(pictures[50:]) == list(pictures[:14])
     np.testing.assert_array_equal(labels.argmax(1), pictures % 5)
     np.testing.assert_array_equal(labels.sum(1), 1)
 
@@ -358,25 +361,41 @@ def test_rows_are_the_only_ones_taken():
     assert sorted(pictures[:, 0, 0, 0]) == [3, 9, 27]
 
 
-@pytest.mark.parametrize("augment", ["none", "strong"])
-def test_order_and_changes_follow_from_seed_and_epoch(augment):
+def test_the_order_follows_from_seed_and_epoch():
     def flat(training, number):
         return np.concatenate([x.ravel() for x, _ in epoch(training, number)])
 
-    first = flat(batches(augment=augment), 3)
-    again = batches(augment=augment)
+    first = flat(batches(), 3)
+    again = batches()
     flat(again, 0)
     np.testing.assert_array_equal(flat(again, 3), first)
     assert not np.array_equal(flat(again, 4), first)
-    assert not np.array_equal(flat(batches(1, augment), 3), first)
+    assert not np.array_equal(flat(batches(1), 3), first)
 
 
-def test_evaluation_batches_are_in_order_and_unchanged():
+def test_several_steps_together_are_the_same_steps():
+    alone = epoch(batches(by_row=True), 2)
+    together = epoch(batches(by_row=True, together=3), 2)
+    assert len(alone) == 4 and len(together) == 2
+    assert [rows.shape for rows, _ in together] == [(16, 3), (16, 3)]
+    assert (together[1][0][:, 1:] == -1).all()
+    for number, (rows, targets) in enumerate(alone):
+        several, of_several = together[number // 3]
+        np.testing.assert_array_equal(several[:, number % 3], rows)
+        np.testing.assert_array_equal(of_several[:, number % 3], targets)
+
+
+def test_batches_of_a_test_are_in_order_and_unchanged():
     images = np.arange(20, dtype=np.uint8)[:, None, None, None]
     rows = np.array([7, 2, 19])
-    parts = evaluation_batches(images, np.arange(20) % 3, 3, 2, rows)
-    pictures = np.concatenate([x.numpy().ravel() for x, _ in parts])
+    parts = Batches(images, np.eye(20, dtype="float32"), 2, rows)
+    pictures = np.concatenate([x.ravel() for x, _ in parts])
     np.testing.assert_array_equal(pictures, rows)
+
+
+def changed(images, change, seed=3):
+    random = keras.random.SeedGenerator(seed)
+    return keras.ops.convert_to_numpy(change(images, random))
 
 
 def test_every_policy_changes_pictures_within_bounds():
@@ -387,140 +406,158 @@ def test_every_policy_changes_pictures_within_bounds():
         if policy == "none":
             assert change is None
             continue
-        changed = np.array(change(images, np.array([1, 2])))
-        assert changed.shape == images.shape and changed.dtype == np.float32
-        assert changed.min() >= 0 and changed.max() <= 255
+        done = changed(images, change)
+        assert done.shape == images.shape and done.dtype == np.float32
+        assert done.min() >= 0 and done.max() <= 255
         assert all(
             not np.array_equal(one, two)
-            for one, two in zip(changed, images, strict=True)
+            for one, two in zip(done, images, strict=True)
         )
         # No two pictures of a batch are changed in the same way.
-        assert len(np.unique(changed.reshape(32, -1), axis=0)) == 32
+        assert len(np.unique(done.reshape(32, -1), axis=0)) == 32
         # Half of them are mirrored: the bar stands left of the middle.
-        left = changed[..., 0][:, :, :12].sum((1, 2))
-        right = changed[..., 0][:, :, 12:].sum((1, 2))
+        left = done[..., 0][:, :, :12].sum((1, 2))
+        right = done[..., 0][:, :, 12:].sum((1, 2))
         assert 6 <= (right > left).sum() <= 26
+        np.testing.assert_array_equal(done, changed(images, change))
+        assert not np.array_equal(done, changed(images, change, 4))
     with pytest.raises(UserError, match=r"none, light, strong.*heavy"):
         make_augmentation("heavy")
 
 
-def moved(images, kind, drawn):
-    """What one of Keras' layers alone makes of the drawn numbers."""
-    arguments = {
-        layers.RandomFlip: {"mode": "horizontal"},
-        layers.RandomTranslation: {"height_factor": 1, "width_factor": 1},
-        layers.RandomRotation: {"factor": 1},
-        layers.RandomZoom: {"height_factor": 1},
-    }[kind]
-    if kind is not layers.RandomFlip:
-        arguments["fill_mode"] = "nearest"
-    return kind(**arguments).transform_images(images, drawn, training=True)
+def test_moves_are_one_resampling_by_the_product_of_their_matrices():
+    images = np.random.default_rng(0).random((6, 9, 12, 2)) * 255
+    change = Augmentation(flip=True, shift=0.2, rotation=30, zoom=0.3)
+    done = changed(images.astype("float32"), change)
+
+    random = keras.random.SeedGenerator(3)
+
+    def drawn(most):
+        shape = (6, 1, 1, 1)
+        numbers = keras.random.uniform(shape, -most, most, "float32", random)
+        return keras.ops.convert_to_numpy(numbers).ravel()
+
+    sides, zooms = np.sign(drawn(1.0)), 1 + drawn(0.3)
+    angles, right, down = drawn(np.pi / 6), 12 * drawn(0.2), 9 * drawn(0.2)
+    assert len(set(sides)) == 2
+    centre = np.array([[1, 0, 5.5], [0, 1, 4], [0, 0, 1]])
+    for index, image in enumerate(images):
+        c, s = np.cos(angles[index]), np.sin(angles[index])
+        place = (
+            centre
+            @ np.diag([sides[index], 1, 1])
+            @ [[1, 0, -right[index]], [0, 1, -down[index]], [0, 0, 1]]
+            @ [[c, -s, 0], [s, c, 0], [0, 0, 1]]
+            @ np.diag([zooms[index], zooms[index], 1])
+            @ np.linalg.inv(centre)
+        )
+        rows = place[:2][::-1]
+        for channel in range(2):
+            wanted = ndimage.affine_transform(
+                image[..., channel],
+                rows[:, [1, 0]],
+                rows[:, 2],
+                order=1,
+                mode="nearest",
+            )
+            np.testing.assert_allclose(
+                done[index, ..., channel], wanted, atol=0.1
+            )
 
 
-@pytest.mark.parametrize("kind", MOVES)
-def test_warp_moves_pixels_as_one_layer_does(kind):
-    images = np.random.default_rng(0).uniform(0, 255, (5, 11, 18, 3))
-    images = tf.constant(images, tf.float32)
-    layer = {
-        layers.RandomFlip: lambda: kind("horizontal"),
-        layers.RandomTranslation: lambda: kind(0.3, 0.2),
-        layers.RandomRotation: lambda: kind(0.2),
-        layers.RandomZoom: lambda: kind(0.3),
-    }[kind]()
-    drawn = layer.get_random_transformation(images, seed=7)
-    warped = np.array(warp(images, [(kind, drawn)]))
-    assert np.abs(warped - images).max() > 50
-    np.testing.assert_allclose(warped, moved(images, kind, drawn), atol=0.02)
-
-
-def test_warp_does_several_moves_in_their_order():
-    """By hand: a point is followed through flip, shift, rotation and zoom."""
-    images = np.zeros((2, 21, 21, 1), np.float32)
-    images[:, 8, 6] = 1
-    # (x, y) = (6, 8); mirrored (14, 8); shifted (12, 9); turned by 90
-    # degrees about (10, 10), x -> y, y -> -x: (9, 8) or its opposite; zoomed
-    # by 1/2 about the same: 1, 2 pixels become 2, 4.
-    drawn = [
-        (layers.RandomFlip, {"flips": tf.constant([True, False])}),
-        (
-            layers.RandomTranslation,
-            {"translations": tf.constant([[-2.0, 1.0], [6.0, 1.0]])},
-        ),
-        (
-            layers.RandomRotation,
-            {
-                "rotation_matrix": tf.constant(
-                    [[0.0, -1, 20, 1, 0, 0, 0, 0]] * 2
-                )
-            },
-        ),
-        (
-            layers.RandomZoom,
-            {
-                "width_zoom": tf.constant([[0.5], [0.5]]),
-                "height_zoom": tf.constant([[0.5], [0.5]]),
-            },
-        ),
-    ]
-    warped = np.array(warp(images, drawn))[..., 0]
-    for picture in warped:
-        # Output (x, y) is read at input (20 - y, x): (12, 9) -> (9, 8).
-        assert np.unravel_index(picture.argmax(), picture.shape) == (6, 8)
-        assert picture[6, 8] == pytest.approx(1, abs=1e-5)
-
-
-def test_warp_repeats_the_edge():
-    images = np.arange(8, dtype=np.uint8)[None, None, :, None]
-    images = np.broadcast_to(images, (1, 4, 8, 1))
-    shift = {"translations": tf.constant([[3.0, 2.0]])}
-    (warped,) = warp(images, [(layers.RandomTranslation, shift)])
-    np.testing.assert_allclose(warped[0, :, 0], [0, 0, 0, 0, 1, 2, 3, 4])
+def test_light_changes_are_those_of_their_formulas():
+    images = np.random.default_rng(0).random((40, 5, 5, 1)) * 100 + 60
+    images = images.astype("float32")
+    added = changed(images, Augmentation(brightness=0.1)) - images
+    assert np.ptp(added, axis=(1, 2)).max() < 1e-3
+    assert np.abs(added).max() <= 25.5 and np.ptp(added) > 30
+    mean = images.mean((1, 2), keepdims=True)
+    ratio = (changed(images, Augmentation(contrast=0.2)) - mean) / (
+        images - mean
+    )
+    assert np.ptp(ratio, axis=(1, 2)).max() < 1e-2
+    assert 0.8 - 1e-3 <= ratio.min() < 0.9 and 1.1 < ratio.max() <= 1.2 + 1e-3
+    done = changed(images, Augmentation(gamma=0.3))
+    exponent = np.log(done / 255) / np.log(images / 255)
+    assert np.ptp(exponent, axis=(1, 2)).max() < 1e-3
+    assert np.exp(-0.3) - 1e-3 <= exponent.min() < 0.85
+    assert 1.15 < exponent.max() <= np.exp(0.3) + 1e-3
 
 
 def test_erasing_fills_rectangles_with_noise():
-    images = np.full((200, 20, 20, 1), 100, np.uint8)
-    policy = [(layers.RandomErasing, POLICIES["strong"][-1][1])]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(POLICIES, "strong", policy)
-        changed = np.array(make_augmentation("strong")(images, [3, 4]))[..., 0]
-    erased = changed != 100
-    touched = erased.any((1, 2))
-    # Half of the pictures; of a side at least the root of 0.02 and at most
-    # that of 0.2, about 3 to 9 pixels.
-    assert 75 < touched.sum() < 125
-    for one in erased[touched]:
-        rows, columns = one.any(1).sum(), one.any(0).sum()
-        assert 2 <= rows <= 10 and 2 <= columns <= 10
-        assert one.sum() >= 0.9 * rows * columns
-    # A normal deviate times 255 and clipped: half black, a sixth white.
-    noise = changed[erased]
-    assert abs((noise == 0).mean() - 0.5) < 0.08
-    assert abs((noise == 255).mean() - 0.159) < 0.06
+    images = np.full((200, 20, 20, 1), 77.0, "float32")
+    erased = changed(images, Augmentation(erasing=0.2))[..., 0] != 77
+    shares = erased.mean((1, 2))
+    assert 70 <= (shares > 0).sum() <= 130
+    assert shares.max() <= 0.2 + 0.06
+    for mask in erased[shares > 0]:
+        rows, columns = np.nonzero(mask)
+        area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        # Noise may have the colour of what it replaces, rarely.
+        assert len(rows) >= area - 2
 
 
-@pytest.mark.slow
-def test_augmentation_runs_in_tf_data_under_another_backend():
-    pytest.importorskip("jax")
-    from harness import run_python
+def test_shares_of_classes_are_the_targets(tmp_path):
+    for name in "ab":
+        noise = np.random.default_rng(ord(name)).integers(0, 256, (8, 8))
+        noise = Image.fromarray(noise.astype("uint8"))
+        noise.save(tmp_path / f"{name}.png")
+    text = "path,label,share:Happy,share:sad\na.png,happy,3,1\nb.png,sad,0,2\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    dataset = load("folder", tmp_path)
+    assert dataset.has_shares
+    np.testing.assert_array_equal(dataset.targets, [[0.75, 0.25], [0, 1]])
+    for bad, rule in (
+        ("share:happy\na.png,happy,1\nb.png,sad,1\n", "for each class"),
+        (
+            "share:happy,share:sad\na.png,happy,0,0\nb.png,sad,0,2\n",
+            "in line 2",
+        ),
+        (
+            "share:happy,share:sad\na.png,happy,1,0\nb.png,sad,x,2\n",
+            "in line 3",
+        ),
+    ):
+        text = f"path,label,{bad}"
+        (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=rule):
+            load("folder", tmp_path)
 
-    program = """
-        import json
-        import numpy as np
-        from kerafer.data.pipeline import TrainingBatches
-        images = np.random.default_rng(0).integers(0, 255, (8, 9, 9, 3))
-        training = TrainingBatches(
-            images.astype("uint8"), np.arange(8) % 2, 2, 8, 0, "strong"
-        )
-        (pictures, _), = training.batches
-        print(json.dumps(float(np.sum(pictures))))
-    """
-    sums = [
-        json.loads(
-            run_python(
-                program, env={**os.environ, "KERAS_BACKEND": backend}
-            ).splitlines()[-1]
-        )
-        for backend in ("tensorflow", "jax")
-    ]
-    assert keras.backend.backend() == "tensorflow"
-    assert sums[0] == pytest.approx(sums[1], rel=1e-5)
+
+def test_ferplus_is_read_as_its_authors_do(tmp_path):
+    (tmp_path / "FER2013Train").mkdir()
+    (tmp_path / "FER2013Valid").mkdir()
+    votes = {
+        # neutral, happiness, surprise, sadness, anger, disgust, fear,
+        # contempt, unknown, not a face.
+        "Training,fer0.png": "4,0,0,1,4,0,0,0,1,0",
+        "Training,fer1.png": "0,9,1,0,0,0,0,0,0,0",
+        "Training,fer2.png": "1,1,1,1,1,1,1,1,1,1",
+        "Training,fer3.png": "2,0,0,0,0,0,0,0,8,0",
+        "PublicTest,fer4.png": "0,0,0,0,0,0,3,5,2,0",
+        "PrivateTest,fer5.png": "9,0,0,0,0,0,0,0,0,0",
+    }
+    names = "neutral,happiness,surprise,sadness,anger,disgust,fear"
+    lines = [f"Usage,Image name,{names},contempt,unknown,NF"]
+    lines += [f"{image},{counts}" for image, counts in votes.items()]
+    lines += ["Training,,0,0,0,0,0,0,0,0,0,10", lines[2]]
+    (tmp_path / "fer2013new.csv").write_text("\n".join(lines), "utf-8")
+    for index in range(5):
+        folder = "FER2013Valid" if index == 4 else "FER2013Train"
+        noise = np.random.default_rng(index).integers(0, 256, (48, 48), "uint8")
+        Image.fromarray(noise).save(tmp_path / folder / f"fer{index}.png")
+    dataset = load("ferplus", tmp_path)
+    manifest = dataset.manifest
+    assert manifest["label"].tolist() == ["angry", "happy", "contempt"]
+    assert manifest["split"].tolist() == ["train", "train", "validation"]
+    np.testing.assert_allclose(
+        dataset.targets,
+        [
+            [0.5, 0, 0, 0, 0.5, 0, 0, 0],
+            [0, 0, 0, 1, 0, 0, 0, 0],
+            [0, 0, 0.375, 0, 0, 0, 0, 0.625],
+        ],
+    )
+    reasons = " ".join(dataset.left_out["reason"])
+    for reason in ("again", "no two people agree", "unknown"):
+        assert reason in reasons

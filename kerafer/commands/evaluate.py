@@ -17,7 +17,7 @@ from rich.table import Table
 from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data.config import DataConfig
-from kerafer.engine import load_tensorflow
+from kerafer.engine import load_backend
 from kerafer.errors import UserError
 from kerafer.files import digest, output_folder
 from kerafer.foreign import read_json
@@ -104,8 +104,8 @@ def run(parsed: argparse.Namespace) -> int:
     words = (name, config.dataset, parsed.part, *["flips"] * parsed.flips)
     out = output_folder(parsed.out, Path("evaluations", "-".join(words)))
     _check_out(out, other)
-    # TensorFlow takes seconds to import; mistakes above come without it.
-    load_tensorflow()
+    # Backends take seconds to import; mistakes above come without it.
+    load_backend()
     first = _open(file, name, parsed.labels)
     config = _sized(config, first, parsed)
     second = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerafer.engine import let_gpu_memory_grow, load_tensorflow
+from kerafer.engine import let_gpu_memory_grow, load_backend
 from kerafer.errors import UserError
 from kerafer.files import output_folder
 from kerafer.settings import add_flags, from_flags
@@ -76,8 +76,8 @@ def run(parsed: argparse.Namespace) -> int:
     _check_folder(parsed, processes)
     if processes.several:
         return _train_together(config, parsed, processes)
-    # TensorFlow takes seconds to import; mistakes above come without it.
-    load_tensorflow()
+    # Backends take seconds to import; mistakes above come without it.
+    load_backend()
     let_gpu_memory_grow()
     if parsed.devices != "all":
         return _train(config, parsed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from kerafer.console import console
+from kerafer.engine import backend_name
 from kerafer.settings import as_flags
 from kerafer.training.config import TrainingConfig
 
@@ -69,8 +70,8 @@ def write_run(
         "training": f"{len(history)} epochs in {seconds / 60:.1f} minutes, "
         f"{speed:.1f} images/s (median of epochs), {precision}",
         "machine": f"{machine['processor']}, {machine['cores']} cores",
-        "versions": f"kerafer {machine['kerafer']}, tensorflow "
-        f"{machine['tensorflow']}, keras {machine['keras']}",
+        "versions": f"kerafer {machine['kerafer']}, "
+        f"{backend_name()} {machine[backend_name()]}, keras {machine['keras']}",
     }
     if temperature is not None:
         facts["calibration"] = (
@@ -99,7 +100,6 @@ def write_run(
         metrics["temperature"] = temperature
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     shutil.rmtree(folder.path / "backup", ignore_errors=True)
-    folder.taught.unlink(missing_ok=True)
 
 
 def show_run(

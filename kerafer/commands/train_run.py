@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerafer.console import console
 from kerafer.errors import UserError
-from kerafer.files import is_full, written_beside
+from kerafer.files import is_full
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, Processes
 
@@ -136,42 +136,37 @@ def _fit(
     folder: RunFolder,
     processes: Processes,
 ) -> pd.DataFrame:
-    from kerafer.data.pipeline import TrainingBatches, evaluation_batches
+    from kerafer.data.pipeline import Batches, TrainingBatches
+    from kerafer.training.device import fits_on_device, steps_together
     from kerafer.training.fit import fit
     from kerafer.training.replicas import replicas
 
     dataset = pictures.dataset
-    labels, num_classes = dataset.labels, len(dataset.class_names)
-    rows = _rows(pictures, "train")
-    taught = None
-    if not processes.several:
-        taught = _taught(config, distillation, images, rows, folder)
+    targets, rows = dataset.targets, _rows(pictures, "train")
+    held = replicas() == 1 and fits_on_device(images.nbytes)
     batches = TrainingBatches(
         images,
-        labels,
-        num_classes,
+        targets,
         config.batch_size,
         config.seed,
-        config.augment,
         rows,
-        config.mix,
-        config.mix_alpha,
-        taught,
         (processes.index, processes.count),
         replicas(),
+        held,
+        steps_together() if held else 1,
     )
-    validation = evaluation_batches(
+    validation = Batches(
         images,
-        labels,
-        num_classes,
+        targets,
         config.batch_size,
         _rows(pictures, "validation"),
+        held,
     )
     return fit(
         model,
         batches,
         validation,
-        labels[rows],
+        dataset.labels[rows],
         config,
         folder.path,
         distillation,
@@ -187,7 +182,7 @@ def _test(
     history: pd.DataFrame,
 ) -> None:
     from kerafer.commands.train_report import show_run, write_run
-    from kerafer.data.pipeline import evaluation_batches
+    from kerafer.data.pipeline import Batches
     from kerafer.evaluation import classify
     from kerafer.evaluation.predictions import (
         Predictions,
@@ -203,9 +198,7 @@ def _test(
     if config.calibrate:
         temperature = _calibrate(best, config, pictures, images)
         save_model(best, folder.best)
-    batches = evaluation_batches(
-        images, labels, len(names), config.batch_size, rows
-    )
+    batches = Batches(images, dataset.targets, config.batch_size, rows)
     probabilities = best.predict(batches, verbose=0)
     scores = classify(labels[rows], probabilities, names)
     Predictions(
@@ -227,48 +220,20 @@ def _calibrate(
     images: np.ndarray,
 ) -> float:
     """Scale the classifier; returns the temperature."""
-    from kerafer.data.pipeline import evaluation_batches
+    from kerafer.data.pipeline import Batches
     from kerafer.training.temperature_scaling import (
         divide_logits,
         find_temperature,
     )
 
     dataset, rows = pictures.dataset, _rows(pictures, "validation")
-    labels, classes = dataset.labels, len(dataset.class_names)
-    batches = evaluation_batches(
-        images, labels, classes, config.batch_size, rows
-    )
+    labels = dataset.labels
+    batches = Batches(images, dataset.targets, config.batch_size, rows)
     temperature = find_temperature(
         labels[rows], model.predict(batches, verbose=0)
     )
     divide_logits(model, temperature)
     return temperature
-
-
-def _taught(
-    config: TrainingConfig,
-    distillation: Distillation | None,
-    images: np.ndarray,
-    rows: np.ndarray,
-    folder: RunFolder,
-) -> np.ndarray | None:
-    """What the teachers say of every picture, where it never changes.
-
-    Pictures that are augmented or mixed are others in every epoch; of those
-    the teachers are asked in the step.
-    """
-    import numpy as np
-
-    if distillation is None or (config.augment, config.mix) != ("none",) * 2:
-        return None
-    if folder.taught.is_file():
-        return np.load(folder.taught, allow_pickle=False)
-    console.print("The teachers are asked once of every picture.")
-    taught = np.zeros((len(images), distillation.classes), np.float32)
-    taught[rows] = distillation.teach_all(images, rows, config.batch_size)
-    with written_beside(folder.taught) as beside, open(beside, "wb") as file:
-        np.save(file, taught)
-    return taught
 
 
 def _rows(pictures: Pictures, part: str) -> np.ndarray:

@@ -162,11 +162,11 @@ def _work() -> NoReturn:
 def _train(job: dict[str, object]) -> int:
     from kerafer.commands.train_run import train_run
     from kerafer.console import console
-    from kerafer.engine import let_gpu_memory_grow, load_tensorflow
+    from kerafer.engine import let_gpu_memory_grow, load_backend
 
     processes = Processes(**job["processes"])
     console.quiet = not processes.is_first
-    load_tensorflow()
+    load_backend()
     let_gpu_memory_grow()
     return train_run(
         TrainingConfig(**job["config"]), job["out"], job["resume"], processes

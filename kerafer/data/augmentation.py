@@ -1,79 +1,188 @@
-"""Random changes of the training pictures, by Keras' layers."""
+"""Random changes of training images, drawn and computed where the model is."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+import math
 from typing import Any
 
 import keras
-import tensorflow as tf
-from keras import layers
+from keras import ops
 
-from kerafer.data.warp import MOVES, warp
 from kerafer.errors import UserError
 
-# Arguments of Keras' layers; rotation in turns, shifts in parts of a side.
-POLICIES: dict[str, list[tuple[type, dict[str, Any]]]] = {
-    "none": [],
-    "light": [
-        (layers.RandomFlip, {"mode": "horizontal"}),
-        (layers.RandomTranslation, {"height_factor": 0.05}),
-        (layers.RandomRotation, {"factor": 8 / 360}),
-        (layers.RandomZoom, {"height_factor": 0.08}),
-        (layers.RandomBrightness, {"factor": 0.1}),
-        (layers.RandomContrast, {"factor": 0.1}),
-    ],
-    "strong": [
-        (layers.RandomFlip, {"mode": "horizontal"}),
-        (layers.RandomTranslation, {"height_factor": 0.1}),
-        (layers.RandomRotation, {"factor": 15 / 360}),
-        (layers.RandomZoom, {"height_factor": 0.15}),
-        (layers.RandomBrightness, {"factor": 0.2}),
-        (layers.RandomContrast, {"factor": 0.25}),
-        (layers.RandomErasing, {"factor": (0.5, 0.5), "scale": (0.02, 0.2)}),
-    ],
+# What is erased is as wide as high, within this factor.
+_LONGEST = 3.3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How far images are changed; every image by numbers of its own.
+
+    Flip, shift, rotation and zoom are one resampling, bilinear; beyond the
+    edge the edge is repeated. Then come brightness, contrast, gamma and
+    erasing. Each number is uniform between minus and plus what is said here.
+
+    Args:
+        flip: Whether one in two is mirrored. Defaults to no.
+        shift: Part of a side, in both directions. Defaults to 0.
+        rotation: Degrees, about the centre. Defaults to 0.
+        zoom: Part by which more or less is seen. Defaults to 0.
+        brightness: Part of 255 that is added. Defaults to 0.
+        contrast: Part by which differences to the mean grow. Defaults to 0.
+        gamma: Natural logarithm of the exponent. Defaults to 0.
+        erasing: Largest part of the area that noise replaces, on one image in
+            two, at least a tenth of that. Defaults to 0.
+
+    Reference:
+        Zhong et al., "Random Erasing Data Augmentation" (2020).
+    """
+
+    flip: bool = False
+    shift: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    gamma: float = 0.0
+    erasing: float = 0.0
+
+    def __call__(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
+        """Change images.
+
+        Args:
+            images: Numbers 0..255 of shape `(batch, height, width, channels)`.
+            seed: Numbers are drawn from it.
+
+        Returns:
+            float32 images 0..255 of the same shape.
+        """
+        images = ops.cast(images, "float32")
+        if self.flip or self.shift or self.rotation or self.zoom:
+            images = ops.image.affine_transform(
+                images,
+                self._places(images, seed),
+                interpolation="bilinear",
+                fill_mode="nearest",
+                data_format="channels_last",
+            )
+        if self.brightness:
+            added = 255.0 * _drawn(images, self.brightness, seed)
+            images = ops.clip(images + added, 0.0, 255.0)
+        if self.contrast:
+            factor = 1.0 + _drawn(images, self.contrast, seed)
+            mean = ops.mean(images, axis=(1, 2), keepdims=True)
+            images = ops.clip((images - mean) * factor + mean, 0.0, 255.0)
+        if self.gamma:
+            exponent = ops.exp(_drawn(images, self.gamma, seed))
+            # The slope of a power below 1 has no bound at 0.
+            shares = ops.maximum(images / 255.0, 1e-6)
+            images = 255.0 * ops.power(shares, exponent)
+        if self.erasing:
+            images = self._erase(images, seed)
+        return images
+
+    def _places(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
+        """Where each point lies in its original: `(batch, 8)`.
+
+        With (x, y) from the centre: turned and zoomed, then shifted, then
+        mirrored.
+        """
+        height, width = images.shape[1:3]
+        across, down = (width - 1) / 2, (height - 1) / 2
+        flat = ops.zeros_like(images[:, 0, 0, 0])
+        side = 1.0
+        if self.flip:
+            side = ops.sign(_drawn_flat(images, 1.0, seed))
+        zoom = 1.0 + _drawn_flat(images, self.zoom, seed)
+        angle = _drawn_flat(images, math.radians(self.rotation), seed)
+        right = width * _drawn_flat(images, self.shift, seed)
+        lower = height * _drawn_flat(images, self.shift, seed)
+        cosine, sine = zoom * ops.cos(angle), zoom * ops.sin(angle)
+        rows = [
+            side * cosine,
+            -side * sine,
+            across - side * (cosine * across - sine * down + right),
+            sine,
+            cosine,
+            down - (sine * across + cosine * down) - lower,
+            0.0,
+            0.0,
+        ]
+        return ops.stack([flat + row for row in rows], axis=1)
+
+    def _erase(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
+        """Noise of one sheet for all, as drawing it for each takes long."""
+        height, width, channels = images.shape[1:]
+        one, two, three, four, five = (
+            _drawn(images, 0.5, seed) + 0.5 for _ in range(5)
+        )
+        area = self.erasing * (0.1 + 0.9 * one)
+        stretched = ops.exp((2.0 * two - 1.0) * math.log(_LONGEST) / 2.0)
+        high = ops.minimum(ops.sqrt(area) * stretched, 1.0)
+        wide = ops.minimum(ops.sqrt(area) / stretched, 1.0)
+        inside = (
+            _between(height, three * (1.0 - high), high, (1, -1, 1, 1))
+            & _between(width, four * (1.0 - wide), wide, (1, 1, -1, 1))
+            & (five < 0.5)
+        )
+        noise = keras.random.normal((1, height, width, channels), seed=seed)
+        noise = ops.clip(255.0 * noise, 0.0, 255.0)
+        return ops.where(inside, noise, images)
+
+
+def _drawn(images: Any, most: float, seed: keras.random.SeedGenerator) -> Any:
+    """Between `-most` and `most`, `(batch, 1, 1, 1)`."""
+    shape = (ops.shape(images)[0], 1, 1, 1)
+    return keras.random.uniform(shape, -most, most, "float32", seed)
+
+
+def _drawn_flat(
+    images: Any, most: float, seed: keras.random.SeedGenerator
+) -> Any:
+    """The same, of shape `(batch,)`."""
+    return _drawn(images, most, seed)[:, 0, 0, 0]
+
+
+def _between(size: int, start: Any, length: Any, shape: tuple) -> Any:
+    """Which of `size` pixels lie in a part of them."""
+    places = (ops.arange(size, dtype="float32") + 0.5) / size
+    places = ops.reshape(places, shape)
+    return (places >= start) & (places < start + length)
+
+
+POLICIES: dict[str, Augmentation | None] = {
+    "none": None,
+    "light": Augmentation(
+        flip=True,
+        shift=0.05,
+        rotation=8.0,
+        zoom=0.08,
+        brightness=0.1,
+        contrast=0.1,
+    ),
+    "strong": Augmentation(
+        flip=True,
+        shift=0.1,
+        rotation=15.0,
+        zoom=0.15,
+        brightness=0.2,
+        contrast=0.25,
+        gamma=0.2,
+        erasing=0.2,
+    ),
 }
 
 
-class StepSeed(keras.random.SeedGenerator):
-    """Seeds that depend on a step's seed and on how many were drawn.
-
-    Keras' own generator counts in a variable, so parallel steps would draw in
-    any order and a resumed training would begin anew.
-    """
-
-    def __init__(self, seed: tf.Tensor) -> None:
-        # Not Keras' constructor, which makes the variable.
-        self.step_seed = seed
-        self.drawn = 0
-
-    def next(self, ordered: bool = True) -> tf.Tensor:
-        self.drawn += 1
-        return tf.random.experimental.stateless_fold_in(
-            self.step_seed, self.drawn
-        )
-
-
-def make_augmentation(
-    policy: str,
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
-    """A function of a batch of pictures and a seed that changes them.
-
-    Every number is drawn by Keras' layers. Flip, shift, rotation and zoom move
-    the pixels as these layers would one after the other, in one resampling
-    instead of four (`warp`): it is faster and keeps the pictures sharper.
-    Beyond the edge the edge is repeated.
+def make_augmentation(policy: str) -> Augmentation | None:
+    """What a policy changes.
 
     Args:
         policy: `"none"`, `"light"` (flip, shift, rotation, zoom, brightness,
-            contrast) or `"strong"` (the same further, and erasing).
+            contrast) or `"strong"` (the same further, gamma and erasing).
 
     Returns:
-        A function for `tf.data` that takes pictures 0..255 of shape
-        `(batch, height, width, channels)` and an integer seed of shape `(2,)`
-        and returns float32 pictures 0..255; the same for the same seed. `None`
-        for `"none"`.
+        `None` for `"none"`.
 
     Raises:
         UserError: For another policy.
@@ -83,74 +192,4 @@ def make_augmentation(
             f"An augmentation is one of {', '.join(POLICIES)}. "
             f"Received: {policy}."
         )
-    if policy == "none":
-        return None
-    steps = [_make(kind, arguments) for kind, arguments in POLICIES[policy]]
-    moves = [step for step in steps if type(step) in MOVES]
-    changes = [step for step in steps if type(step) not in MOVES]
-
-    @tf.autograph.experimental.do_not_convert
-    def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        seeds = StepSeed(seed)
-        images = tf.cast(images, tf.float32)
-        drawn = [(type(step), _draw(step, images, seeds)) for step in moves]
-        images = warp(images, drawn)
-        for step in changes:
-            images = _change(step, images, seeds)
-        return images
-
-    return augment
-
-
-@contextlib.contextmanager
-def _on_tensorflow(step: layers.Layer) -> Iterator[None]:
-    """Under another backend's Keras, `tf.data` still is TensorFlow."""
-    step.backend.set_backend("tensorflow")
-    try:
-        yield
-    finally:
-        step.backend.reset()
-
-
-def _draw(
-    step: layers.Layer, images: tf.Tensor, seeds: StepSeed
-) -> dict[str, Any]:
-    with _on_tensorflow(step):
-        return step.get_random_transformation(images, training=True, seed=seeds)
-
-
-def _change(
-    step: layers.Layer, images: tf.Tensor, seeds: StepSeed
-) -> tf.Tensor:
-    drawn = _draw(step, images, seeds)
-    if isinstance(step, layers.RandomErasing):
-        return _erase(images, drawn, seeds)
-    with _on_tensorflow(step):
-        return step.transform_images(images, drawn, training=True)
-
-
-def _erase(
-    images: tf.Tensor, drawn: dict[str, Any], seeds: StepSeed
-) -> tf.Tensor:
-    """Put noise into Keras' rectangles, of one sheet for the whole batch.
-
-    Keras draws noise for every pixel of every picture, of which a twentieth is
-    shown; that takes five times as long. In a graph it is not computed.
-    """
-    sheet = tf.random.stateless_normal(tf.shape(images)[1:], seeds.next())
-    noise = tf.clip_by_value(255.0 * sheet, 0.0, 255.0)
-    chosen = tf.reshape(drawn["apply_erasing"], (-1, 1, 1, 1))
-    return tf.where(drawn["batch_masks"] & chosen, noise, images)
-
-
-def _make(kind: type, arguments: dict[str, Any]) -> layers.Layer:
-    arguments = dict(arguments)
-    if kind is layers.RandomTranslation:
-        arguments["width_factor"] = arguments["height_factor"]
-    if kind in (
-        layers.RandomBrightness,
-        layers.RandomContrast,
-        layers.RandomErasing,
-    ):
-        arguments["value_range"] = (0, 255)
-    return kind(dtype="float32", **arguments)
+    return POLICIES[policy]

@@ -7,13 +7,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
+from keras import ops
 from PIL import Image
 
 from kerafer.console import console
-from kerafer.data.augmentation import POLICIES
+from kerafer.data.augmentation import POLICIES, make_augmentation
 from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.decoded import decode
@@ -95,9 +98,27 @@ def _photographs(folder: Path, count: int) -> Dataset:
 def _epoch(
     images: np.ndarray, batch_size: int, policy: str
 ) -> Callable[[], object]:
-    labels = np.zeros(len(images), np.int32)
-    batches = TrainingBatches(images, labels, 1, batch_size, 0, policy)
-    return lambda: [pictures.shape for pictures, _ in batches.batches]
+    targets = np.ones((len(images), 1), np.float32)
+    batches = TrainingBatches(images, targets, batch_size, 0)
+    change = make_augmentation(policy)
+    random = keras.random.SeedGenerator(0)
+
+    def changed(images: Any) -> Any:
+        return images if change is None else change(images, random)
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        changed = tf.function(changed)
+
+    def epoch() -> list[object]:
+        # The last is what all others wait for.
+        return [
+            ops.convert_to_numpy(changed(ops.convert_to_tensor(images)))[0, 0]
+            for images, _ in (batches[i] for i in range(len(batches)))
+        ]
+
+    return epoch
 
 
 def _medians(

@@ -1,53 +1,99 @@
-"""Mixing training pictures and their labels in pairs, by Keras' layers."""
+"""Training images and their labels mixed in pairs."""
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import math
-from collections.abc import Callable
+from typing import Any
 
-import tensorflow as tf
-from keras import layers
+import keras
+from keras import ops
 
-from kerafer.data.augmentation import StepSeed
 from kerafer.errors import UserError
 
 KINDS = ("none", "mixup", "cutmix", "both")
 
-Mixing = Callable[
-    [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
-]
 
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """Gives each image of a batch a part of another one.
 
-def make_mixing(kind: str, alpha: float = 0.2) -> Mixing | None:
-    """A function of a batch and a seed that mixes each picture with another.
-
-    Every picture keeps a share of itself and gets the rest from another one of
-    the batch (or, by chance, from itself); its label is made of the two labels
-    in the same shares. The share is drawn from Beta(alpha, alpha), for every
-    picture anew.
+    Every image keeps a share of itself and gets the rest from another one of
+    the batch (or, by chance, from itself). The share is drawn from Beta(alpha,
+    alpha), for every image anew.
 
     Args:
-        kind: `"none"`; `"mixup"`: the pixels are averaged; `"cutmix"`: a
-            rectangle comes from the other picture, whole; `"both"`: one of
-            the two for each batch, each with probability 1/2.
-        alpha: Of the Beta distribution: near 0 one of the pictures has almost
-            all, at 1 every share is as likely, above 1 halves are likelier.
-            Defaults to 0.2.
-
-    Returns:
-        A function for `tf.data` that takes pictures of shape `(batch, height,
-        width, channels)`, one-hot labels of shape `(batch, classes)` and an
-        integer seed of shape `(2,)`, and returns float32 pictures and float32
-        labels of the same shapes; the same for the same seed. `None` for
-        `"none"`.
-
-    Raises:
-        UserError: For another kind, or an `alpha` that is not above 0.
+        kind: `"mixup"`: the pixels are averaged; `"cutmix"`: a rectangle comes
+            from the other image, whole; `"both"`: one of the two for each
+            batch, each with probability 1/2.
+        alpha: Near 0 one of the images has almost all, at 1 every share is as
+            likely, above 1 halves are likelier. Defaults to 0.2.
 
     Reference:
         Zhang et al., "mixup: Beyond Empirical Risk Minimization" (2018); Yun
         et al., "CutMix" (2019).
+    """
+
+    kind: str
+    alpha: float = 0.2
+
+    def __call__(
+        self, images: Any, seed: keras.random.SeedGenerator
+    ) -> tuple[Any, Any, Any]:
+        """Mix images.
+
+        Args:
+            images: Of shape `(batch, height, width, channels)`.
+            seed: Numbers are drawn from it.
+
+        Returns:
+            float32 images of the same shape; the index of each one's partner,
+            `(batch,)`; the share that each one kept, `(batch, 1)`.
+        """
+        images = ops.cast(images, "float32")
+        batch = ops.shape(images)[0]
+        partner = keras.random.shuffle(ops.arange(batch), seed=seed)
+        share = keras.random.beta(
+            (batch, 1, 1, 1), self.alpha, self.alpha, "float32", seed
+        )
+        if self.kind == "mixup":
+            own = share
+        else:
+            own = self._cut(images, share, seed)
+            if self.kind == "both":
+                first = keras.random.uniform((1, 1, 1, 1), seed=seed) < 0.5
+                own = ops.where(first, share, own)
+        mixed = own * images + (1.0 - own) * ops.take(images, partner, axis=0)
+        kept = ops.mean(own, axis=(1, 2, 3))[:, None]
+        return mixed, partner, kept
+
+    def _cut(
+        self, images: Any, share: Any, seed: keras.random.SeedGenerator
+    ) -> Any:
+        """0 in a rectangle that has the rest of the area, and 1 around it."""
+        height, width = images.shape[1:3]
+        side = ops.sqrt(1.0 - share)
+        start = [
+            (1.0 - side) * keras.random.uniform(ops.shape(share), seed=seed)
+            for _ in "yx"
+        ]
+        down = (ops.arange(height, dtype="float32") + 0.5) / height
+        across = (ops.arange(width, dtype="float32") + 0.5) / width
+        down = ops.reshape(down, (1, -1, 1, 1)) - start[0]
+        across = ops.reshape(across, (1, 1, -1, 1)) - start[1]
+        inside = (down >= 0) & (down < side) & (across >= 0) & (across < side)
+        return ops.cast(~inside, "float32")
+
+
+def make_mixing(kind: str, alpha: float = 0.2) -> Mixing | None:
+    """The mixing that the settings name; `None` for `"none"`.
+
+    Args:
+        kind: `"none"` or a kind of `Mixing`.
+        alpha: Of its Beta distribution. Defaults to 0.2.
+
+    Raises:
+        UserError: For another kind, or an `alpha` that is not above 0.
     """
     if kind not in KINDS:
         raise UserError(
@@ -57,56 +103,4 @@ def make_mixing(kind: str, alpha: float = 0.2) -> Mixing | None:
         raise UserError(
             f"The alpha of mixing is more than 0. Received: {alpha}."
         )
-    if kind == "none":
-        return None
-    mix_up = layers.MixUp(alpha=alpha, dtype="float32")
-    cut_mix = layers.CutMix(dtype="float32")
-    # Keras draws CutMix's alpha between these two. Only its constructor
-    # refuses more than 1.
-    cut_mix.factor = (alpha, alpha)
-
-    @tf.autograph.experimental.do_not_convert
-    def mix(
-        images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        # Away from the numbers that the augmentation draws from this seed.
-        seed = tf.random.experimental.stateless_fold_in(seed, 0)
-        images = tf.cast(images, tf.float32)
-        labels = tf.cast(labels, tf.float32)
-        if kind == "mixup":
-            return _apply(mix_up, images, labels, seed)
-        if kind == "cutmix":
-            return _apply(cut_mix, images, labels, seed)
-        first = tf.random.stateless_uniform((), seed) < 0.5
-        return tf.cond(
-            first,
-            functools.partial(_apply, mix_up, images, labels, seed),
-            functools.partial(_apply, cut_mix, images, labels, seed),
-        )
-
-    return mix
-
-
-def _apply(
-    step: layers.MixUp | layers.CutMix,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    seed: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    # Under another backend's Keras, `tf.data` still is TensorFlow.
-    step.backend.set_backend("tensorflow")
-    try:
-        drawn = step.get_random_transformation(
-            images, training=True, seed=StepSeed(seed)
-        )
-        if "batch_masks" in drawn:
-            # Keras takes the area of a rectangle whose edges are between
-            # pixels, not the pixels that are replaced.
-            replaced = tf.cast(drawn["batch_masks"], tf.float32)
-            drawn["mix_weight"] = 1.0 - tf.reduce_mean(replaced, axis=(1, 2, 3))
-        return (
-            step.transform_images(images, drawn, training=True),
-            step.transform_labels(labels, drawn, training=True),
-        )
-    finally:
-        step.backend.reset()
+    return None if kind == "none" else Mixing(kind, alpha)

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from kerafer.classifier import check_probabilities
-from kerafer.engine import load_tensorflow
+from kerafer.engine import load_backend, load_tensorflow
 from kerafer.errors import UserError
 from kerafer.model_files import keras_file_in, model_path, shipped_names
 
@@ -134,7 +134,8 @@ def _engine(model: Path, threads: int) -> Engine:
 
         return LiteRTEngine(model, threads)
     try:
-        load_tensorflow()
+        # A SavedModel is TensorFlow's, a .keras file any backend's.
+        load_tensorflow() if model.is_dir() else load_backend()
     except ImportError as error:
         raise UserError(
             "Models other than .tflite files need a package that is missing "

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
+from keras import ops
+
+from kerafer.data.pipeline import Batches
 
 
 class BatchStatistics(keras.callbacks.Callback):
     """Measures BatchNorm's means and variances anew before each validation.
 
     Those that a training gathers belong to the weights of its last few batches
-    and to pictures that were changed and mixed. A running average of the
+    and to images that were changed and mixed. A running average of the
     weights has others. They are the mean over these batches, as they come.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and
@@ -21,13 +24,14 @@ class BatchStatistics(keras.callbacks.Callback):
 
     Args:
         model: Whose BatchNorms are measured, but for frozen ones.
-        batches: Training pictures as they are, with their labels.
+        batches: Training images as they are, with their labels.
     """
 
-    def __init__(self, model: keras.Model, batches: tf.data.Dataset) -> None:
+    def __init__(self, model: keras.Model, batches: Batches) -> None:
         super().__init__()
         self.measured = model
         self.batches = batches
+        self.compiled: Any = None
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Measure, with the weights that are about to be validated."""
@@ -41,9 +45,52 @@ class BatchStatistics(keras.callbacks.Callback):
         if not layers:
             return
         momenta = [layer.momentum for layer in layers]
-        for number, (pictures, _) in enumerate(self.batches):
-            for layer in layers:
-                layer.momentum = number / (number + 1)
-            self.measured(pictures, training=True)
+        statistics = [
+            value
+            for layer in layers
+            for value in (layer.moving_mean, layer.moving_variance)
+        ]
+        for layer in layers:
+            layer.momentum = 0.0
+        # What is not BatchNorm's stays, such as the state of a Dropout.
+        before = [
+            ops.convert_to_numpy(v)
+            for v in self.measured.non_trainable_variables
+        ]
+        sums = [np.zeros(value.shape, np.float64) for value in statistics]
+        for number in range(len(self.batches)):
+            self._pass(self.batches[number][0])
+            for total, value in zip(sums, statistics, strict=True):
+                total += ops.convert_to_numpy(value)
+        for variable, value in zip(
+            self.measured.non_trainable_variables, before, strict=True
+        ):
+            variable.assign(value)
+        for value, total in zip(statistics, sums, strict=True):
+            value.assign((total / len(self.batches)).astype(np.float32))
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+    def _pass(self, images: np.ndarray) -> None:
+        """Compute a batch in training, which leaves its statistics."""
+        model = self.measured
+        if keras.backend.backend() != "jax":
+            model(images, training=True)
+            return
+        import jax
+
+        if self.compiled is None:
+            self.compiled = jax.jit(
+                lambda weights, states, images: model.stateless_call(
+                    weights, states, images, training=True
+                )[1]
+            )
+        states = self.compiled(
+            [v.value for v in model.trainable_variables],
+            [v.value for v in model.non_trainable_variables],
+            ops.convert_to_tensor(images),
+        )
+        for variable, state in zip(
+            model.non_trainable_variables, states, strict=True
+        ):
+            variable.assign(state)

@@ -42,11 +42,6 @@ class Distillation:
         self.alpha = alpha
         self.temperature = temperature
 
-    @property
-    def classes(self) -> int:
-        """Number of probabilities."""
-        return self.teachers[0].output_shape[-1]
-
     def teach(self, pictures: Any) -> Any:
         """The mean of the teachers' probabilities, `(batch, classes)`."""
         answers = []
@@ -56,28 +51,6 @@ class Distillation:
                 answer = ops.take(answer, self.orders[index], axis=-1)
             answers.append(answer)
         return ops.stop_gradient(sum(answers) / len(answers))
-
-    def teach_all(
-        self, images: np.ndarray, rows: np.ndarray, batch_size: int
-    ) -> np.ndarray:
-        """`teach` of many pictures, float32 of shape `(rows, classes)`.
-
-        Args:
-            images: All of them; only a batch at a time is read.
-            rows: Which of them.
-            batch_size: How many at once.
-        """
-        import tensorflow as tf
-
-        # Compiled: teachers are larger than the student.
-        teach = tf.function(self.teach) if _on_tensorflow() else self.teach
-        parts = [
-            ops.convert_to_numpy(
-                teach(images[rows[start : start + batch_size]])
-            )
-            for start in range(0, len(rows), batch_size)
-        ]
-        return np.concatenate(parts).astype(np.float32)
 
     def mix(self, loss: Any, taught: Any, probabilities: Any) -> Any:
         """The student's loss with the teachers' share.
@@ -99,10 +72,6 @@ class Distillation:
         """Logarithms of what softmax would give of logits / temperature."""
         logits = ops.log(ops.maximum(probabilities, _LEAST))
         return ops.log_softmax(logits / self.temperature, axis=-1)
-
-
-def _on_tensorflow() -> bool:
-    return keras.backend.backend() == "tensorflow"
 
 
 def _fit(pictures: Any, shape: tuple[int, int, int]) -> Any:

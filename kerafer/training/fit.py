@@ -7,10 +7,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from kerafer.data.pipeline import TrainingBatches
+from kerafer.data.augmentation import make_augmentation
+from kerafer.data.mixing import make_mixing
+from kerafer.data.pipeline import Batches, TrainingBatches
 from kerafer.errors import UserError, first_line
 from kerafer.files import write_text
 from kerafer.training.batch_statistics import BatchStatistics
@@ -24,13 +25,14 @@ from kerafer.training.objective import make_objective
 from kerafer.training.optimizer import make_optimizer
 from kerafer.training.progress import EpochProgress
 from kerafer.training.run_backup import RunBackup
+from kerafer.training.tensorboard import TensorBoard
 from kerafer.training.trainer import Trainer
 
 
 def fit(
     model: keras.Model,
     batches: TrainingBatches,
-    validation: tf.data.Dataset,
+    validation: Batches,
     labels: np.ndarray,
     config: TrainingConfig,
     folder: Path,
@@ -44,8 +46,7 @@ def fit(
 
     Args:
         model: Built, not compiled.
-        batches: Training batches; with the teachers' probabilities beside the
-            labels where those were computed before.
+        batches: Training batches.
         validation: Validation batches.
         labels: Class index of every training picture, of shape `(pictures,)`.
         config: How to train.
@@ -63,11 +64,11 @@ def fit(
         make_objective(config),
         class_weights(labels, config.class_weights, model.output_shape[-1]),
         distillation,
+        make_augmentation(config.augment),
+        make_mixing(config.mix, config.mix_alpha),
+        batches.images if batches.by_row else None,
     )
-    trainer.compile(
-        optimizer=make_optimizer(config, batches.steps),
-        metrics=_metrics(model.output_shape[-1]),
-    )
+    trainer.compile(optimizer=make_optimizer(config, batches.steps))
     # Where the first step makes no weights, it is traced only once.
     trainer.optimizer.build(trainer.trainable_variables)
     backup = RunBackup(folder / "backup")
@@ -90,7 +91,7 @@ def fit(
     if not over:
         try:
             trainer.fit(
-                batches.batches,
+                batches,
                 validation_data=validation,
                 epochs=config.epochs,
                 shuffle=False,
@@ -99,8 +100,8 @@ def fit(
                     EpochOrder(batches),
                     EpochProgress(
                         config.epochs,
-                        batches.steps,
-                        len(labels),
+                        len(batches),
+                        batches.steps * batches.batch_size,
                         len(past),
                         past["val_loss"].min(),
                     ),
@@ -116,7 +117,7 @@ def fit(
                     BestModel(model, best, past["val_loss"].min()),
                     stopping,
                     logger,
-                    keras.callbacks.TensorBoard(folder / "tensorboard"),
+                    TensorBoard(folder / "tensorboard"),
                     backup,
                 ],
             )
@@ -155,15 +156,6 @@ def class_weights(
     weights = np.ones(num_classes, np.float32)
     weights[seen] = compute_class_weight("balanced", classes=seen, y=labels)
     return weights
-
-
-def _metrics(num_classes: int) -> list[keras.metrics.Metric]:
-    """Of the probabilities, with their weights made."""
-    f1 = keras.metrics.F1Score("macro", name="f1")
-    nothing = np.zeros((1, num_classes), np.float32)
-    f1.update_state(nothing, nothing)
-    f1.reset_state()
-    return [keras.metrics.CategoricalAccuracy(name="accuracy"), f1]
 
 
 def _past(file: Path, done: int) -> pd.DataFrame:

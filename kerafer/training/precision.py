@@ -27,6 +27,32 @@ def resolve_precision(precision: str) -> str:
 
 
 def _gpu_capability() -> tuple[int, int] | None:
+    """The least of the GPUs that Keras' backend sees; `None` without."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found = [
+            getattr(device, "compute_capability", None)
+            for device in jax.local_devices()
+            if device.platform == "gpu"
+        ]
+        # AMD's are no numbers, and compute in bfloat16.
+        parts = [str(text).split(".") for text in found]
+        capabilities = [
+            (int(one[0]), int(one[1]))
+            if len(one) == 2 and "".join(one).isdecimal()
+            else (8, 0)
+            for one in parts
+        ]
+        return min(capabilities, default=None)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        if not torch.cuda.is_available():
+            return None
+        return torch.cuda.get_device_capability()
     import tensorflow as tf
 
     capabilities = [

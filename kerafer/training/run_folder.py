@@ -33,8 +33,6 @@ class RunFolder:
         history: `history.csv`, one row an epoch.
         metrics: `metrics.json`, the scores on the test part; it is written
             when everything else is, so a run that has it is over.
-        taught: `taught.npy`, what the teachers said of every picture; gone
-            when the run is over.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +47,6 @@ class RunFolder:
         self.confusion = path / "confusion.png"
         self.report = path / "report.md"
         self.predictions = path / "predictions.csv"
-        self.taught = path / "taught.npy"
 
     @classmethod
     def create(cls, config: TrainingConfig, out: str | None) -> RunFolder:

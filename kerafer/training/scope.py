@@ -28,9 +28,10 @@ def training_settings(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_python_and_numpy(seed))
         stack.enter_context(_keras(seed))
-        stack.enter_context(_tensorflow(seed, deterministic))
+        if keras.backend.backend() == "tensorflow":
+            stack.enter_context(_tensorflow(seed, deterministic))
         if keras.backend.backend() == "torch":
-            stack.enter_context(_torch(seed))
+            stack.enter_context(_torch(seed, deterministic))
         stack.enter_context(_dtype_policy(precision))
         yield
 
@@ -90,12 +91,17 @@ def _tensorflow(seed: int, deterministic: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _torch(seed: int) -> Iterator[None]:
+def _torch(seed: int, deterministic: bool) -> Iterator[None]:
     import torch
 
+    before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        yield
+        torch.use_deterministic_algorithms(deterministic or before)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager
