@@ -42,15 +42,24 @@ def load_backend() -> None:
         UserError: Where it is not installed.
     """
     name = backend_name()
-    if importlib.util.find_spec(name) is None:
-        extra = "" if name == "tensorflow" else f"[{name}]"
+    check_installed(name)
+    if name == "tensorflow":
+        load_tensorflow()
+
+
+def check_installed(backend: str) -> None:
+    """Refuse a backend of Keras' that is not there, without importing it.
+
+    Raises:
+        UserError: Where it is not installed.
+    """
+    if importlib.util.find_spec(backend) is None:
+        extra = "" if backend == "tensorflow" else f"[{backend}]"
         raise UserError(
-            f"Keras' backend is {name} here, which is not installed:\n"
+            f"Keras' backend is {backend} here, which is not installed:\n"
             f"    pip install 'kerafer{extra}'\n"
             "KERAS_BACKEND names another: tensorflow, jax or torch."
         )
-    if name == "tensorflow":
-        load_tensorflow()
 
 
 def backend_name() -> str:

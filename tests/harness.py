@@ -9,6 +9,7 @@ import zipfile
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 POLICIES = {
@@ -130,3 +131,31 @@ def run_python(program, *arguments, env=None):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def run_kerafer(*words, wait=True, program=("-m", "kerafer"), **options):
+    """A command in a process of its own: what it printed, or the process."""
+    process = subprocess.Popen(
+        [sys.executable, *program, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+    if not wait:
+        return process
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return out + errors
+
+
+def assert_same_history(one, other, epochs, **tolerance):
+    """Two runs had the same epochs, but for how long they took."""
+    tables = [
+        pd.read_csv(run / "history.csv").drop(
+            columns=["seconds", "images_per_second"]
+        )
+        for run in (one, other)
+    ]
+    assert len(tables[0]) == epochs
+    pd.testing.assert_frame_equal(*tables, **tolerance)

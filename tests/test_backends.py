@@ -2,13 +2,12 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
+from harness import assert_same_history, run_kerafer
 
 from kerafer.engine import backend_name
 
@@ -49,24 +48,9 @@ def without_tensorflow(tmp_path):
     }
 
 
-def kerafer(*words, wait=True, program=("-m", "kerafer"), **options):
-    process = subprocess.Popen(
-        [sys.executable, *program, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    if not wait:
-        return process
-    out, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return out + errors
-
-
 def killed_and_resumed(words, folder, **options):
     """A run killed once a backup stands, and what goes on from it."""
-    process = kerafer(*words, "--out", folder, wait=False, **options)
+    process = run_kerafer(*words, "--out", folder, wait=False, **options)
     deadline = time.monotonic() + 240
     while not list(folder.glob("backup/[0-9]*")):
         assert process.poll() is None and time.monotonic() < deadline
@@ -74,30 +58,25 @@ def killed_and_resumed(words, folder, **options):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (folder / "metrics.json").exists()
-    kerafer("train", "--resume", folder, **options)
+    run_kerafer("train", "--resume", folder, **options)
 
 
-def assert_same_history(one, other, **tolerance):
-    tables = [
-        pd.read_csv(run / "history.csv").drop(
-            columns=["seconds", "images_per_second"]
-        )
-        for run in (one, other)
-    ]
-    assert len(tables[0]) == 3
-    pd.testing.assert_frame_equal(*tables, **tolerance)
+def whole_and_broken(arch, tmp_path, *words, **options):
+    """Two runs of one history, one killed and resumed; returns that one."""
+    words = [*TRAINING, *MODELS[arch], *words]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_kerafer(*words, "--out", whole, **options)
+    killed_and_resumed(words, broken, **options)
+    assert_same_history(whole, broken, 3, check_exact=True)
+    return broken
 
 
 @pytest.mark.slow
 def test_without_tensorflow_a_run_trains_resumes_and_is_evaluated(
     tmp_path, without_tensorflow
 ):
-    words = [*TRAINING, *MODELS["kerafer_edge"]]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    kerafer(*words, "--out", whole, env=without_tensorflow)
-    killed_and_resumed(words, broken, env=without_tensorflow)
-    assert_same_history(whole, broken, check_exact=True)
-    told = kerafer("evaluate", "--model", broken, env=without_tensorflow)
+    broken = whole_and_broken("kerafer_edge", tmp_path, env=without_tensorflow)
+    told = run_kerafer("evaluate", "--model", broken, env=without_tensorflow)
     assert "accuracy" in told.lower()
     assert "tensorflow" not in (broken / "report.md").read_text("utf-8")
     assert list((broken / "tensorboard" / "validation").iterdir())
@@ -106,11 +85,7 @@ def test_without_tensorflow_a_run_trains_resumes_and_is_evaluated(
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", MODELS)
 def test_a_resumed_run_with_dropout_is_the_unbroken_one(arch, tmp_path):
-    words = [*TRAINING, *MODELS[arch], "--deterministic"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    kerafer(*words, "--out", whole)
-    killed_and_resumed(words, broken)
-    assert_same_history(whole, broken, check_exact=True)
+    whole_and_broken(arch, tmp_path, "--deterministic")
 
 
 @pytest.mark.slow
@@ -119,13 +94,13 @@ def test_images_on_the_device_train_as_those_that_are_sent(
 ):
     words = [*TRAINING, *MODELS["kerafer_edge"]]
     held, sent = tmp_path / "held", tmp_path / "sent"
-    kerafer(*words, "--out", sent, env=without_tensorflow)
-    kerafer(
+    run_kerafer(*words, "--out", sent, env=without_tensorflow)
+    run_kerafer(
         *(*words, "--out", held),
         program=("-c", HELD),
         env=without_tensorflow,
     )
-    assert_same_history(held, sent, rtol=2e-2, atol=2e-2)
+    assert_same_history(held, sent, 3, rtol=2e-2, atol=2e-2)
 
 
 def test_the_backend_is_known_before_keras_is_imported(tmp_path, monkeypatch):

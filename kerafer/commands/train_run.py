@@ -143,7 +143,8 @@ def _fit(
 
     dataset = pictures.dataset
     targets, rows = dataset.targets, _rows(pictures, "train")
-    held = replicas() == 1 and fits_on_device(images.nbytes)
+    alone = replicas() == 1 and not processes.several
+    held = alone and fits_on_device(images.nbytes)
     batches = TrainingBatches(
         images,
         targets,

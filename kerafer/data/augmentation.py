@@ -90,26 +90,26 @@ class Augmentation:
         """
         height, width = images.shape[1:3]
         across, down = (width - 1) / 2, (height - 1) / 2
-        flat = ops.zeros_like(images[:, 0, 0, 0])
         side = 1.0
         if self.flip:
-            side = ops.sign(_drawn_flat(images, 1.0, seed))
-        zoom = 1.0 + _drawn_flat(images, self.zoom, seed)
-        angle = _drawn_flat(images, math.radians(self.rotation), seed)
-        right = width * _drawn_flat(images, self.shift, seed)
-        lower = height * _drawn_flat(images, self.shift, seed)
+            side = ops.sign(_drawn(images, 1.0, seed))
+        zoom = 1.0 + _drawn(images, self.zoom, seed)
+        angle = _drawn(images, math.radians(self.rotation), seed)
+        right = width * _drawn(images, self.shift, seed)
+        lower = height * _drawn(images, self.shift, seed)
         cosine, sine = zoom * ops.cos(angle), zoom * ops.sin(angle)
-        rows = [
+        nothing = ops.zeros_like(zoom)
+        numbers = [
             side * cosine,
             -side * sine,
             across - side * (cosine * across - sine * down + right),
             sine,
             cosine,
             down - (sine * across + cosine * down) - lower,
-            0.0,
-            0.0,
+            nothing,
+            nothing,
         ]
-        return ops.stack([flat + row for row in rows], axis=1)
+        return ops.reshape(ops.stack(numbers, axis=1), (-1, 8))
 
     def _erase(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
         """Noise of one sheet for all, as drawing it for each takes long."""
@@ -135,13 +135,6 @@ def _drawn(images: Any, most: float, seed: keras.random.SeedGenerator) -> Any:
     """Between `-most` and `most`, `(batch, 1, 1, 1)`."""
     shape = (ops.shape(images)[0], 1, 1, 1)
     return keras.random.uniform(shape, -most, most, "float32", seed)
-
-
-def _drawn_flat(
-    images: Any, most: float, seed: keras.random.SeedGenerator
-) -> Any:
-    """The same, of shape `(batch,)`."""
-    return _drawn(images, most, seed)[:, 0, 0, 0]
 
 
 def _between(size: int, start: Any, length: Any, shape: tuple) -> Any:

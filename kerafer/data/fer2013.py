@@ -21,13 +21,13 @@ from kerafer.errors import UserError
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 CSV_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-
-_CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-_USAGES = {
+USAGES = {
     "training": "train",
     "publictest": "validation",
     "privatetest": "test",
 }
+
+_CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _LEVELS = {str(level): level for level in range(256)}
 _SIZE = 48
 
@@ -159,11 +159,11 @@ def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
     if is_blank(face):
         raise ValueError("the picture is blank")
     usage = row.get("usage")
-    if usage is not None and usage.lower() not in _USAGES:
+    if usage is not None and usage.lower() not in USAGES:
         raise ValueError(
             f"the usage is Training, PublicTest or PrivateTest, not {usage!r}"
         )
-    return label, face, usage and _USAGES[usage.lower()]
+    return label, face, usage and USAGES[usage.lower()]
 
 
 def _label(told: str) -> str:

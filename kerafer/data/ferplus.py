@@ -10,36 +10,30 @@ import pandas as pd
 
 from kerafer.data import scan
 from kerafer.data.dataset import SHARE, Dataset
+from kerafer.data.fer2013 import CLASSES as FER2013_CLASSES
+from kerafer.data.fer2013 import USAGES
 from kerafer.data.missing import missing
 from kerafer.errors import UserError
 
-CLASSES = (
-    "angry",
+CLASSES = (*FER2013_CLASSES, "contempt")
+CSV_FILE = "fer2013new.csv"
+
+# The classes as the list of votes calls them.
+_COLUMNS = (
+    "anger",
     "disgust",
     "fear",
-    "happy",
+    "happiness",
     "neutral",
-    "sad",
+    "sadness",
     "surprise",
     "contempt",
 )
-CSV_FILE = "fer2013new.csv"
-
-_COLUMNS = {
-    "anger": "angry",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happiness": "happy",
-    "neutral": "neutral",
-    "sadness": "sad",
-    "surprise": "surprise",
-    "contempt": "contempt",
-}
 _NO_CLASS = ("unknown", "NF")
-_USAGES = {
-    "training": ("FER2013Train", "train"),
-    "publictest": ("FER2013Valid", "validation"),
-    "privatetest": ("FER2013Test", "test"),
+_FOLDERS = {
+    "train": "FER2013Train",
+    "validation": "FER2013Valid",
+    "test": "FER2013Test",
 }
 
 
@@ -69,12 +63,12 @@ def read_ferplus(root: Path, verify: bool = True) -> Dataset:
         raise missing("ferplus", f"{root} has no {CSV_FILE}")
     rows, strange, seen = [], [], set()
     for line, row in _rows(table):
-        folder, split = _USAGES.get(row["Usage"].lower(), ("", ""))
+        split = USAGES.get(row["Usage"].lower())
         name = row["Image name"].strip()
         # 173 of FER2013's images are none, and have no name in the list.
-        if not name or not folder:
+        if not name or not split:
             continue
-        path = f"{folder}/{name}"
+        path = f"{_FOLDERS[split]}/{name}"
         if Path(name).name != name or not (root / path).is_file():
             continue
         if path in seen:
@@ -132,6 +126,5 @@ def _shares(row: dict[str, str]) -> np.ndarray:
     for name in _NO_CLASS:
         if votes[name] == most:
             raise ValueError(f"most votes are {name}")
-    names = {ours: theirs for theirs, ours in _COLUMNS.items()}
-    counts = np.array([votes[names[name]] for name in CLASSES], float)
+    counts = np.array([votes[name] for name in _COLUMNS], float)
     return counts / counts.sum()

@@ -7,20 +7,22 @@ _UNKNOWN = (
     "it: for whom the model works worse can't be measured with it."
 )
 
+_FER_IMAGES = (
+    "The training pictures were collected by a web image search for words of "
+    "feelings. Many are posed or acted, some are no photographs of a face at "
+    "all; all are gray and 48 x 48 pixels small."
+)
+
 _LIMITS = {
     "fer2013": (
-        "The training pictures were collected by a web image search for words "
-        "of feelings. Many are posed or acted, some are no photographs of a "
-        "face at all; all are gray and 48 x 48 pixels small.",
+        _FER_IMAGES,
         "The labels are noisy: FER2013's makers put the accuracy of people on "
         "it at 65 ± 5 %, and some pictures stand in it twice with different "
         "labels. A score on its labels is agreement with those who labelled.",
         _UNKNOWN,
     ),
     "ferplus": (
-        "The training pictures were collected by a web image search for words "
-        "of feelings. Many are posed or acted, some are no photographs of a "
-        "face at all; all are gray and 48 x 48 pixels small.",
+        _FER_IMAGES,
         "The labels are votes of ten people on each picture, and the people "
         "seen were not asked: a score on them is agreement with the voters.",
         _UNKNOWN,

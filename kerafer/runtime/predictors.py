@@ -135,7 +135,10 @@ def _engine(model: Path, threads: int) -> Engine:
         return LiteRTEngine(model, threads)
     try:
         # A SavedModel is TensorFlow's, a .keras file any backend's.
-        load_tensorflow() if model.is_dir() else load_backend()
+        if model.is_dir():
+            load_tensorflow()
+        else:
+            load_backend()
     except ImportError as error:
         raise UserError(
             "Models other than .tflite files need a package that is missing "

@@ -29,12 +29,8 @@ def device_memory() -> int:
         return torch.cuda.get_device_properties(0).total_memory
     import tensorflow as tf
 
-    devices = tf.config.list_physical_devices("GPU")
-    if backend != "tensorflow" or not devices:
-        return 0
-    details = tf.config.experimental.get_device_details(devices[0])
-    # TensorFlow tells no size; the least card with bfloat16 has as much.
-    return details.get("memory_bytes", 8 * 2**30)
+    # It tells no size; the least card with bfloat16 has as much.
+    return 8 * 2**30 if tf.config.list_physical_devices("GPU") else 0
 
 
 def fits_on_device(size: int) -> bool:

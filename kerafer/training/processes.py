@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 
+from kerafer.engine import check_installed
 from kerafer.errors import UserError
 
 
@@ -111,8 +111,7 @@ class Processes:
                 "Several processes train on Keras' JAX backend. Set "
                 "KERAS_BACKEND=jax in the environment of each."
             )
-        if importlib.util.find_spec("jax") is None:
-            raise UserError("JAX is not installed: pip install 'kerafer[jax]'")
+        check_installed("jax")
 
     def meet(self) -> None:
         """Wait for the others, and share every model that is made from here.
