@@ -8,8 +8,8 @@ WORKERS ?= 2
 # Its own warnings are about its settings and of no use here; errors are shown.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test test-all test-precisions test-clients faults mutants \
-  advisories   check-aarch64 lint bench clean
+.PHONY: demo test test-all test-precisions test-backends test-clients faults \
+  mutants advisories check-aarch64 lint bench clean
 
 # Trains; and has the model that kerafer brings along look at a picture, as one
 # would after an installation.
@@ -35,6 +35,13 @@ test-precisions: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) -m trains \
 	  --auto-precision mixed_bfloat16
 	$(BIN)/python -m pytest -n $(WORKERS) -m trains --auto-precision float32
+
+# What trains, on Keras' other backends. PyTorch is large.
+test-backends: $(VENV)/.installed-test
+	$(BIN)/python $(PIP_INSTALL) -e '.[torch]'
+	$(BIN)/python -m pytest -n $(WORKERS) tests/test_backends.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m trains
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m trains
 
 # Kills, full disks, damaged files, load: all trials, and a table. An hour.
 faults: $(VENV)/.installed-test

@@ -10,8 +10,10 @@ import sys
 import threading
 from pathlib import Path
 
-from kerafer.errors import UserError
+from kerafer.errors import UserError, first_line
 from kerafer.quiet import stderr_held_back
+
+BACKENDS = ("tensorflow", "jax", "torch")
 
 # Standard error is held back for all threads, so one at a time.
 _LOADING = threading.Lock()
@@ -47,6 +49,48 @@ def load_backend() -> None:
         load_tensorflow()
 
 
+def load_tensorflow_backend(what: str) -> None:
+    """Load TensorFlow for what needs Keras to compute with it.
+
+    Args:
+        what: Of a sentence, such as `"Exports"`.
+
+    Raises:
+        UserError: Where Keras computes with another backend, or TensorFlow
+            is not installed.
+    """
+    if backend_name() != "tensorflow":
+        raise UserError(
+            f"{what} are made by Keras on TensorFlow; its backend is "
+            f"{backend_name()} here. Set KERAS_BACKEND=tensorflow for it."
+        )
+    check_installed("tensorflow")
+    try:
+        load_tensorflow()
+    except ImportError as error:
+        raise UserError(
+            f"{what} are made by TensorFlow, which can't be imported here: "
+            f"{first_line(error)}."
+        ) from error
+
+
+def use_backend(name: str) -> None:
+    """Choose Keras' backend, for a command, whose process is its own.
+
+    Args:
+        name: One of `BACKENDS`.
+
+    Raises:
+        UserError: Where Keras is loaded with another one already.
+    """
+    if "keras" in sys.modules and backend_name() != name:
+        raise UserError(
+            f"Keras computes with {backend_name()} in this process already; "
+            f"the backend can't become {name}."
+        )
+    os.environ["KERAS_BACKEND"] = name
+
+
 def check_installed(backend: str) -> None:
     """Refuse a backend of Keras' that is not there, without importing it.
 
@@ -75,7 +119,7 @@ def backend_name() -> str:
         except (OSError, ValueError, AttributeError, RuntimeError):
             named = None
     named = named or "tensorflow"
-    if named not in ("tensorflow", "jax", "torch"):
+    if named not in BACKENDS:
         raise UserError(
             "Keras' backend is tensorflow, jax or torch. Received: "
             f"KERAS_BACKEND={named}."

@@ -1,11 +1,13 @@
-"""Training without TensorFlow, and on held images."""
+"""Training without TensorFlow, on every backend, and on held images."""
 
+import importlib.util
 import os
 import signal
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from harness import assert_same_history, run_kerafer
 
@@ -33,19 +35,22 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def environment(backend):
+    """Of a process that computes with a backend of Keras'."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    return {**os.environ, "KERAS_BACKEND": backend}
+
+
 @pytest.fixture
 def without_tensorflow(tmp_path):
-    """The environment of a process on JAX that can't import TensorFlow."""
-    pytest.importorskip("jax")
+    """Of a process on another backend that can't import TensorFlow."""
     blocked = tmp_path / "blocked" / "tensorflow"
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ImportError('blocked')")
     paths = [str(blocked.parent), os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-    }
+    paths = os.pathsep.join(filter(None, paths))
+    return lambda backend: environment(backend) | {"PYTHONPATH": paths}
 
 
 def killed_and_resumed(words, folder, **options):
@@ -72,12 +77,17 @@ def whole_and_broken(arch, tmp_path, *words, **options):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_without_tensorflow_a_run_trains_resumes_and_is_evaluated(
-    tmp_path, without_tensorflow
+    tmp_path, without_tensorflow, backend
 ):
-    broken = whole_and_broken("kerafer_edge", tmp_path, env=without_tensorflow)
-    told = run_kerafer("evaluate", "--model", broken, env=without_tensorflow)
+    env = without_tensorflow(backend)
+    broken = whole_and_broken("kerafer_edge", tmp_path, env=env)
+    told = run_kerafer("evaluate", "--model", broken, env=env)
     assert "accuracy" in told.lower()
+    words = ("export", "--model", broken, "--out", tmp_path / "exported")
+    with pytest.raises(AssertionError, match="Exports are made by TensorFlow"):
+        run_kerafer(*words, env=env)
     assert "tensorflow" not in (broken / "report.md").read_text("utf-8")
     assert list((broken / "tensorboard" / "validation").iterdir())
 
@@ -94,13 +104,38 @@ def test_images_on_the_device_train_as_those_that_are_sent(
 ):
     words = [*TRAINING, *MODELS["kerafer_edge"]]
     held, sent = tmp_path / "held", tmp_path / "sent"
-    run_kerafer(*words, "--out", sent, env=without_tensorflow)
-    run_kerafer(
-        *(*words, "--out", held),
-        program=("-c", HELD),
-        env=without_tensorflow,
-    )
+    env = without_tensorflow("jax")
+    run_kerafer(*words, "--out", sent, env=env)
+    run_kerafer(*words, "--out", held, program=("-c", HELD), env=env)
     assert_same_history(held, sent, 3, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_first_ten_losses_are_those_of_tensorflow(tmp_path, backend):
+    import keras
+
+    from kerafer.data.kdef import CLASSES
+    from kerafer.models import create_model
+    from kerafer.models.save import save_model
+
+    # Each backend draws other weights, and drops other units; this has none.
+    keras.utils.set_random_seed(1)
+    model = create_model("msc_wca_resnet18", len(CLASSES), (32, 32, 3))
+    save_model(model, tmp_path / "start.keras")
+    (tmp_path / "labels.txt").write_text("\n".join(CLASSES.values()))
+    # An epoch is one step.
+    words = [*TRAINING, "--arch", "msc_wca_resnet18", "--image-size", "32"]
+    words += ["--augment", "none", "--mix", "none", "--batch-size", "64"]
+    words += ["--epochs", "10", "--init-from", tmp_path / "start.keras"]
+    losses = []
+    for name in ("tensorflow", backend):
+        run = tmp_path / name
+        run_kerafer(*words, "--out", run, env=environment(name))
+        losses.append(pd.read_csv(run / "history.csv")["loss"].to_numpy())
+    np.testing.assert_allclose(*losses, atol=1e-3)
+    # The comparison would see another way of training.
+    assert losses[0][-1] < 0.9 * losses[0][0]
 
 
 def test_the_backend_is_known_before_keras_is_imported(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerafer.training.fused_adam import FusedAdam
+from kerafer.training.fused import FusedAdam
 
 
 def trained(optimizer):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerafer.models import create_model
-from kerafer.training.fused_normalization import (
+from kerafer.training.fused import (
     FusedNormalization,
     with_fused_normalization,
 )

@@ -484,6 +484,25 @@ def test_light_changes_are_those_of_their_formulas():
     assert 1.15 < exponent.max() <= np.exp(0.3) + 1e-3
 
 
+def test_blur_is_a_share_of_a_binomial_filter_on_one_image_in_two():
+    images = np.random.default_rng(0).random((60, 7, 9, 2)) * 255
+    images = images.astype("float32")
+    done = changed(images, Augmentation(blur=0.8))
+    blurred = images
+    for axis in (1, 2):
+        weights = np.array([1, 4, 6, 4, 1]) / 16
+        blurred = ndimage.correlate1d(blurred, weights, axis, mode="reflect")
+    share = (done - images) / (blurred - images)
+    share = np.median(share.reshape(60, -1), axis=1)
+    np.testing.assert_allclose(
+        done,
+        images + share[:, None, None, None] * (blurred - images),
+        atol=1e-2,
+    )
+    assert share.min() == 0 and 0.7 < share.max() <= 0.8
+    assert 15 <= (share == 0).sum() <= 45
+
+
 def test_erasing_fills_rectangles_with_noise():
     images = np.full((200, 20, 20, 1), 77.0, "float32")
     erased = changed(images, Augmentation(erasing=0.2))[..., 0] != 77

@@ -203,6 +203,23 @@ def test_a_colour_picture_is_gray_for_a_gray_teacher():
     )
 
 
+def test_teachers_who_are_asked_once_have_a_share_of_the_labels():
+    teacher = small_model(1)
+    labels = np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]]
+    rows = np.array([4, 0, 3, 1, 5])
+    distillation = Distillation([teacher], alpha=0.4, temperature=2.0)
+    blended = distillation.blend(labels, Batches(IMAGES, labels, 2, rows))
+    both = [IMAGES[rows], IMAGES[rows][:, :, ::-1]]
+    taught = sum(teacher.predict(x, verbose=0) for x in both) / 2
+    roots = np.sqrt(taught)
+    taught = roots / roots.sum(1, keepdims=True)
+    np.testing.assert_allclose(
+        blended[rows], 0.6 * labels[rows] + 0.4 * taught, atol=1e-5
+    )
+    np.testing.assert_array_equal(blended[2], labels[2])
+    assert labels.max() == 1
+
+
 @pytest.mark.slow
 def test_teachers_teach_and_stay_as_they_are(tmp_path):
     teacher = small_model(7)

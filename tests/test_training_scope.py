@@ -159,7 +159,11 @@ def test_from_training_to_files_in_the_precision_of_auto(
     columns = [name for name in kept if name.startswith("p_")]
     np.testing.assert_allclose(kept[columns], again[columns], atol=1e-5)
     words = ["--formats", "float16,keras", "--out", str(exported)]
-    assert main(["export", "--model", str(run), *words]) == 0
+    code = main(["export", "--model", str(run), *words])
+    if keras.backend.backend() != "tensorflow":
+        assert code == 2
+        return
+    assert code == 0
     manifest = json.loads((exported / "manifest.json").read_text())
     facts = manifest["files"]["float16.tflite"]
     assert facts["largest_difference"] < 2e-3

@@ -10,14 +10,15 @@ import pandas as pd
 from rich.table import Table
 
 from kerafer.console import console
-from kerafer.engine import load_tensorflow
+from kerafer.engine import BACKENDS, backend_name, load_backend, use_backend
 from kerafer.errors import UserError
 from kerafer.files import output_file, write_text
 from kerafer.quiet import stderr_held_back
 from kerafer.settings import add_flags, from_flags, setting
 
 KINDS = {
-    "training": "training steps, float32 and what --precision auto chooses",
+    "training": "a training in float32 and what --precision auto chooses, and "
+    "where its time goes",
     "pipeline": "decoding, cropping, and input batches for each augmentation",
     "stem": "the multi-scale layer as one convolution and as branches",
     "stems": "mcnn and msc_resnet18 with every form of their stem",
@@ -47,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, BenchmarkConfig)
     parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        help="of Keras (training, pipeline, stem); without, KERAS_BACKEND's",
+    )
+    parser.add_argument(
         "--export",
         metavar="DIR",
         help="folder of an export (latency, inference)",
@@ -64,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Measure and print."""
     config = from_flags(BenchmarkConfig, parsed)
+    if parsed.backend and parsed.kind not in ("training", "pipeline", "stem"):
+        raise UserError(
+            "--backend is for the benchmarks training, pipeline and stem. "
+            f"Received: {parsed.kind}."
+        )
     if parsed.out is not None:
         output_file(parsed.out)
     if parsed.kind == "latency":
@@ -90,7 +101,9 @@ def _training_and_input(
             "--export is for the benchmarks latency and inference, --model for "
             f"latency. Received: {parsed.kind}."
         )
-    load_tensorflow()
+    if parsed.backend:
+        use_backend(parsed.backend)
+    load_backend()
     return {
         "training": _training,
         "pipeline": _pipeline,
@@ -137,17 +150,14 @@ def _inference(
 
 def _training(config: BenchmarkConfig) -> list[dict[str, object]]:
     from kerafer.training.precision import resolve_precision
-    from kerafer.training.speed import median_seconds, training_step
+    from kerafer.training.speed import step_parts
 
-    auto = resolve_precision("auto")
-    steps = {
-        f"{config.arch} {precision}": training_step(
-            config.arch, config.image_size, config.batch_size, precision
-        )
-        for precision in dict.fromkeys(("float32", auto))
-    }
-    taken = median_seconds(steps, config.repeats)
-    return [_row(n, s, config.batch_size) for n, s in taken.items()]
+    size = config.image_size, config.batch_size
+    return [
+        row
+        for precision in dict.fromkeys(("float32", resolve_precision("auto")))
+        for row in step_parts(config.arch, *size, precision, config.repeats)
+    ]
 
 
 def _pipeline(config: BenchmarkConfig) -> list[dict[str, object]]:
@@ -198,6 +208,8 @@ def _show(title: str, rows: list[dict[str, object]]) -> None:
 _HEADINGS = {
     "images_per_second": "images/s",
     "milliseconds_per_image": "ms an image",
+    "share": "% of\nthe step",
+    "utilisation": "% in use",
     "ratio": "of the sum\nof its parts",
     "same_class": "same class\nas Keras",
     "arch": "model",
@@ -222,13 +234,10 @@ def _cell(name: str, value: object) -> str:
 def _write(
     file: str, config: BenchmarkConfig, rows: list[dict[str, object]]
 ) -> None:
-    load_tensorflow()
-    import keras
-
     from kerafer.versions import versions
 
     constant = dataclasses.asdict(config) | versions()
-    constant["backend"] = keras.backend.backend()
+    constant["backend"] = backend_name()
     # What a row says of itself, such as its model, is not overwritten.
     table = pd.DataFrame([row | constant | row for row in rows])
     write_text(file, table.to_csv(index=False, lineterminator="\n"))

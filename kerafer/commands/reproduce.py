@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from kerafer.console import console
-from kerafer.engine import load_tensorflow
+from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import UserError
 from kerafer.files import output_folder, write_text
 from kerafer.locks import locked
@@ -156,7 +156,7 @@ class _Work:
         """Find out what there is to train, and the pictures for it."""
         from kerafer.reproduction.plan import make_plan
 
-        load_tensorflow()
+        load_tensorflow_backend("Reproductions")
         variants = self._variants()
         self.plan = make_plan(variants, self.base, self.runs, self._run_folder)
         if self._shows_pictures or any(t.state != "done" for t in self.plan):
@@ -284,7 +284,7 @@ class _Work:
             title = f"Question: {group.title}"
             sections.append(Section(title, table, text=_missing(table)))
         if self.costs:
-            load_tensorflow()
+            load_tensorflow_backend("Reproductions")
             from kerafer.reproduction.cost_table import FOOTNOTE, cost_table
 
             costs = cost_table(self.archs or None)
@@ -302,7 +302,7 @@ class _Work:
             images = self.pictures.decode(self.base)
         sections = []
         for number, kind in sorted(self.figures.items()):
-            load_tensorflow()
+            load_tensorflow_backend("Reproductions")
             file = self.out / f"figure_{number:02}.png"
             drawn = draw_figure(
                 kind,

@@ -143,6 +143,9 @@ def _fit(
 
     dataset = pictures.dataset
     targets, rows = dataset.targets, _rows(pictures, "train")
+    if distillation is not None and config.ask_teachers == "once":
+        asked = Batches(images, targets, config.batch_size, rows)
+        targets, distillation = distillation.blend(targets, asked), None
     alone = replicas() == 1 and not processes.several
     held = alone and fits_on_device(images.nbytes)
     batches = TrainingBatches(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer.console import track
+from kerafer.data.checked import Checked
 from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.images import SUFFIXES, find_flaw
@@ -215,6 +216,9 @@ def leave_out(dataset: Dataset, reasons: list[str | None]) -> Dataset:
 def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
     """Decode every picture once and leave out what is no good.
 
+    What was found of a file is kept in the user's cache folder until its size
+    or time stamp changes.
+
     Args:
         dataset: A data set of files; any other comes back as it is.
         threads: Defaults to one for each core, at most 8, and to one alone
@@ -229,13 +233,21 @@ def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
     """
     if dataset.read is not None or dataset.root is None:
         return dataset
-    root = os.fspath(dataset.root)
-    paths = [os.path.join(root, path) for path in dataset.manifest["path"]]
-    threads = threads or _threads_for(paths)
-    with ThreadPoolExecutor(threads) as pool:
-        flaws = (pool.map if threads > 1 else map)(find_flaw, paths)
-        reasons = list(track(flaws, "Checking pictures", len(paths)))
-    return leave_out(dataset, reasons)
+    names = dataset.manifest["path"].tolist()
+    checked = Checked(dataset.root)
+    flaws = checked.flaws(names)
+    new = [name for name in dict.fromkeys(names) if name not in flaws]
+    if new:
+        states = checked.states(new)
+        root = os.fspath(dataset.root)
+        paths = [os.path.join(root, name) for name in new]
+        threads = threads or _threads_for(paths)
+        with ThreadPoolExecutor(threads) as pool:
+            found = (pool.map if threads > 1 else map)(find_flaw, paths)
+            found = track(found, "Checking pictures", len(paths))
+            flaws |= dict(zip(new, found, strict=True))
+        checked.keep(states, flaws)
+    return leave_out(dataset, [flaws[name] for name in names])
 
 
 def _threads_for(paths: list[str]) -> int:

@@ -33,7 +33,7 @@ class TrainingConfig(DataConfig):
     augment: str = setting(
         "light",
         "random changes of the training pictures",
-        ("none", "light", "strong"),
+        ("none", "light", "strong", "robust"),
     )
     mix: str = setting(
         "none",
@@ -84,6 +84,12 @@ class TrainingConfig(DataConfig):
     )
     temperature: float = setting(
         4.0, "that softens what the teachers say", above=0
+    )
+    ask_teachers: str = setting(
+        "steps",
+        "when teachers answer: in all steps, of the changed pictures, or once, "
+        "of the pictures as they are and mirrored, which costs steps nothing",
+        ("steps", "once"),
     )
     patience: int = setting(
         30, "epochs without a better validation loss before it stops", least=0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from kerafer.data.pipeline import Batches
 
 # Probabilities below it are taken for it; their logarithm must be finite.
 _LEAST = 1e-7
@@ -46,7 +48,9 @@ class Distillation:
         """The mean of the teachers' probabilities, `(batch, classes)`."""
         answers = []
         for index, teacher in enumerate(self.teachers):
-            answer = teacher(_fit(pictures, teacher.input_shape[1:]))
+            # Else it would be the student's step that says so.
+            shown = _fit(pictures, teacher.input_shape[1:])
+            answer = teacher(shown, training=False)
             if self.orders is not None:
                 answer = ops.take(answer, self.orders[index], axis=-1)
             answers.append(answer)
@@ -68,10 +72,58 @@ class Distillation:
         softened = self.temperature**2 * divergence
         return (1.0 - self.alpha) * loss + self.alpha * softened
 
+    def blend(self, labels: np.ndarray, batches: Batches) -> np.ndarray:
+        """Labels with the teachers' share, who are asked once.
+
+        They answer for the images as they are and mirrored; the mean of that,
+        softened by the temperature, has the share `alpha` of the new labels.
+        A student that is trained on these needs no teacher in its steps.
+
+        Args:
+            labels: Share of each class, of shape `(all images, classes)`.
+            batches: Of the images to ask about, in the order of their rows;
+                the labels of others stay as they are.
+
+        Returns:
+            float32 of the shape of `labels`.
+        """
+        answers = []
+        ask = _compiled(self._asked)
+        for index in range(len(batches)):
+            images, _ = batches[index]
+            # All of one size, so that one graph answers.
+            missing = batches.batch_size - len(images)
+            padded = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            answer = ops.convert_to_numpy(ask(ops.convert_to_tensor(padded)))
+            answers.append(answer[: len(images)])
+        taught = np.concatenate(answers)
+        blended = labels.astype(np.float32)
+        own = (1.0 - self.alpha) * blended[batches.rows]
+        blended[batches.rows] = own + self.alpha * taught
+        return blended
+
+    def _asked(self, images: Any) -> Any:
+        mirrored = ops.flip(images, axis=2)
+        both = (self.teach(images) + self.teach(mirrored)) / 2.0
+        return ops.exp(self._softened(ops.cast(both, "float32")))
+
     def _softened(self, probabilities: Any) -> Any:
         """Logarithms of what softmax would give of logits / temperature."""
         logits = ops.log(ops.maximum(probabilities, _LEAST))
         return ops.log_softmax(logits / self.temperature, axis=-1)
+
+
+def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
 
 
 def _fit(pictures: Any, shape: tuple[int, int, int]) -> Any:

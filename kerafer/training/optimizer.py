@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerafer.training.config import TrainingConfig
-from kerafer.training.fused_adam import FusedAdam
+from kerafer.training.fused import FusedAdam
 
 # Names of weights that are no kernels: decay would pull a wavelet's scale or a
 # BatchNorm's factor to zero, which is no simpler model.

@@ -1,19 +1,36 @@
-"""How many images a second this machine trains on."""
+"""How many images a second this machine trains on, and where time goes."""
 
 from __future__ import annotations
 
+import contextlib
+import math
+import shutil
 import statistics
+import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
+from kerafer.data.augmentation import Augmentation, make_augmentation
+from kerafer.data.cores import available_cores
+from kerafer.data.pipeline import Batches, TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
-from kerafer.training.fused_adam import FusedAdam
+from kerafer.training.config import TrainingConfig
+from kerafer.training.device import fits_on_device, steps_together
+from kerafer.training.fused import FusedAdam
+from kerafer.training.objective import make_objective
+from kerafer.training.optimizer import make_optimizer
+from kerafer.training.scope import training_settings
+from kerafer.training.trainer import Trainer
+
+# An epoch that is timed lasts about as long, so that its start hardly counts.
+_SECONDS = 1.0
 
 Functions = tuple[Callable[[], object], Callable[[], object]]
 
@@ -35,7 +52,7 @@ def median_seconds(
     for turn in range(warm_up + repeats):
         for name, function in functions.items():
             began = time.perf_counter()
-            tf.nest.map_structure(np.asarray, function())
+            keras.tree.map_structure(np.asarray, function())
             if turn >= warm_up:
                 times[name].append(time.perf_counter() - began)
     return {name: statistics.median(taken) for name, taken in times.items()}
@@ -66,10 +83,181 @@ def training_step(
     finally:
         keras.config.set_dtype_policy(before)
     images, labels = random_pictures(batch_size, image_size)
-    batch = (tf.constant(images, tf.float32), tf.one_hot(labels, 7))
-    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-    model.make_train_function()
-    return lambda: model.train_function(batches)
+    x = ops.convert_to_tensor(images, "float32")
+    y = ops.one_hot(labels, 7)
+    return lambda: model.train_on_batch(x, y)
+
+
+def step_parts(
+    arch: str, image_size: int, batch_size: int, precision: str, repeats: int
+) -> list[dict[str, object]]:
+    """Time a training of `kerafer train`, with light augmentation, by parts.
+
+    Whole epochs of `fit` and `evaluate` on random images are timed in turns;
+    parts are differences between their medians. On an accelerator that can
+    hold the images they lie there, as in a training.
+
+    Args:
+        arch: A model's name.
+        image_size: Pixels.
+        batch_size: Images a step.
+        precision: A Keras dtype policy.
+        repeats: Timed epochs of each kind.
+
+    Returns:
+        A row each for the step and its parts: `what`, `images_per_second` (of
+        the step alone), `milliseconds_per_image`, `share` of the step and
+        `utilisation` (of the step alone), both percent. What brings the
+        images is measured alone; in a training it happens beside the rest.
+    """
+    with training_settings(0, False, precision):
+        timed = _Timed(arch, image_size, batch_size)
+        epochs: dict[str, Callable[[], object]] = {
+            "step": timed.fit_augmented,
+            "plain": timed.fit_plain,
+            "forward": timed.evaluate,
+            "images": timed.bring,
+        }
+        busy = []
+        times: dict[str, list[float]] = {name: [] for name in epochs}
+        for _ in range(repeats):
+            for name, epoch in epochs.items():
+                with _utilisation() as seen:
+                    began = time.perf_counter()
+                    epoch()
+                    seconds = time.perf_counter() - began
+                times[name].append(seconds / timed.images)
+                if name == "step":
+                    busy.append(seen())
+    taken = {name: statistics.median(one) for name, one in times.items()}
+    step = taken["step"]
+    parts = {
+        "forward": taken["forward"],
+        "gradients and update": taken["plain"] - taken["forward"],
+        "augmentation": step - taken["plain"],
+        "bringing images, beside it": taken["images"],
+    }
+    first = _part(f"{arch} {precision}", step, step)
+    first["images_per_second"] = round(1.0 / step, 1)
+    first["utilisation"] = round(100.0 * statistics.median(busy))
+    return [
+        first,
+        *(_part(f"  {name}", one, step) for name, one in parts.items()),
+    ]
+
+
+def _part(name: str, seconds: float, whole: float) -> dict[str, object]:
+    return {
+        "what": name,
+        "images_per_second": None,
+        "milliseconds_per_image": round(1000.0 * seconds, 4),
+        "share": round(100.0 * seconds / whole),
+        "utilisation": None,
+    }
+
+
+class _Timed:
+    """Epochs of one model."""
+
+    def __init__(self, arch: str, image_size: int, batch_size: int) -> None:
+        config = TrainingConfig(
+            arch=arch, image_size=image_size, batch_size=batch_size
+        )
+        pictures, labels = random_pictures(batch_size, image_size)
+        targets = np.eye(7, dtype=np.float32)[labels]
+        held = fits_on_device(pictures.nbytes)
+        together = steps_together() if held else 1
+        model = create_model(arch, 7, pictures.shape[1:])
+
+        def trainer(change: Augmentation | None) -> Trainer:
+            made = Trainer(
+                model,
+                make_objective(config),
+                augmentation=change,
+                held=pictures if held else None,
+            )
+            made.compile(optimizer=make_optimizer(config, 1))
+            return made
+
+        def training(steps: int) -> TrainingBatches:
+            rows = np.resize(np.arange(batch_size), steps * batch_size)
+            return TrainingBatches(
+                pictures,
+                targets,
+                batch_size,
+                0,
+                rows,
+                by_row=held,
+                together=together,
+            )
+
+        self._augmented = trainer(make_augmentation("light"))
+        self._plain = trainer(None)
+        few = training(together)
+        for made in (self._augmented, self._plain):
+            made.fit(few, epochs=2, verbose=0)
+        began = time.perf_counter()
+        self._augmented.fit(few, verbose=0)
+        seconds = (time.perf_counter() - began) / together
+        steps = min(max(1, math.ceil(_SECONDS / seconds)), 256)
+        steps += -steps % together
+        self.images = steps * batch_size
+        self._batches = training(steps)
+        self._validation = Batches(
+            pictures, targets, batch_size, self._batches.rows, held
+        )
+        self.evaluate()
+
+    def fit_augmented(self) -> None:
+        self._augmented.fit(self._batches, shuffle=False, verbose=0)
+
+    def fit_plain(self) -> None:
+        self._plain.fit(self._batches, shuffle=False, verbose=0)
+
+    def evaluate(self) -> None:
+        self._plain.evaluate(self._validation, verbose=0)
+
+    def bring(self) -> None:
+        for at in range(len(self._batches)):
+            # One number of it is what all of it waits for.
+            first = ops.convert_to_tensor(self._batches[at][0])
+            ops.convert_to_numpy(ops.max(first))
+
+
+@contextlib.contextmanager
+def _utilisation() -> Iterator[Callable[[], float]]:
+    """How busy the first GPU was inside, or the cores that may be used.
+
+    Yields:
+        A function to call afterwards; it returns a share, 0 to 1.
+    """
+    seen: list[float] = []
+    over = threading.Event()
+    command = shutil.which("nvidia-smi")
+
+    def watch() -> None:
+        words = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+        while not over.wait(0.1):
+            told = subprocess.run(
+                [command, *words], capture_output=True, text=True, check=False
+            ).stdout.split()
+            if told and told[0].isdecimal():
+                seen.append(int(told[0]) / 100.0)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    if command:
+        watcher.start()
+    began, spent = time.perf_counter(), time.process_time()
+    ended: list[float] = []
+    try:
+        yield lambda: statistics.mean(seen) if seen else ended[0]
+    finally:
+        seconds = time.perf_counter() - began
+        spent = time.process_time() - spent
+        ended.append(spent / seconds / available_cores())
+        over.set()
+        if command:
+            watcher.join()
 
 
 def stem_steps(
@@ -95,7 +283,9 @@ def stem_steps(
 
 
 def _in_tensorflow(layer: keras.layers.Layer, inputs: Any) -> Functions:
-    def gradient() -> list[tf.Tensor]:
+    import tensorflow as tf
+
+    def gradient() -> list[Any]:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.square(layer(inputs)))
         weights = [v.value for v in layer.trainable_variables]

@@ -12,7 +12,7 @@ from keras import ops
 from kerafer.data.augmentation import Augmentation
 from kerafer.data.mixing import Mixing
 from kerafer.training.distillation import Distillation
-from kerafer.training.fused_normalization import with_fused_normalization
+from kerafer.training.fused import with_fused_normalization
 from kerafer.training.objective import Objective
 from kerafer.training.replicas import replicas
 
