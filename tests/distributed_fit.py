@@ -24,11 +24,13 @@ def main() -> None:
         train(Path(out), (index, count))
         processes.part()
         return
-    import tensorflow as tf
+    import keras
 
     from kerafer.training.replicas import all_devices
 
-    if kind == "replicas":
+    if kind == "replicas" and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
@@ -46,6 +48,7 @@ def train(out, share):
     from kerafer.data.pipeline import Batches, TrainingBatches
     from kerafer.training.config import TrainingConfig
     from kerafer.training.fit import fit
+    from kerafer.training.replicas import replicas, sharing_devices
 
     config = TrainingConfig(
         dataset="synthetic",
@@ -74,9 +77,21 @@ def train(out, share):
     fit(
         model,
         TrainingBatches(
-            images, targets, 8, seed=0, rows=rows[:36], share=share
+            images,
+            targets,
+            8,
+            0,
+            rows[:36],
+            share,
+            sharing_devices(),
         ),
-        Batches(images, targets, 8, rows[36:]),
+        Batches(
+            images,
+            targets,
+            8,
+            rows[36:],
+            multiple=sharing_devices() if replicas() == 1 else 1,
+        ),
         labels[:36],
         config,
         out,

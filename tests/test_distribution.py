@@ -56,6 +56,10 @@ def together(*words, count=2):
     ]
 
 
+# Of a processor, for JAX.
+TWO_DEVICES = "--xla_force_host_platform_device_count=2"
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """The folder of one process with one device, on TensorFlow."""
@@ -74,13 +78,21 @@ def assert_same(one, other):
             np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-5)
 
 
-def test_two_devices_train_as_one(alone, tmp_path):
-    code, told = end(start(SCRIPT, tmp_path / "run", "replicas"))
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_devices_train_as_one(alone, tmp_path, monkeypatch, backend):
+    monkeypatch.setenv("XLA_FLAGS", TWO_DEVICES)
+    code, told = end(
+        start(SCRIPT, tmp_path / "run", "replicas", backend=backend)
+    )
     assert code == 0, told
     assert_same(alone, tmp_path / "run")
 
 
-def test_two_processes_on_jax_train_as_one_on_tensorflow(alone, tmp_path):
+@pytest.mark.parametrize("flags", ["", TWO_DEVICES])
+def test_two_processes_on_jax_train_as_one_on_tensorflow(
+    alone, tmp_path, monkeypatch, flags
+):
+    monkeypatch.setenv("XLA_FLAGS", flags)
     address = free_address()
     runs = [tmp_path / "first", tmp_path / "second"]
     processes = [
@@ -134,7 +146,7 @@ ALL = ("--num-processes", "2", "--process-id", "0", "--coordinator", "a:1")
         ((*ALL, "--folds", "3"), "Several processes train one fold"),
         ((*ALL, "--devices", "all"), "Each of several processes trains on one"),
         (ALL, "KERAS_BACKEND=jax"),
-        (("--devices", "all"), "TensorFlow sees 1 CPU"),
+        (("--devices", "all"), "Keras sees 1 CPU"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_trained(

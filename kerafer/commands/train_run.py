@@ -94,6 +94,7 @@ def _train(
     processes: Processes,
 ) -> int:
     from kerafer.data import write_split
+    from kerafer.training.replicas import one_device
 
     run = folder.path if processes.is_first else "RUN"
     again = f"kerafer train --resume {run}{processes.flags}"
@@ -109,7 +110,8 @@ def _train(
         )
         processes.part()
         if processes.is_first:
-            _test(config, precision, pictures, images, folder, history)
+            with one_device():
+                _test(config, precision, pictures, images, folder, history)
     except KeyboardInterrupt:
         print(
             "kerafer train: interrupted; the epochs that were over are kept. "
@@ -139,14 +141,15 @@ def _fit(
     from kerafer.data.pipeline import Batches, TrainingBatches
     from kerafer.training.device import fits_on_device, steps_together
     from kerafer.training.fit import fit
-    from kerafer.training.replicas import replicas
+    from kerafer.training.replicas import replicas, sharing_devices
 
     dataset = pictures.dataset
     targets, rows = dataset.targets, _rows(pictures, "train")
     if distillation is not None and config.ask_teachers == "once":
         asked = Batches(images, targets, config.batch_size, rows)
         targets, distillation = distillation.blend(targets, asked), None
-    alone = replicas() == 1 and not processes.several
+    devices = sharing_devices()
+    alone = devices == 1 and not processes.several
     held = alone and fits_on_device(images.nbytes)
     batches = TrainingBatches(
         images,
@@ -155,7 +158,7 @@ def _fit(
         config.seed,
         rows,
         (processes.index, processes.count),
-        replicas(),
+        devices,
         held,
         steps_together() if held else 1,
     )
@@ -165,6 +168,8 @@ def _fit(
         config.batch_size,
         _rows(pictures, "validation"),
         held,
+        # TensorFlow's replicas divide batches of any size.
+        devices if replicas() == 1 else 1,
     )
     return fit(
         model,

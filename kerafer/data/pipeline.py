@@ -12,7 +12,7 @@ _FEW = 4096
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches in order: `(images, targets)`.
+    """Batches in order: `(images, targets)`, or with weights.
 
     Args:
         images: uint8 of shape `(images, height, width, channels)`.
@@ -22,6 +22,11 @@ class Batches(keras.utils.PyDataset):
         rows: Which of the images to take. Defaults to all.
         by_row: Whether a batch has the rows of its images (int32) in place of
             the images, for one who holds them. Defaults to no.
+        multiple: Number of devices that each batch is divided among. With
+            more than 1 the last batch is filled with images of weight 0, and
+            all others weigh so much that the mean of all batches' means is
+            that of the images: batches are `(images, targets, weights)`.
+            Defaults to 1.
     """
 
     def __init__(
@@ -31,22 +36,32 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         rows: np.ndarray | None = None,
         by_row: bool = False,
+        multiple: int = 1,
     ) -> None:
         ahead = keras.backend.backend() != "tensorflow" and not by_row
         # Keras' TensorFlow reads ahead by itself, the others from two workers.
         super().__init__(workers=2 if ahead else 1, max_queue_size=4)
         self.images = images
         self.targets = targets
-        self.batch_size = batch_size
+        self.batch_size = max(multiple, batch_size - batch_size % multiple)
         self.rows = np.arange(len(images)) if rows is None else rows
         self.by_row = by_row
+        self.multiple = multiple
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         start = index * self.batch_size
-        return self._batch(self.rows[start : start + self.batch_size])
+        rows = self.rows[start : start + self.batch_size]
+        if self.multiple == 1:
+            return self._batch(rows)
+        count = len(self.rows)
+        whole = count + -count % self.multiple
+        weights = np.full(len(rows), whole / count, np.float32)
+        missing = -len(rows) % self.multiple
+        rows = np.pad(rows, (0, missing), mode="wrap")
+        return *self._batch(rows), np.pad(weights, (0, missing))
 
     def _batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         targets = self.targets[rows]

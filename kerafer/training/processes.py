@@ -13,8 +13,8 @@ from kerafer.errors import UserError
 class Processes:
     """This process, and how many more there are.
 
-    Each holds all of the model on one device and computes its share of every
-    batch; JAX adds the gradients up, by Keras' `DataParallel`.
+    Each holds all of the model on each of its devices and computes its share
+    of every batch; JAX adds the gradients up, by Keras' `DataParallel`.
 
     Args:
         count: How many. Defaults to 1, which needs nothing of this.
@@ -117,8 +117,7 @@ class Processes:
         """Wait for the others, and share every model that is made from here.
 
         Raises:
-            UserError: Where they do not come within five minutes, or this
-                process has several devices.
+            UserError: Where they do not come within five minutes.
         """
         if not self.several:
             return
@@ -138,12 +137,6 @@ class Processes:
                 "its own --process-id, and let them reach that address.\n"
                 f"({reason})"
             ) from error
-        if jax.local_device_count() > 1:
-            raise UserError(
-                "Each process trains on one device. Start one for each GPU and "
-                "show it that one alone, by CUDA_VISIBLE_DEVICES. Received: "
-                f"{jax.local_device_count()} devices."
-            )
         keras.distribution.set_distribution(
             keras.distribution.DataParallel(auto_shard_dataset=False)
         )

@@ -113,7 +113,8 @@ class Trainer(keras.Model):
             x: Not used.
             y: Labels, one-hot or shares.
             y_pred: What `call` returned.
-            sample_weight: Not used.
+            sample_weight: What each image of a validation weighs. Defaults to
+                1 for all.
             training: Whether the teachers count.
         """
         labels = _mixed(y, y_pred)
@@ -122,6 +123,8 @@ class Trainer(keras.Model):
             weights = ops.matmul(
                 labels, ops.cast(self.class_weights, labels.dtype)[:, None]
             )[:, 0]
+        if sample_weight is not None:
+            weights = weights * ops.cast(sample_weight, weights.dtype)
         loss = self.objective.loss(labels, y_pred, weights)
         if training and self.distillation is not None:
             loss = self.distillation.mix(
@@ -141,7 +144,7 @@ class Trainer(keras.Model):
         """Metrics of the probabilities against the labels."""
         labels = _mixed(y, y_pred)
         for metric in (self.accuracy, self.f1):
-            metric.update_state(labels, y_pred["probabilities"])
+            metric.update_state(labels, y_pred["probabilities"], sample_weight)
         return self.get_metrics_result()
 
     def train_step(self, *arguments: Any) -> Any:
