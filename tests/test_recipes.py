@@ -22,6 +22,7 @@ from kerafer.training.optimizer import make_optimizer
 from kerafer.training.recipes import RECIPES, find_recipe
 from kerafer.training.run_backup import RunBackup
 from kerafer.training.temperature_scaling import (
+    divide_by_prior,
     divide_logits,
     find_temperature,
 )
@@ -464,11 +465,32 @@ def test_the_temperature_is_what_a_model_is_wrong_by(wrong_by):
     truth = softmax(logits, axis=1).cumsum(axis=1)
     labels = (generator.random((20_000, 1)) > truth).sum(axis=1)
     said = softmax(logits * wrong_by, axis=1)
-    found = find_temperature(labels, said)
+    targets = np.eye(4)[labels]
+    found = find_temperature(targets, said)
     assert found == pytest.approx(wrong_by, rel=0.03)
     # A model that is sure, and wrong, of a picture is no number's end.
     said[0] = np.eye(4)[(labels[0] + 1) % 4]
-    assert np.isfinite(find_temperature(labels, said))
+    assert np.isfinite(find_temperature(targets, said))
+
+
+def test_the_temperature_of_votes_is_what_they_were_softened_by():
+    generator = np.random.default_rng(3)
+    logits = generator.normal(0, 2, (400, 4))
+    found = find_temperature(softmax(logits / 1.7, axis=1), softmax(logits, 1))
+    assert found == pytest.approx(1.7, rel=1e-3)
+
+
+def test_a_prior_is_divided_out_of_the_answers():
+    model = kerafer.create_model("kerafer_edge", 3, (32, 32, 3), width=0.25)
+    pictures = GENERATOR.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
+    before = model.predict(pictures, verbose=0)
+    prior = np.array([0.7, 0.2, 0.1])
+    divide_by_prior(model, prior, 0.4)
+    wanted = before / prior**0.4
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        model.predict(pictures, verbose=0), wanted, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

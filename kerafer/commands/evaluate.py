@@ -17,7 +17,7 @@ from rich.table import Table
 from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data.config import DataConfig
-from kerafer.engine import load_backend
+from kerafer.engine import backend_name, load_backend
 from kerafer.errors import UserError
 from kerafer.files import digest, output_folder
 from kerafer.foreign import read_json
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kerafer.commands.pictures import Pictures
     from kerafer.evaluation import Comparison, Predictions
     from kerafer.evaluation.evaluation_report import Scores
+    from kerafer.evaluation.votes import VoteScores
 
 PARTS = ("test", "validation", "train", "all")
 FILES = (
@@ -434,8 +435,28 @@ def _evaluate(model: _Model, part: _Part) -> _Evaluation:
         ),
         len(labels) if groups is None else len(set(groups)),
         "pictures" if groups is None else "people",
+        _score_votes(model, part, predictions),
     )
     return _Evaluation(model, part, predictions, scores)
+
+
+def _score_votes(
+    model: _Model, part: _Part, predictions: Predictions
+) -> VoteScores | None:
+    from kerafer.evaluation.votes import score_votes
+    from kerafer.runtime.votes import find_vote_temperature
+
+    dataset = part.pictures.dataset
+    if not dataset.has_shares:
+        return None
+    return score_votes(
+        dataset.targets[part.rows],
+        dataset.majority[part.rows],
+        predictions.labels,
+        predictions.probabilities,
+        predictions.class_names,
+        find_vote_temperature(model.file) or 1.0,
+    )
 
 
 def _groups(part: _Part) -> np.ndarray | None:
@@ -643,8 +664,9 @@ def _report(
         f"{predictions.digest[:12]}",
         "data": dataset.source,
         "terms of the data": dataset.licence,
-        "versions": f"kerafer {machine['kerafer']}, tensorflow "
-        f"{machine['tensorflow']}, scikit-learn {machine['scikit-learn']}",
+        "versions": f"kerafer {machine['kerafer']}, {backend_name()} "
+        f"{machine.get(backend_name(), '')}, scikit-learn "
+        f"{machine['scikit-learn']}",
     }
     section = None
     if comparison:
@@ -689,6 +711,7 @@ def _metrics(evaluation: _Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:
         "notes": list(notes),
         **scores.classification.as_dict(),
         "expected_calibration_error": scores.calibration_error,
+        **({"votes": scores.votes.as_dict()} if scores.votes else {}),
         "reliability": json.loads(scores.bins.to_json(orient="records")),
         "intervals": {
             **{name: list(ends) for name, ends in scores.intervals.items()},

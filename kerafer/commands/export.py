@@ -251,6 +251,7 @@ def _source(
     from kerafer.export.inference import image_input, keras_answers
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
+    from kerafer.runtime.votes import find_vote_temperature
 
     model = load_model(folder.best)
     pictures = find_pictures(training, folder.split)
@@ -307,7 +308,14 @@ def _source(
     }
     calibration = np.repeat(images[chosen], channels, axis=3)
     return Source(
-        model, given, facts, calibration, reference, margin, others or None
+        model,
+        given,
+        facts,
+        calibration,
+        reference,
+        margin,
+        others or None,
+        find_vote_temperature(folder.best),
     )
 
 

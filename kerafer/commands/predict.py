@@ -32,6 +32,7 @@ from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.sources import Source, find_left_out, find_sources
 from kerafer.runtime.video_reader import VideoReader, is_stream
 from kerafer.runtime.video_writer import VideoWriter
+from kerafer.runtime.votes import count_votes, tell_votes
 from kerafer.settings import MOST_THREADS, add_flags, from_flags, setting
 
 _MOST_COLUMNS = 6
@@ -221,8 +222,17 @@ class _Job:
             raise UserError(self.unreadable[0])
         if len(sources) == 1 and found:
             console.print(_table(found, self.recognizer.labels))
+            self._tell_votes(found)
         self._tell(len(sources))
         return 0
+
+    def _tell_votes(self, faces: list[FacePrediction]) -> None:
+        temperature = self.recognizer.vote_temperature
+        if temperature is None:
+            return
+        for number, face in enumerate(faces[:_MOST_COLUMNS], 1):
+            votes = count_votes(face.probabilities, temperature)
+            console.print(f"face {number}: {tell_votes(votes)}", soft_wrap=True)
 
     def camera(self, reader: VideoReader) -> int:
         """Until Ctrl-C, or as long as --seconds says."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kerafer.commands.pictures import Pictures
     from kerafer.evaluation import Classification
+    from kerafer.training.answers import Answers
     from kerafer.training.run_folder import RunFolder
 
 
@@ -31,7 +32,7 @@ def write_run(
     folder: RunFolder,
     history: pd.DataFrame,
     scores: Classification,
-    temperature: float | None = None,
+    answers: Answers,
 ) -> None:
     """Write report, pictures and scores; what only a resumption needs goes.
 
@@ -43,7 +44,7 @@ def write_run(
         folder: The run's folder.
         history: One row an epoch.
         scores: Of the test part.
-        temperature: That its logits were divided by. Defaults to none.
+        answers: What was done to the model's answers.
     """
     from kerafer.evaluation import complexity
     from kerafer.evaluation.plots import plot_confusion, plot_history
@@ -73,11 +74,13 @@ def write_run(
         "versions": f"kerafer {machine['kerafer']}, "
         f"{backend_name()} {machine[backend_name()]}, keras {machine['keras']}",
     }
-    if temperature is not None:
-        facts["calibration"] = (
-            f"logits divided by {temperature:.3f}, of lowest cross-entropy on "
-            "the validation pictures"
+    if dataset.has_shares:
+        facts["labels"] = (
+            "shares of several people; learnt as they are, scored by the most "
+            "frequent class of all images"
         )
+    if (told := answers.told()) is not None:
+        facts["answers"] = told
     title = f"{config.arch} on {config.dataset}"
     write_text(
         folder.report,
@@ -95,9 +98,8 @@ def write_run(
         "precision": precision,
         "seconds": seconds,
         "images_per_second": speed,
+        **answers.as_dict(),
     }
-    if temperature is not None:
-        metrics["temperature"] = temperature
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     shutil.rmtree(folder.path / "backup", ignore_errors=True)
 

@@ -198,15 +198,21 @@ def _test(
         checked_probabilities,
     )
     from kerafer.models import load_model
-    from kerafer.models.save import save_model
+    from kerafer.training.answers import finish_answers
 
     dataset, rows = pictures.dataset, _rows(pictures, "test")
     names, labels = dataset.class_names, dataset.labels
     best = load_model(folder.best)
-    temperature = None
-    if config.calibrate:
-        temperature = _calibrate(best, config, pictures, images)
-        save_model(best, folder.best)
+    answers = finish_answers(
+        best,
+        config,
+        folder,
+        images,
+        dataset.targets,
+        _rows(pictures, "train"),
+        _rows(pictures, "validation"),
+        dataset.has_shares,
+    )
     batches = Batches(images, dataset.targets, config.batch_size, rows)
     probabilities = best.predict(batches, verbose=0)
     scores = classify(labels[rows], probabilities, names)
@@ -217,32 +223,9 @@ def _test(
         names,
     ).write(folder.predictions)
     write_run(
-        config, precision, best, pictures, folder, history, scores, temperature
+        config, precision, best, pictures, folder, history, scores, answers
     )
     show_run(config, folder, history, scores)
-
-
-def _calibrate(
-    model: keras.Model,
-    config: TrainingConfig,
-    pictures: Pictures,
-    images: np.ndarray,
-) -> float:
-    """Scale the classifier; returns the temperature."""
-    from kerafer.data.pipeline import Batches
-    from kerafer.training.temperature_scaling import (
-        divide_logits,
-        find_temperature,
-    )
-
-    dataset, rows = pictures.dataset, _rows(pictures, "validation")
-    labels = dataset.labels
-    batches = Batches(images, dataset.targets, config.batch_size, rows)
-    temperature = find_temperature(
-        labels[rows], model.predict(batches, verbose=0)
-    )
-    divide_logits(model, temperature)
-    return temperature
 
 
 def _rows(pictures: Pictures, part: str) -> np.ndarray:

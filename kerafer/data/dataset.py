@@ -14,6 +14,8 @@ from kerafer.errors import UserError
 REQUIRED_COLUMNS = ("path", "label")
 # Before a class name: the column of its share in the label.
 SHARE = "share:"
+# The column that says whether most people agree on a label.
+MAJORITY = "majority"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Dataset:
             `"test"`, where the set was published divided) where the set knows
             them. `share:<class>` for every class, or for none: which part of
             the label it has, where several people said what they see; they
-            sum to 1.
+            sum to 1. With them `majority`, where the set says itself on
+            which images most people agree.
         class_names: The classes in the order of the model's outputs. Every
             label of the manifest is one of them.
         root: Folder that the paths are relative to; `None` where no file
@@ -99,6 +102,13 @@ class Dataset:
             columns = [SHARE + name for name in self.class_names]
             return self.manifest[columns].to_numpy(np.float32)
         return np.eye(len(self.class_names), dtype=np.float32)[self.labels]
+
+    @property
+    def majority(self) -> np.ndarray:
+        """Whether more than half of those asked agree on each label, bool."""
+        if MAJORITY in self.manifest:
+            return self.manifest[MAJORITY].to_numpy(bool)
+        return self.targets.max(axis=1) > 0.5
 
     @property
     def has_subjects(self) -> bool:

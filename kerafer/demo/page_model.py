@@ -54,7 +54,8 @@ class PageModel:
         Returns:
             `model`, a name for people; `labels`; `input`, height, width and
             channels; `margin`, around a face; `output`, `scale` and `zero` of
-            an output of integers, the scale 0 for one of floats.
+            an output of integers, the scale 0 for one of floats; `votes`, the
+            temperature that makes votes of its probabilities, or `None`.
         """
         scale, zero = self._quantization()
         recognizer = self._recognizer
@@ -64,6 +65,7 @@ class PageModel:
             "input": list(recognizer.input_shape),
             "margin": recognizer.face_margin,
             "output": {"scale": scale, "zero": zero},
+            "votes": recognizer.vote_temperature,
         }
 
     def find_faces(self, picture: bytes) -> list[Box]:

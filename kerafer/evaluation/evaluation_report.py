@@ -11,6 +11,7 @@ import pandas as pd
 from kerafer.evaluation.bootstrap import RESAMPLES, Interval
 from kerafer.evaluation.classification import Classification
 from kerafer.evaluation.comparison import Comparison
+from kerafer.evaluation.votes import VoteScores
 
 _FEW_GROUPS = 20
 
@@ -26,6 +27,8 @@ class Scores:
         intervals: Those of `bootstrap_intervals`.
         groups: How many people or pictures the intervals drew from.
         over: `"people"` or `"pictures"`.
+        votes: What `score_votes` measured, where labels are shares of several
+            people. Defaults to none.
     """
 
     classification: Classification
@@ -34,6 +37,7 @@ class Scores:
     intervals: Mapping[str, Interval]
     groups: int
     over: str
+    votes: VoteScores | None = None
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Name, value and interval of every score, as text."""
@@ -64,11 +68,38 @@ class Scores:
                 f"{self.calibration_error:.1%}",
                 "",
             ),
+            *self._vote_rows(),
         ]
+
+    def _vote_rows(self) -> list[tuple[str, str, str]]:
+        votes = self.votes
+        if votes is None:
+            return []
+        rows = [
+            (
+                "Jensen-Shannon divergence to votes",
+                f"{votes.divergence:.3f}",
+                "",
+            )
+        ]
+        if votes.agreed:
+            who = f"protocol majority, {votes.agreed:,} of {votes.images:,}"
+            rows += [
+                ("accuracy where most agree", f"{votes.accuracy:.1%}", who),
+                ("macro F1 where most agree", f"{votes.macro_f1:.3f}", who),
+            ]
+        return rows
 
     def notes(self) -> list[str]:
         """What makes these intervals doubtful, a sentence each."""
         notes = self.classification.notes()
+        if self.votes is not None:
+            notes.append(
+                "The labels are votes of several people: what is scored is "
+                "the most frequent class, on all images (protocol all), and "
+                "beside it on those on which more than half agree (protocol "
+                "majority)."
+            )
         if self.groups < _FEW_GROUPS:
             notes.append(
                 f"Intervals from {self.groups} {self.over} are rough, and "
@@ -149,6 +180,7 @@ def evaluation_report(
         "",
         "![How often it is right against how sure it is](reliability.png)",
         "",
+        *_votes(scores.votes),
         *_mistakes(mistakes, shown_mistakes),
         "| | |",
         "|---|---|",
@@ -160,6 +192,26 @@ def evaluation_report(
         "",
     ]
     return "\n".join(lines)
+
+
+def _votes(votes: VoteScores | None) -> list[str]:
+    if votes is None:
+        return []
+    return [
+        "How far its answers are from what people said, in bits "
+        "(Jensen-Shannon; 0 is the same, 1 nothing in common): "
+        f"{votes.divergence:.3f} on average. Logits were divided by "
+        f"{votes.temperature:.2f}, which makes votes of probabilities.",
+        "",
+        "| class | Jensen-Shannon divergence |",
+        "|---|---:|",
+        *(
+            f"| {name} | {value:.3f} |"
+            for name, value in votes.per_class.items()
+            if value is not None
+        ),
+        "",
+    ]
 
 
 def comparison_section(

@@ -19,6 +19,7 @@ from kerafer.data.synthetic.golden import golden_pictures
 from kerafer.errors import UserError, first_line
 from kerafer.evaluation.other_pictures import OtherPictures
 from kerafer.evaluation.score_intervals import measure_scores
+from kerafer.evaluation.subgroups import measure_subgroups
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.converter import QUANTIZED, Converter
 from kerafer.export.gates import missed_gate
@@ -67,6 +68,8 @@ class Source:
         reference: The test images with the model's answers.
         face_margin: As `kerafer.data.face_margin.training_margin` tells it.
         other_pictures: Pictures of another kind to test on. Defaults to none.
+        vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
+            tells it. Defaults to none.
     """
 
     model: keras.Model
@@ -76,6 +79,7 @@ class Source:
     reference: Reference
     face_margin: float | None
     other_pictures: OtherPictures | None = None
+    vote_temperature: float | None = None
 
 
 def export(
@@ -273,6 +277,11 @@ def _scores(
         "test": measure_scores(
             reference.labels, found.probabilities, names, reference.subjects
         ),
+        "subgroups": measure_subgroups(
+            reference.images,
+            reference.labels,
+            found.probabilities.argmax(axis=1),
+        ),
         "other_pictures": other,
     }
 
@@ -314,6 +323,11 @@ def _manifest(
         "where 256 would be 1"
         if tells_classes(reference.probabilities)
         else "numbers; in integer.tflite in the steps of its output's scale",
+        **(
+            {"votes": {"temperature": source.vote_temperature}}
+            if source.vote_temperature
+            else {}
+        ),
         "calibration": {
             "pictures": len(source.calibration),
             "seed": config.seed,

@@ -6,6 +6,17 @@ from typing import Any
 
 from kerafer.evaluation.other_pictures import other_pictures_section
 from kerafer.evaluation.score_section import score_section
+from kerafer.evaluation.subgroups import subgroups_section
+
+LAW = (
+    "In the European Union the AI Act (Regulation 2024/1689, Art. 5(1)(f)) "
+    "forbids since 2 February 2025 to infer the emotions of people at work "
+    "and in education, medical and safety reasons aside. Other recognition of "
+    "emotions is of high risk, and the people seen must be told (Art. 50). "
+    "Measuring how students feel in class, which the article of this "
+    "package's models is about, is such a forbidden use; its data set FESR is "
+    "here to reproduce research."
+)
 
 
 def model_card(manifest: dict[str, Any]) -> str:
@@ -18,9 +29,9 @@ def model_card(manifest: dict[str, Any]) -> str:
     lines = [
         f"# {source['architecture']}{_title(manifest['labels'])}",
         "",
-        "It tells which posed expression a picture of a face resembles. It "
-        "reads no feelings, and is no ground for grading, hiring or policing "
-        "anyone.",
+        "It tells which expression people would name for a picture of a face. "
+        "It reads no feelings, and is no ground for grading, hiring or "
+        "policing anyone.",
         "",
         *_at_a_glance(manifest),
         "",
@@ -76,6 +87,7 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
         f"{height} x {width}, shape {inputs['shape']}; {inputs['note']} |",
         f"| picture | {_picture(inputs['face_margin'])} |",
         f"| output | {manifest['output']} |",
+        *_votes(manifest.get("votes")),
         f"| labels, in this order | {', '.join(manifest['labels']) or 'none'} "
         "|",
         f"| trained on | {source['data']} |",
@@ -88,6 +100,16 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
         f"| faces | {source['faces']} |",
         f"| split | {source['split']} |",
         "",
+    ]
+
+
+def _votes(votes: dict[str, Any] | None) -> list[str]:
+    if votes is None:
+        return []
+    return [
+        "| votes | learnt from the votes of several people; probabilities to "
+        f"the power of {1 / votes['temperature']:.3f}, made to sum to 1, are "
+        "the shares of people who would name each label |"
     ]
 
 
@@ -160,6 +182,7 @@ def _held_out(manifest: dict[str, Any]) -> list[str]:
         f"## How well `{scores['file']}` does on the test pictures",
         "",
         *score_section(scores["test"]),
+        *subgroups_section(scores.get("subgroups", [])),
         *other_pictures_section(scores["file"], scores["other_pictures"]),
     ]
 
@@ -183,6 +206,8 @@ def _limits(limits: list[str]) -> list[str]:
         "them, to find out lies, illness or intent, or for any other "
         "decision about a person. It is for study, for teaching, for "
         "measuring networks, and for play with people who agreed to it.",
+        "",
+        LAW,
         "",
     ]
 

@@ -21,6 +21,7 @@ from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.prediction import FacePrediction, Prediction
 from kerafer.runtime.predictors import find_model, open_predictor
+from kerafer.runtime.votes import find_vote_temperature
 from kerafer.runtime.whole_picture_detector import WholePictureDetector
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class EmotionRecognizer:
         input_shape: Height, width and channels of what the model sees.
         face_margin: What is added around a face's box on each side, as a part
             of its longer side, to look as in training.
+        vote_temperature: What makes the votes of people of its probabilities,
+            for `kerafer.runtime.votes.count_votes`; `None` for a model that
+            was not trained on votes.
 
     Raises:
         UserError: If there is no such model, it can't be loaded, or its
@@ -77,6 +81,7 @@ class EmotionRecognizer:
         self.labels = find_labels(self.model, self._predictor.classes, labels)
         margin = find_face_margin(self.model)
         self.face_margin = MARGIN if margin is None else margin
+        self.vote_temperature = find_vote_temperature(self.model)
         if detector is None and margin is None:
             detector = WholePictureDetector()
         self._detector = detector

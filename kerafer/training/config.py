@@ -100,6 +100,13 @@ class TrainingConfig(DataConfig):
     class_weights: str = setting(
         "none", "whether rare classes weigh more", ("none", "balanced")
     )
+    prior_correction: float = setting(
+        0.0,
+        "power of the classes' shares in the training labels that the trained "
+        "model's answers are divided by, so that rare ones are named more",
+        least=0,
+        most=1,
+    )
     calibrate: bool = setting(
         False,
         "scale the classifier in the end, so that its probabilities are as "

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerafer.console import track
 from kerafer.data.pipeline import Batches
 
 # Probabilities below it are taken for it; their logarithm must be finite.
@@ -89,7 +90,8 @@ class Distillation:
         """
         answers = []
         ask = _compiled(self._asked)
-        for index in range(len(batches)):
+        steps = range(len(batches))
+        for index in track(steps, "Asking the teachers", len(batches)):
             images, _ = batches[index]
             # All of one size, so that one graph answers.
             missing = batches.batch_size - len(images)

@@ -31,6 +31,7 @@ class RunFolder:
         best: `best.keras`, the model of the lowest validation loss.
         split: `split.csv`, which picture was in which part.
         history: `history.csv`, one row an epoch.
+        answers: `answers.json`, what was done to that model's answers.
         metrics: `metrics.json`, the scores on the test part; it is written
             when everything else is, so a run that has it is over.
     """
@@ -42,6 +43,7 @@ class RunFolder:
         self.split = path / "split.csv"
         self.history = path / "history.csv"
         self.best = path / "best.keras"
+        self.answers = path / "answers.json"
         self.metrics = path / "metrics.json"
         self.curves = path / "curves.png"
         self.confusion = path / "confusion.png"

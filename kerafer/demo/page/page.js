@@ -5,6 +5,7 @@ import { openLiteRt } from "./litert_engine.js";
 import { cropFace, resize } from "./pixels.js";
 import { findFaces, python } from "./python_engine.js";
 import * as view from "./view.js";
+import { tellVotes } from "./votes.js";
 
 const find = (id) => document.getElementById(id);
 const camera = new Camera(find("video"));
@@ -110,6 +111,10 @@ async function readFace(box, current) {
   const probabilities = await engine.run(face);
   if (current()) {
     view.showProbabilities(probabilities, box, engine.name);
+    if (facts.votes) {
+      const told = tellVotes(facts.labels, probabilities, facts.votes);
+      view.showVotes(`${told[0].toUpperCase()}${told.slice(1)}.`);
+    }
     view.setState("shown");
   }
 }

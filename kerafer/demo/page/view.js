@@ -77,9 +77,15 @@ export function showProbabilities(probabilities, box, engine) {
   });
 }
 
+/** What people would say, in words; nothing for other models. */
+export function showVotes(text) {
+  find("votes").textContent = text;
+}
+
 /** Empty the bars, and say why. */
 export function showNothing(text) {
   find("answer").textContent = text;
+  showVotes("");
   for (const { row, fill, share } of bars) {
     row.classList.remove("top");
     fill.style.width = "0";
