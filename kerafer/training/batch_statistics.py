@@ -8,15 +8,18 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerafer.data.augmentation import Augmentation
 from kerafer.data.pipeline import Batches
 
 
 class BatchStatistics(keras.callbacks.Callback):
     """Measures BatchNorm's means and variances anew before each validation.
 
-    Those that a training gathers belong to the weights of its last few batches
-    and to images that were changed and mixed. A running average of the
-    weights has others. They are the mean over these batches, as they come.
+    Those that a training gathers belong to the weights of its last few batches.
+    A running average of the weights has others. They are the mean over these
+    batches, of images that are changed as in training: of images as they are
+    the statistics are others, and a network that grew up with changed ones
+    was 0.8 points less often right with them (`kerafer_edge` on FER+).
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and
     Better Generalization", UAI (2018), section 3; Wu and Johnson, "Rethinking
@@ -24,13 +27,21 @@ class BatchStatistics(keras.callbacks.Callback):
 
     Args:
         model: Whose BatchNorms are measured, but for frozen ones.
-        batches: Training images as they are, with their labels.
+        batches: Training images, always the same, with their labels.
+        augmentation: Changes them, every time by the same numbers. Defaults
+            to none.
     """
 
-    def __init__(self, model: keras.Model, batches: Batches) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         super().__init__()
         self.measured = model
         self.batches = batches
+        self.augmentation = augmentation
         self.compiled: Any = None
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -58,8 +69,12 @@ class BatchStatistics(keras.callbacks.Callback):
             for v in self.measured.non_trainable_variables
         ]
         sums = [np.zeros(value.shape, np.float64) for value in statistics]
+        random = keras.random.SeedGenerator(0)
         for number in range(len(self.batches)):
-            self._pass(self.batches[number][0])
+            images = self.batches[number][0]
+            if self.augmentation is not None:
+                images = self.augmentation(images, random)
+            self._pass(images)
             for total, value in zip(sums, statistics, strict=True):
                 total += ops.convert_to_numpy(value)
         for variable, value in zip(
@@ -71,7 +86,7 @@ class BatchStatistics(keras.callbacks.Callback):
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 
-    def _pass(self, images: np.ndarray) -> None:
+    def _pass(self, images: Any) -> None:
         """Compute a batch in training, which leaves its statistics."""
         model = self.measured
         if keras.backend.backend() != "jax":

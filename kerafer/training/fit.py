@@ -109,7 +109,11 @@ def fit(
                     *(
                         [
                             EmaWeights(bool(len(past))),
-                            BatchStatistics(model, batches.unchanged),
+                            BatchStatistics(
+                                model,
+                                batches.unchanged,
+                                trainer.augmentation,
+                            ),
                         ]
                         if config.ema
                         else []
