@@ -522,7 +522,7 @@ def test_fine_tuning_compares_the_two_starts(tmp_path):
     )
     assert [line[0] for line in lines] == ["train", "train", "evaluate"] * 2
     tuned, alone = (dict(zip(x[1::2], x[2::2], strict=True)) for x in lines[:2])
-    assert tuned.pop("--init-from") == "kerafer_edge_fer2013"
+    assert tuned.pop("--init-from") == "kerafer_edge_ferplus"
     assert tuned.pop("--learning-rate") == "1e-3"
     assert tuned.pop("--out") != alone.pop("--out")
     # Nothing else is different, and so neither is the split.
@@ -533,7 +533,9 @@ def test_fine_tuning_compares_the_two_starts(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("name", ["edge_fer2013.sh", "fine_tuning.sh"])
+@pytest.mark.parametrize(
+    "name", ["edge_fer2013.sh", "edge_ferplus.sh", "fine_tuning.sh"]
+)
 def test_a_recipe_says_what_it_takes(name):
     done = subprocess.run(
         ["bash", RECIPES / name], capture_output=True, text=True

@@ -198,8 +198,8 @@ SMALL = ["--dataset", "synthetic", "--people", "3", "--image-size", "32"]
         ["audit", "--dataset", "synthetic", "--people", "3"],
         ["synthesize", "--people", "1"],
         ["reproduce", "--tables", "8"],
-        ["evaluate", "--model", "kerafer_edge_fer2013", *SMALL],
-        ["explain", "--model", "kerafer_edge_fer2013"],
+        ["evaluate", "--model", "kerafer_edge_ferplus", *SMALL],
+        ["explain", "--model", "kerafer_edge_ferplus"],
     ],
     ids=lambda words: "-".join(words[:1] + words[7:8]),
 )

@@ -206,7 +206,7 @@ def test_the_rows_keep_the_order_of_the_files(here, model, monkeypatch):
 @pytest.fixture
 def brought_along(here, model, monkeypatch):
     """The folder of the package's own model; what is in it is the test's."""
-    folder = here / "package" / "kerafer_edge_fer2013"
+    folder = here / "package" / "kerafer_edge_ferplus"
     folder.mkdir(parents=True)
     (folder / "float16.tflite").write_bytes(model.read_bytes())
     monkeypatch.setattr(shipped, "_FOLDER", folder)

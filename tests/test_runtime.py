@@ -416,7 +416,7 @@ def test_whoever_stops_early_leaves_no_thread(monkeypatch, tmp_path):
 def test_a_folder_with_one_keras_file_is_a_model(files, tmp_path):
     from kerafer.models import load_model
 
-    file = tmp_path / "kerafer_edge_fer2013.keras"
+    file = tmp_path / "kerafer_edge_ferplus.keras"
     file.write_bytes((files / "tiny.keras").read_bytes())
     (tmp_path / "labels.txt").write_text("x\ny\nz\n")
     assert find_model(tmp_path) == file

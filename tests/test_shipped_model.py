@@ -20,6 +20,8 @@ from kerafer.runtime.shipped import shipped_model
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+CLASSES += ["contempt"]
+SMALL = "kerafer_edge_small_ferplus"
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +55,16 @@ def test_its_files_are_those_of_its_manifest(manifest):
 
 
 def test_its_name_stands_for_it(tmp_path, monkeypatch):
-    name = "kerafer_edge_fer2013"
-    assert shipped_model().name in shipped_names() == (name,)
+    name = "kerafer_edge_ferplus"
+    assert shipped_model().name == name
+    assert shipped_names() == (name, SMALL)
     monkeypatch.chdir(tmp_path)
     assert find_model(name) == shipped_model() / "float16.tflite"
-    assert load_model(name).output_shape == (None, 7)
+    assert load_model(name).output_shape == (None, 8)
+    assert load_model(SMALL).output_shape == (None, 8)
     assert find_model(f"exported/{name}") == find_model(name)
-    with pytest.raises(UserError, match=f"brought along: {name}"):
-        find_model("kerafer_edge_fer2012")
+    with pytest.raises(UserError, match=f"brought along: {name}, {SMALL}"):
+        find_model("kerafer_edge_fer2013")
     # What is there under a path comes first.
     (tmp_path / name).mkdir()
     with pytest.raises(UserError, match=f"There is none in {name}"):

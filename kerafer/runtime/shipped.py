@@ -7,14 +7,14 @@ from pathlib import Path
 from kerafer.errors import UserError
 from kerafer.model_files import SHIPPED
 
-_FOLDER = SHIPPED / "kerafer_edge_fer2013"
+_FOLDER = SHIPPED / "kerafer_edge_ferplus"
 
 
 def shipped_model() -> Path:
     """The folder of the model that predicts where none is named.
 
     It is an export, with its `.keras` file: `kerafer_edge`, trained on
-    FER2013.
+    FER+'s votes.
 
     Raises:
         UserError: Where this copy of the package came without it.

@@ -16,7 +16,7 @@ if [ $# -ne 2 ]; then
 fi
 data=$1 out=$2
 
-: "${MODEL:=kerafer_edge_fer2013}"
+: "${MODEL:=kerafer_edge_ferplus}"
 : "${SEEDS:=0 1 2}"
 # Of both trainings. On few pictures an epoch has few steps, and an average of
 # the weights must not reach back far.

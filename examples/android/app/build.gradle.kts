@@ -4,7 +4,7 @@ plugins {
 
 // The folder of an export; another one with -Pexport=/path/to/it.
 val exported = providers.gradleProperty("export")
-    .orElse("../../../kerafer/shipped/kerafer_edge_fer2013")
+    .orElse("../../../kerafer/shipped/kerafer_edge_ferplus")
 
 val copyModel by tasks.registering(Copy::class) {
     from(exported) { include("int8.tflite", "manifest.json") }

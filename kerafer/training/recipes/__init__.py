@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kerafer.errors import UserError
 
-RECIPES = ("paper", "strong")
+RECIPES = ("paper", "strong", "ferplus")
 
 
 def find_recipe(name: str) -> str:
