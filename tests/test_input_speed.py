@@ -136,6 +136,7 @@ def test_input_speed_times_every_stage():
         "augment none",
         "augment light",
         "augment strong",
+        "augment robust",
     ]
     for row in rows:
         product = row["images_per_second"] * row["milliseconds_per_image"]

@@ -399,7 +399,7 @@ def test_pictures_without_a_face_are_told(exported):
         (("--also-on", "nowhere"), "There is no nowhere"),
         (("--also-on", "{root}/my run/best.keras"), "Received the file"),
         (("--also-on", "{root}/data"), "that the model never saw"),
-        (("--also-on", "{root}/two"), "The data has 2: blue, red"),
+        (("--also-on", "{root}/two"), "The data has 2: blue, purple"),
         (("--subject-pattern", "^(.+)_"), "without --also-on"),
     ],
 )
@@ -408,11 +408,23 @@ def test_other_pictures_that_can_t_be_taken(run, tmp_path, capfd, flags, words):
     if not (root / "two").exists():
         generator = np.random.default_rng(1)
         write_pictures(root / "two", 3, generator, ("red", "blue"))
+        (root / "two" / "red").rename(root / "two" / "purple")
     flags = [flag.format(root=root) for flag in flags]
     assert export(run, tmp_path / "out", "--formats", "float16", *flags) == 2
     said = capfd.readouterr().err.replace("\n", " ")
     assert words in said
     assert not (tmp_path / "out").exists()
+
+
+def test_other_pictures_may_show_fewer_classes(run, tmp_path):
+    generator = np.random.default_rng(1)
+    fewer = write_pictures(tmp_path / "fewer", 4, generator, ("red", "blue"))
+    flags = ("--formats", "float16", "--also-on", str(fewer))
+    assert export(run, tmp_path / "out", *flags) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    other = manifest["scores"]["other_pictures"]
+    found = [other["classes"][name]["pictures"] for name in CLASSES]
+    assert found == [4, 0, 4]
 
 
 def test_models_that_were_learnt_from_are_named(run, tmp_path):

@@ -61,7 +61,7 @@ def test_a_number_out_of_range_ends_with_a_sentence(
         ("--options width=abc", "`width` is a number. Received: width=abc"),
         ("--options width=[1,2]", "`width` is a number. Received: width=[1"),
         ("--options width=true", "`width` is a number"),
-        ("--config weak", "paper, strong.\nThere is no file weak."),
+        ("--config weak", "paper, strong, ferplus.\nThere is no file weak."),
         ("--config strongg", "Did you mean strong?"),
         (
             "--config strong --epochs 2",

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="YAML file with any of these settings, or paper or strong, the "
-        "recipes of this package; flags override it",
+        help="YAML file with any of these settings, or paper, strong or "
+        "ferplus, the recipes of this package; flags override it",
     )
     parser.add_argument(
         "--folds",
