@@ -28,6 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--out", required=True)
+    parser.add_argument(
+        "--least", type=float, default=20.0, help="percent, below the curves"
+    )
     parsed = parser.parse_args()
     curves = pd.concat(
         pd.read_csv(RunFolder(Path(run)).history).assign(run=Path(run).name)
@@ -47,7 +50,7 @@ def main() -> None:
         axes.plot(rows["epoch"], 100 * rows["accuracy"], linestyle=":", **shown)
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy %: validation, and dotted training")
-    axes.set_ylim(20)
+    axes.set_ylim(parsed.least)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
     with written_beside(f"{parsed.out}.png") as beside:

@@ -78,13 +78,17 @@ _SAME = {
 
 
 def column_order(
-    model_names: Sequence[str], class_names: Sequence[str]
+    model_names: Sequence[str],
+    class_names: Sequence[str],
+    all_shown: bool = True,
 ) -> np.ndarray:
     """Which output of a model is which class of a data set.
 
     Args:
         model_names: The classes in the order of the model's outputs.
         class_names: Those of the data set.
+        all_shown: Whether the model may know no class beside them. Defaults to
+            `True`.
 
     Returns:
         For every class of the data set the index of the model's output.
@@ -94,7 +98,8 @@ def column_order(
             understands them.
     """
     order = match_classes(model_names, class_names)
-    if None in order or len(model_names) != len(class_names):
+    more = len(model_names) != len(class_names)
+    if None in order or (more and all_shown):
         raise UserError(
             "A model is evaluated on pictures of its own classes.\n"
             f"The model has {len(model_names)}: {', '.join(model_names)}.\n"

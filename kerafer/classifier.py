@@ -109,6 +109,23 @@ def check_probabilities(
     )
 
 
+def as_votes(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Read probabilities of being right as shares of those who are asked.
+
+    Args:
+        probabilities: Of shape `(..., classes)`.
+        temperature: What their logits are divided by.
+
+    Returns:
+        float64 of the same shape; the last axis sums to 1.
+    """
+    values = np.maximum(np.asarray(probabilities, np.float64), 1e-30)
+    shares = (values / values.max(axis=-1, keepdims=True)) ** (
+        1.0 / temperature
+    )
+    return shares / shares.sum(axis=-1, keepdims=True)
+
+
 def _is_fixed(shape: Sequence[int | None] | None, rank: int) -> bool:
     return (
         shape is not None

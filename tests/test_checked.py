@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kerafer import UserError
 from kerafer.data import load, scan
 
 
@@ -90,6 +91,14 @@ def test_a_damaged_list_is_as_if_there_were_none(
     file.write_text(text)
     assert len(load("folder", folder)) == 4
     assert len(looked_at) == 5
+
+
+def test_a_full_disk_keeps_nobody_from_starting(folder, looked_at, monkeypatch):
+    def full(*_):
+        raise UserError("This disk is full.")
+
+    monkeypatch.setattr("kerafer.data.checked.make_room", full)
+    assert len(load("folder", folder)) == 4
 
 
 def test_two_folders_with_the_same_names_are_two(folder, looked_at, tmp_path):

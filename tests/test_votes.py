@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 from scipy.stats import entropy
 
+from kerafer.classifier import as_votes
 from kerafer.cli import main
 from kerafer.data import load
 from kerafer.errors import UserError
 from kerafer.evaluation.subgroups import measure_subgroups, subgroups_section
-from kerafer.evaluation.votes import as_votes, score_votes
+from kerafer.evaluation.votes import score_votes
 from kerafer.runtime.votes import (
     count_votes,
     find_vote_temperature,

@@ -14,7 +14,7 @@ from kerafer.console import console, track
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.data.left_out import tell_left_out
-from kerafer.engine import load_tensorflow_backend, use_backend
+from kerafer.engine import take_tensorflow
 from kerafer.errors import UserError
 from kerafer.files import output_folder
 from kerafer.model_files import find_keras_file
@@ -106,9 +106,7 @@ def run(parsed: argparse.Namespace) -> int:
         )
     sources = _sources(parsed.paths, out, config.method)
     # TensorFlow takes seconds to import; mistakes above come without it.
-    # A model of any backend is one of TensorFlow's, too.
-    use_backend("tensorflow")
-    load_tensorflow_backend("Explanations")
+    take_tensorflow("Explanations")
     models = _models(files, config.labels)
     _check_class(parsed.class_name, models)
     if sources:

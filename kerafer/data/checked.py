@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from kerafer.data.cache import cache_folder, make_room
+from kerafer.errors import UserError
 from kerafer.files import write_text
 
 # Counts up when another file counts as good.
@@ -74,7 +75,7 @@ class Checked:
             if state is not None and state[1] < before:
                 self._known[path] = (*state, flaws[path])
         text = json.dumps(self._known, ensure_ascii=True)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UserError):
             make_room(self._file.parent, len(text))
             write_text(self._file, text)
 

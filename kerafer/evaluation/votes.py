@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
-from scipy.special import softmax
 
+from kerafer.classifier import as_votes
 from kerafer.evaluation.classification import classify
 
 
@@ -41,18 +41,6 @@ class VoteScores:
         return dataclasses.asdict(self)
 
 
-def as_votes(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Read probabilities of being right as shares of those who are asked.
-
-    Args:
-        probabilities: Of shape `(images, classes)`.
-        temperature: What their logits are divided by.
-    """
-    tiny = np.finfo(np.float32).tiny
-    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), tiny))
-    return softmax(logits / temperature, axis=-1)
-
-
 def score_votes(
     shares: np.ndarray,
     majority: np.ndarray,
@@ -69,7 +57,7 @@ def score_votes(
         labels: Class index of every image.
         probabilities: Of shape `(images, classes)`.
         class_names: In the order of the columns.
-        temperature: As for `as_votes`. Defaults to 1.
+        temperature: As for `kerafer.classifier.as_votes`. Defaults to 1.
     """
     read = as_votes(probabilities, temperature)
     # SciPy's is the root of the divergence.

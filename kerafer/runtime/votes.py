@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerafer.classifier import as_votes
 from kerafer.foreign import read_json
 
 PEOPLE = 10
@@ -57,9 +58,8 @@ def count_votes(
         numbers add up to `people` (largest remainders).
     """
     names = list(probabilities)
-    values = np.maximum(np.array([*probabilities.values()], float), 1e-30)
-    shares = (values / values.max()) ** (1.0 / temperature)
-    shares *= people / shares.sum()
+    values = np.array([*probabilities.values()], float)
+    shares = people * as_votes(values, temperature)
     counts = np.floor(shares).astype(int)
     rest = np.argsort(counts - shares, kind="stable")
     counts[rest[: people - counts.sum()]] += 1

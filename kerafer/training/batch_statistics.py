@@ -18,8 +18,7 @@ class BatchStatistics(keras.callbacks.Callback):
     Those that a training gathers belong to the weights of its last few batches.
     A running average of the weights has others. They are the mean over these
     batches, of images that are changed as in training: of images as they are
-    the statistics are others, and a network that grew up with changed ones
-    was 0.8 points less often right with them (`kerafer_edge` on FER+).
+    the statistics are others than those that the network grew up with.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and
     Better Generalization", UAI (2018), section 3; Wu and Johnson, "Rethinking

@@ -110,26 +110,23 @@ def step_parts(
         `utilisation` (of the step alone), both percent. What brings the
         images is measured alone; in a training it happens beside the rest.
     """
+    busy = []
     with training_settings(0, False, precision):
         timed = _Timed(arch, image_size, batch_size)
+
+        def step_watched() -> None:
+            with _utilisation() as seen:
+                timed.fit_augmented()
+            busy.append(seen())
+
         epochs: dict[str, Callable[[], object]] = {
-            "step": timed.fit_augmented,
+            "step": step_watched,
             "plain": timed.fit_plain,
             "forward": timed.evaluate,
             "images": timed.bring,
         }
-        busy = []
-        times: dict[str, list[float]] = {name: [] for name in epochs}
-        for _ in range(repeats):
-            for name, epoch in epochs.items():
-                with _utilisation() as seen:
-                    began = time.perf_counter()
-                    epoch()
-                    seconds = time.perf_counter() - began
-                times[name].append(seconds / timed.images)
-                if name == "step":
-                    busy.append(seen())
-    taken = {name: statistics.median(one) for name, one in times.items()}
+        seconds = median_seconds(epochs, repeats, warm_up=0)
+    taken = {name: one / timed.images for name, one in seconds.items()}
     step = taken["step"]
     parts = {
         "forward": taken["forward"],

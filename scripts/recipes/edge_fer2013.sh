@@ -20,58 +20,26 @@ data=$1 out=$2 other=${3:-}
 
 # Of all trainings.
 : "${COMMON:=--arch kerafer_edge --config strong --image-size 48 --channels 1}"
-# After the flags of every training, such as --epochs 1 to try the script.
-: "${EXTRA:=}"
-: "${FORMATS:=keras,float16,int8,integer}"
-: "${EXPORTED:=exported}"
-# Such as --allow-drop, to try the script with next to no training.
-: "${EXPORT_FLAGS:=}"
-: "${PERSON:=^(.+)_\d+}"
-: "${KERAFER:=kerafer}"
+# shellcheck source=scripts/recipes/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 fer2013=(--dataset fer2013 --data-dir "$data")
 split=$out/clean.csv
 
-# Divide flags into the array `words`.
-split_words() {
-  read -r -d '' -a words <<<"$*" || true
-}
-
 # train NAME FLAGS [START TEACHER...]
 train() {
-  local flags=$2 run=$out/$1 teacher teachers=
+  local run=$out/$1 teacher teachers=
+  split_words "$COMMON $2 $EXTRA"
   shift 2
-  if [ -f "$run/metrics.json" ]; then
-    echo "$run is over already."
-  elif [ -f "$run/config.yaml" ]; then
-    "$KERAFER" train --resume "$run"
-  else
-    split_words "$COMMON $flags $EXTRA"
-    if [ $# -gt 0 ]; then
-      words+=(--init-from "$out/$1")
-      shift
-      for teacher; do
-        teachers+=${teachers:+,}$out/$teacher
-      done
-      words+=(--teacher "$teachers")
-    fi
-    "$KERAFER" train "${fer2013[@]}" --split "$split" "${words[@]}" \
-      --out "$run"
+  if [ $# -gt 0 ]; then
+    words+=(--init-from "$out/$1")
+    shift
+    for teacher; do
+      teachers+=${teachers:+,}$out/$teacher
+    done
+    words+=(--teacher "$teachers")
   fi
-}
-
-# evaluate NAME
-evaluate() {
-  "$KERAFER" evaluate --model "$out/$1" --out "$out/evaluations/$1"
-}
-
-# export_run NAME
-export_run() {
-  split_words "--formats $FORMATS $EXPORT_FLAGS"
-  if [ -n "$other" ]; then
-    words+=(--also-on "$other" --subject-pattern "$PERSON")
-  fi
-  "$KERAFER" export --model "$out/$1" --out "$EXPORTED/$1" "${words[@]}"
+  train_once "$run" "${fer2013[@]}" --split "$split" "${words[@]}"
 }
 
 # A stratified tenth tests, a tenth of the rest validates. Pictures that stand
@@ -106,8 +74,8 @@ train kerafer_edge_small_fer2013 "$small $taught --seed 6 --epochs 18
 
 for name in teacher_adamw teacher_sgd student_first kerafer_edge_fer2013 \
   small_alone kerafer_edge_small_fer2013; do
-  evaluate "$name"
+  evaluate "$out" "$name"
 done
 
-export_run kerafer_edge_fer2013
-export_run kerafer_edge_small_fer2013
+export_run "$out" kerafer_edge_fer2013 "$other"
+export_run "$out" kerafer_edge_small_fer2013 "$other"

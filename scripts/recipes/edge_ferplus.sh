@@ -24,37 +24,20 @@ fi
 data=$1 out=$2 other=${3:-}
 
 : "${START:=}"
-# After the flags of every training, such as --epochs 1 to try the script.
-: "${EXTRA:=}"
-: "${FORMATS:=keras,float16,int8,integer}"
-: "${EXPORTED:=exported}"
-# Such as --allow-drop, to try the script with next to no training.
-: "${EXPORT_FLAGS:=}"
-: "${PERSON:=^(.+)_\d+}"
-: "${KERAFER:=kerafer}"
+# shellcheck source=scripts/recipes/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 ferplus=(--dataset ferplus --data-dir "$data")
 size=(--image-size 48 --channels 1)
 split=$out/split.csv
 
-# Divide flags into the array `words`.
-split_words() {
-  read -r -d '' -a words <<<"$*" || true
-}
-
 # train NAME FLAGS...
 train() {
   local run=$out/$1
   shift
-  if [ -f "$run/metrics.json" ]; then
-    echo "$run is over already."
-  elif [ -f "$run/config.yaml" ]; then
-    "$KERAFER" train --resume "$run"
-  else
-    split_words "$EXTRA"
-    "$KERAFER" train "${ferplus[@]}" "${size[@]}" --split "$split" "$@" \
-      "${words[@]}" --out "$run"
-  fi
+  split_words "$EXTRA"
+  train_once "$run" "${ferplus[@]}" "${size[@]}" --split "$split" "$@" \
+    "${words[@]}"
 }
 
 # Images that are nearly equal to one of another part are out of use. Where the
@@ -64,12 +47,13 @@ mkdir -p "$out"
 if [ ! -f "$split" ]; then
   "$KERAFER" audit "${ferplus[@]}" --out "$out/audit" --clean "$out/clean.csv"
   awk -F, -v OFS=, '
-    NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; print; next }
+    NR == FNR { if ($1 ~ /^FER2013Test/) whole = 1; next }
+    FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; print; next }
     { part = $at["split"]
       if ($at["path"] ~ /^FER2013Train/ && part == "test") part = "train"
-      if ($at["path"] ~ /^FER2013Test/) whole = 1
       if (part == "validation" && ++count % 2 == 0 && !whole) part = "test"
-      $at["split"] = part; print }' "$out/clean.csv" >"$split.part"
+      $at["split"] = part; print }' \
+    "$out/clean.csv" "$out/clean.csv" >"$split.part"
   mv "$split.part" "$split"
 fi
 
@@ -99,10 +83,6 @@ else
 fi
 
 for name in kerafer_edge_ferplus kerafer_edge_small_ferplus; do
-  "$KERAFER" evaluate --model "$out/$name" --out "$out/evaluations/$name"
-  split_words "--formats $FORMATS $EXPORT_FLAGS"
-  if [ -n "$other" ]; then
-    words+=(--also-on "$other" --subject-pattern "$PERSON")
-  fi
-  "$KERAFER" export --model "$out/$name" --out "$EXPORTED/$name" "${words[@]}"
+  evaluate "$out" "$name"
+  export_run "$out" "$name" "$other"
 done

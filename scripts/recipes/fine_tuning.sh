@@ -24,23 +24,18 @@ data=$1 out=$2
 --config strong --ema 0.98 --epochs 60}"
 # Of the one that begins with the model.
 : "${TUNING:=--learning-rate 1e-3}"
-: "${PERSON:=^(.+)_\d+}"
-: "${KERAFER:=kerafer}"
+# shellcheck source=scripts/recipes/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # train RUN FLAGS [MODEL]
 train() {
-  if [ -f "$1/metrics.json" ]; then
-    echo "$1 is over already."
-  elif [ -f "$1/config.yaml" ]; then
-    "$KERAFER" train --resume "$1"
-  else
-    read -r -d '' -a words <<<"$COMMON $2" || true
-    if [ $# -gt 2 ]; then
-      words+=(--init-from "$3")
-    fi
-    "$KERAFER" train --dataset folder --data-dir "$data" \
-      --subject-pattern "$PERSON" "${words[@]}" --out "$1"
+  local run=$1
+  split_words "$COMMON $2"
+  if [ $# -gt 2 ]; then
+    words+=(--init-from "$3")
   fi
+  train_once "$run" --dataset folder --data-dir "$data" \
+    --subject-pattern "$PERSON" "${words[@]}"
 }
 
 for seed in $SEEDS; do
