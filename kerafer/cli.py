@@ -92,8 +92,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted(parsed.command)
+    except Exception as error:
+        # A library that cleans up after Ctrl-C can fail at that.
+        if not _follows_an_interrupt(error):
+            raise
+        return _interrupted(parsed.command)
+
+
+def _interrupted(command: str) -> int:
+    print(f"kerafer {command}: interrupted", file=sys.stderr)
+    return 130
+
+
+def _follows_an_interrupt(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _in_words(error: OSError) -> str:

@@ -168,3 +168,15 @@ def test_an_export_names_the_file_that_was_meant(tmp_path, monkeypatch, capsys):
     assert "This one is damaged or of another kind: my.keras" in (
         capsys.readouterr().err
     )
+
+
+def test_an_error_after_ctrl_c_is_an_interruption(monkeypatch, capsys):
+    def run(_parsed):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ValueError("what was cleaned up")
+
+    monkeypatch.setattr("kerafer.commands.audit.run", run)
+    assert main(["audit"]) == 130
+    assert capsys.readouterr().err == "kerafer audit: interrupted\n"

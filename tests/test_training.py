@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import types
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from sklearn.metrics import accuracy_score, f1_score
 import kerafer
 from kerafer.cli import main
 from kerafer.data import load, read_split
+from kerafer.training.best_model import BestModel
 from kerafer.training.config import TrainingConfig
 from kerafer.training.early_stopping import EarlyStopping
 from kerafer.training.fit import class_weights
@@ -329,6 +331,38 @@ def test_a_torn_backup_is_passed_over(tmp_path):
     assert int(other.optimizer.iterations) == 3
 
 
+def test_states_of_short_epochs_are_not_all_written(tmp_path, monkeypatch):
+    # Writing takes a second; the third epoch begins to end 20 after that.
+    moments = iter([0.0, 1.0, 2.0, 21.0, 22.0])
+    clock = types.SimpleNamespace(monotonic=lambda: next(moments))
+    monkeypatch.setattr("kerafer.training.run_backup.time", clock)
+    backup = RunBackup(tmp_path / "backup", most=0.05)
+    written = []
+    backup.before = lambda: written.append(backup.epochs_done)
+    data = np.ones((8, 3), "f"), np.zeros((8, 2), "f")
+    small_model().fit(*data, epochs=3, verbose=0, callbacks=[backup])
+    assert written == [0, 1]
+    assert backup.epochs_done == 3
+
+
+def test_the_best_weights_wait_to_be_written(tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    file = tmp_path / "best.keras"
+    best = BestModel(model, file, math.nan)
+    best.set_model(model)
+    best.on_epoch_end(0, {"val_loss": 1.0})
+    wanted = model.get_weights()
+    model.set_weights([0.0 * w + 7.0 for w in wanted])
+    best.on_epoch_end(1, {"val_loss": 2.0})
+    assert not file.exists()
+    best.write()
+    found = keras.models.load_model(file).get_weights()
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert model.get_weights()[0].min() == 7.0
+
+
 @pytest.mark.parametrize("cut", range(1, 7))
 def test_early_stopping_counts_on_after_a_resumption(cut, tmp_path):
     losses = [1.0, 0.5, 0.6, 0.499995, 0.4, 0.45, 0.41, 0.42, 0.3]
@@ -385,6 +419,7 @@ def test_a_resumed_run_marks_only_what_is_better(tmp_path, monkeypatch, capfd):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(EpochProgress, "on_epoch_end", stop)
+    monkeypatch.setattr("kerafer.training.fit._WRITING", 1.0)
     assert main(words) == 130
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
     lines = [x for x in capfd.readouterr().err.splitlines() if "images/s" in x]

@@ -64,47 +64,73 @@ class BatchStatistics(keras.callbacks.Callback):
             layer.momentum = 0.0
         # What is not BatchNorm's stays, such as the state of a Dropout.
         before = [
-            ops.convert_to_numpy(v)
+            ops.copy(ops.convert_to_tensor(v))
             for v in self.measured.non_trainable_variables
         ]
-        sums = [np.zeros(value.shape, np.float64) for value in statistics]
         random = keras.random.SeedGenerator(0)
-        for number in range(len(self.batches)):
-            images = self.batches[number][0]
-            if self.augmentation is not None:
-                images = self.augmentation(images, random)
-            self._pass(images)
-            for total, value in zip(sums, statistics, strict=True):
-                total += ops.convert_to_numpy(value)
+        if keras.backend.backend() == "jax":
+            totals = self._totals_on_jax(statistics, random)
+        else:
+            totals = self._totals(statistics, random)
         for variable, value in zip(
             self.measured.non_trainable_variables, before, strict=True
         ):
             variable.assign(value)
-        for value, total in zip(statistics, sums, strict=True):
-            value.assign((total / len(self.batches)).astype(np.float32))
+        for value, total in zip(statistics, totals, strict=True):
+            value.assign(total / len(self.batches))
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 
-    def _pass(self, images: Any) -> None:
-        """Compute a batch in training, which leaves its statistics."""
-        model = self.measured
-        if keras.backend.backend() != "jax":
-            model(images, training=True)
-            return
+    def _totals(
+        self, statistics: list[Any], random: keras.random.SeedGenerator
+    ) -> list[Any]:
+        """What the statistics of all batches add up to."""
+        totals = [np.zeros(value.shape, np.float32) for value in statistics]
+        for number in range(len(self.batches)):
+            self.measured(self._changed(number, random), training=True)
+            for total, value in zip(totals, statistics, strict=True):
+                total += ops.convert_to_numpy(value)
+        return totals
+
+    def _changed(self, number: int, random: keras.random.SeedGenerator) -> Any:
+        images = self.batches[number][0]
+        if self.augmentation is None:
+            return images
+        return self.augmentation(images, random)
+
+    def _totals_on_jax(
+        self, statistics: list[Any], random: keras.random.SeedGenerator
+    ) -> list[Any]:
+        """The same in one call a batch, after which nothing is waited for."""
         import jax
 
+        model = self.measured
+        variables = model.non_trainable_variables
+        order = {id(v): number for number, v in enumerate(variables)}
+        places = [order[id(value)] for value in statistics]
+
+        def add(
+            weights: Any, states: Any, seed: Any, totals: Any, images: Any
+        ) -> Any:
+            with keras.StatelessScope([(self.random.state, seed)]) as scope:
+                if self.augmentation is not None:
+                    images = self.augmentation(images, self.random)
+                seed = scope.get_current_value(self.random.state)
+            states = model.stateless_call(
+                weights, states, images, training=True
+            )[1]
+            found = [states[place] for place in places]
+            return seed, [t + v for t, v in zip(totals, found, strict=True)]
+
+        # The compiled function draws from the generator it was traced with.
         if self.compiled is None:
-            self.compiled = jax.jit(
-                lambda weights, states, images: model.stateless_call(
-                    weights, states, images, training=True
-                )[1]
-            )
-        states = self.compiled(
-            [v.value for v in model.trainable_variables],
-            [v.value for v in model.non_trainable_variables],
-            ops.convert_to_tensor(images),
-        )
-        for variable, state in zip(
-            model.non_trainable_variables, states, strict=True
-        ):
-            variable.assign(state)
+            self.random = random
+            self.compiled = jax.jit(add)
+        seed = random.state.value
+        weights = [v.value for v in model.trainable_variables]
+        states = [v.value for v in variables]
+        totals = [ops.zeros(value.shape, "float32") for value in statistics]
+        for number in range(len(self.batches)):
+            images = ops.convert_to_tensor(self.batches[number][0])
+            seed, totals = self.compiled(weights, states, seed, totals, images)
+        return totals

@@ -15,7 +15,9 @@ from kerafer.models.save import save_model
 class BestModel(keras.callbacks.ModelCheckpoint):
     """Keeps the model of the lowest validation loss as one whole file.
 
-    It computes in float32 there, whatever it is trained in.
+    It computes in float32 there, whatever it is trained in. The weights are
+    kept in memory until `write` is called or the training ends: where epochs
+    are short, writing takes longer than they do.
 
     Args:
         kept: The model.
@@ -27,6 +29,7 @@ class BestModel(keras.callbacks.ModelCheckpoint):
     def __init__(self, kept: keras.Model, file: Path, lowest: float) -> None:
         self.kept = kept
         self.written = in_float32(kept)
+        self.waiting: list[Any] | None = None
         super().__init__(
             str(file),
             monitor="val_loss",
@@ -39,6 +42,23 @@ class BestModel(keras.callbacks.ModelCheckpoint):
         self, epoch: int, batch: int | None, logs: dict[str, Any]
     ) -> None:
         if self._should_save_model(epoch, batch, logs, self.filepath):
-            if self.written is not self.kept:
-                self.written.set_weights(self.kept.get_weights())
+            self.waiting = self.kept.get_weights()
+
+    def write(self) -> None:
+        """Bring the file up to date."""
+        if self.waiting is None:
+            return
+        if self.written is self.kept:
+            current = self.kept.get_weights()
+            self.kept.set_weights(self.waiting)
+            save_model(self.kept, self.filepath)
+            self.kept.set_weights(current)
+        else:
+            self.written.set_weights(self.waiting)
             save_model(self.written, self.filepath)
+        self.waiting = None
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Write what is not written yet."""
+        super().on_train_end(logs)
+        self.write()

@@ -28,6 +28,9 @@ from kerafer.training.run_backup import RunBackup
 from kerafer.training.tensorboard import TensorBoard
 from kerafer.training.trainer import Trainer
 
+# Of the time, at most this part goes into writing what a run goes on from.
+_WRITING = 0.05
+
 
 def fit(
     model: keras.Model,
@@ -71,7 +74,7 @@ def fit(
     trainer.compile(optimizer=make_optimizer(config, batches.steps))
     # Where the first step makes no weights, it is traced only once.
     trainer.optimizer.build(trainer.trainable_variables)
-    backup = RunBackup(folder / "backup")
+    backup = RunBackup(folder / "backup", _WRITING)
     history_file = folder / "history.csv"
     past = _past(history_file, backup.epochs_done)
     best = folder / "best.keras"
@@ -89,6 +92,8 @@ def fit(
     )
     logger = keras.callbacks.CSVLogger(history_file, append=bool(len(past)))
     if not over:
+        best_model = BestModel(model, best, past["val_loss"].min())
+        backup.before = best_model.write
         try:
             trainer.fit(
                 batches,
@@ -118,7 +123,7 @@ def fit(
                         if config.ema
                         else []
                     ),
-                    BestModel(model, best, past["val_loss"].min()),
+                    best_model,
                     stopping,
                     logger,
                     TensorBoard(folder / "tensorboard"),

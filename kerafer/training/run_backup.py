@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,21 @@ class RunBackup(keras.callbacks.BackupAndRestore):
 
     Args:
         folder: For the states; made when the first is written.
+        most: The largest part of the time that goes into writing: where
+            epochs are short, not each one's state is kept. Defaults to all of
+            it.
+
+    Attributes:
+        before: What is called before a state is written, for files that go
+            with it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most: float = 1.0) -> None:
         self.folder = folder
+        self.most = most
+        self.before: Callable[[], None] = lambda: None
+        self.took = 0.0
+        self.ended = -math.inf
         super().__init__(str(folder), delete_checkpoint=False)
         self._point_to(self._newest() or folder / "none")
 
@@ -59,6 +72,18 @@ class RunBackup(keras.callbacks.BackupAndRestore):
         # Of damaged files Keras and h5py raise nearly every error.
         except Exception as error:
             raise _damaged(newest, first_line(error)) from error
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Write the state, unless writing took too much of the time."""
+        now = time.monotonic()
+        if (now - self.ended) * self.most < self.took * (1.0 - self.most):
+            return
+        self.before()
+        super().on_epoch_end(epoch, logs)
+        self.ended = time.monotonic()
+        self.took = self.ended - now
 
     def _check(self, state: Path) -> None:
         for file in (self._weights_path, self._training_metadata_path):
