@@ -1,5 +1,6 @@
 """Readers of data sets, on small trees drawn here."""
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -747,3 +748,18 @@ def test_something_else_that_appears_meanwhile_is_not_taken(
         unpack(tmp_path / "faces.zip", tmp_path / "faces")
     assert [p.name for p in (tmp_path / "faces").iterdir()] == ["notes.txt"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "faces.zip"]
+
+
+def test_threads_are_for_files_that_take_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("kerafer.data.cores.available_cores", lambda: 3)
+    for name, size in {"small": 1000, "large": 50_000}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(bytes(size))
+    dataset = Dataset(
+        "one",
+        pd.DataFrame({"path": ["a.png"], "label": "x"}),
+        ("x",),
+        root=tmp_path / "small",
+    )
+    assert dataset.threads == 1
+    assert dataclasses.replace(dataset, root=tmp_path / "large").threads == 3

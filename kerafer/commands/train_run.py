@@ -114,8 +114,8 @@ def _train(
                 _test(config, precision, pictures, images, folder, history)
     except KeyboardInterrupt:
         print(
-            "kerafer train: interrupted; the epochs that were over are kept. "
-            f"Go on with\n    {again}",
+            f"kerafer train: interrupted; {_kept(folder)}. Go on with\n"
+            f"    {again}",
             file=sys.stderr,
         )
         return 130
@@ -123,10 +123,17 @@ def _train(
         if not is_full(error):
             raise
         raise UserError(
-            "The disk is full. The epochs that were over are kept: make room, "
-            f"and go on with\n    {again}"
+            f"The disk is full; {_kept(folder)}. Make room, and go on with\n"
+            f"    {again}"
         ) from error
     return 0
+
+
+def _kept(folder: RunFolder) -> str:
+    from kerafer.training.run_backup import RunBackup
+
+    epochs = RunBackup(folder.path / "backup").epochs_done
+    return f"{epochs} epoch{'s are' if epochs != 1 else ' is'} kept"
 
 
 def _fit(

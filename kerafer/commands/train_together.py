@@ -73,8 +73,8 @@ def train_together(
     again = resume or out or "RUN"
     raise UserError(
         "this training lost one of its processes, or this one's connection to "
-        "it.\nThe epochs that were over are kept. Start all processes again, "
-        "each with its own --process-id:\n    kerafer train --resume "
+        "it.\nThe epochs that were written are kept. Start all processes "
+        "again, each with its own --process-id:\n    kerafer train --resume "
         f"{again}{processes.flags}\n({reason})"
     )
 

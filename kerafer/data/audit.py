@@ -14,7 +14,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kerafer.console import track
-from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.perceptual_hash import (
     MIRROR,
@@ -141,10 +140,9 @@ def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return digest.digest(), thumbnail(image), image.shape[:2]
 
     paths = dataset.manifest["path"].tolist()
-    with ThreadPoolExecutor(available_cores()) as pool:
-        seen = list(
-            track(pool.map(one, paths), "Looking at pictures", len(paths))
-        )
+    with ThreadPoolExecutor(dataset.threads) as pool:
+        found = (pool.map if dataset.threads > 1 else map)(one, paths)
+        seen = list(track(found, "Looking at pictures", len(paths)))
     digests, thumbs, sizes = zip(*seen, strict=True)
     return np.array(digests), np.stack(thumbs), np.array(sizes)
 

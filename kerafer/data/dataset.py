@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from kerafer.data.cores import threads_for
 from kerafer.errors import UserError
 
 REQUIRED_COLUMNS = ("path", "label")
@@ -80,6 +83,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.manifest)
+
+    @functools.cached_property
+    def threads(self) -> int:
+        """How many threads read its pictures fastest."""
+        if self.read is not None or self.root is None:
+            return threads_for([])
+        root = os.fspath(self.root)
+        return threads_for(
+            [os.path.join(root, p) for p in self.manifest["path"]]
+        )
 
     @property
     def labels(self) -> np.ndarray:

@@ -13,7 +13,6 @@ import numpy as np
 
 from kerafer.console import track
 from kerafer.data.cache import cache_folder, make_room
-from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.faces import Box, crop
 from kerafer.data.images import fit
@@ -97,8 +96,9 @@ def _fill(
             image = crop(image, boxes[row])
         images[row] = fit(image, images.shape[1:])
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        done = pool.map(one, range(len(paths)))
+    with ThreadPoolExecutor(dataset.threads) as pool:
+        ordered = pool.map if dataset.threads > 1 else map
+        done = ordered(one, range(len(paths)))
         for _ in track(done, "Decoding pictures", len(paths)):
             pass
 

@@ -13,12 +13,10 @@ import pandas as pd
 
 from kerafer.console import track
 from kerafer.data.checked import Checked
-from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.images import SUFFIXES, find_flaw
 from kerafer.errors import UserError
 
-_SMALL_FILE = 16_384
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -241,18 +239,10 @@ def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
         states = checked.states(new)
         root = os.fspath(dataset.root)
         paths = [os.path.join(root, name) for name in new]
-        threads = threads or _threads_for(paths)
+        threads = threads or dataset.threads
         with ThreadPoolExecutor(threads) as pool:
             found = (pool.map if threads > 1 else map)(find_flaw, paths)
             found = track(found, "Checking pictures", len(paths))
             flaws |= dict(zip(new, found, strict=True))
         checked.keep(states, flaws)
     return leave_out(dataset, [flaws[name] for name in names])
-
-
-def _threads_for(paths: list[str]) -> int:
-    sample = paths[:: max(1, len(paths) // 100)]
-    sizes = [os.path.getsize(path) for path in sample if os.path.isfile(path)]
-    if sum(sizes) < _SMALL_FILE * len(sizes):
-        return 1
-    return min(8, available_cores())

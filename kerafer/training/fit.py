@@ -45,7 +45,8 @@ def fit(
 
     The folder gets `best.keras` (lowest validation loss), `history.csv`,
     TensorBoard's logs in `tensorboard/` and, until the run is over, the state
-    to resume from in `backup/`.
+    to resume from in `backup/`. Of these the first and the last are written
+    together, after every epoch unless that takes too much of the time.
 
     Args:
         model: Built, not compiled.
