@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from kerafer.evaluation import (
     Interval,
@@ -13,11 +14,14 @@ from kerafer.evaluation import (
     expected_calibration_error,
     reliability,
 )
-from kerafer.evaluation.bootstrap import percentile_interval, resampled_sums
+from kerafer.evaluation.bootstrap import (
+    CONFIDENCE,
+    percentile_interval,
+    resampled_sums,
+)
 from kerafer.evaluation.calibration import BINS
 from kerafer.evaluation.evaluation_report import Scores
 from kerafer.evaluation.predictions import checked_probabilities
-from kerafer.evaluation.wilson import wilson_interval
 
 SURE = 0.9
 
@@ -104,11 +108,11 @@ def _interval(
     if not among.any():
         return None
     if groups is None:
-        return wilson_interval(int(right.sum()), int(among.sum()))
+        return _wilson(int(right.sum()), int(among.sum()))
     share = right.sum() / among.sum()
     if share in (0, 1):
         people = len(set(groups[among]))
-        return wilson_interval(int(share) * people, people)
+        return _wilson(int(share) * people, people)
     sums = resampled_sums(np.stack([right, among], axis=1), groups)
     sums = sums[sums[:, 1] > 0]
     return percentile_interval(sums[:, 0] / sums[:, 1])
@@ -130,3 +134,9 @@ def _calibration(
             "right": int((sure & right).sum()),
         },
     }
+
+
+def _wilson(right: int, total: int) -> Interval:
+    """No single point where all or none are right, as the bootstrap's is."""
+    interval = binomtest(right, total).proportion_ci(CONFIDENCE, "wilson")
+    return Interval(float(interval.low), float(interval.high))
