@@ -75,7 +75,9 @@ def fit(
     trainer.compile(optimizer=make_optimizer(config, batches.steps))
     # Where the first step makes no weights, it is traced only once.
     trainer.optimizer.build(trainer.trainable_variables)
-    backup = RunBackup(folder / "backup", _WRITING)
+    # Of several processes each writes; all must go on from one epoch.
+    alone = batches.share[1] == 1
+    backup = RunBackup(folder / "backup", _WRITING if alone else 1.0)
     history_file = folder / "history.csv"
     past = _past(history_file, backup.epochs_done)
     best = folder / "best.keras"
