@@ -62,11 +62,12 @@ def train_run(
         if split:
             name = config.split or default_kind(pictures.dataset)
             pictures = dataclasses.replace(pictures, split_name=name)
-        precision = resolve_precision(config.precision)
         if processes.several:
             # Kept on disk by then, so that none waits long for another.
             pictures.decode(config)
         processes.meet()
+        # It asks JAX for its devices, which all have met for by then.
+        precision = resolve_precision(config.precision)
         with training_settings(config.seed, config.deterministic, precision):
             model = starting_model(config, pictures)
             distillation = load_teachers(config, pictures)
