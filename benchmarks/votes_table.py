@@ -17,6 +17,7 @@ import pandas as pd
 
 from kerafer.data import load, read_split
 from kerafer.data.decoded import decode
+from kerafer.data.pipeline import Batches
 from kerafer.engine import load_backend
 from kerafer.evaluation import classify, expected_calibration_error
 from kerafer.evaluation.votes import score_votes
@@ -37,11 +38,7 @@ def main() -> None:
     parsed = parser.parse_args()
     load_backend()
     from kerafer.models import load_model
-    from kerafer.training.temperature_scaling import (
-        divide_by_prior,
-        divide_logits,
-        find_temperature,
-    )
+    from kerafer.training.answers import change_answers
 
     dataset = load("ferplus", parsed.ferplus)
     names, labels, shares = dataset.class_names, dataset.labels, dataset.targets
@@ -49,17 +46,12 @@ def main() -> None:
     images = decode(dataset, 48, 1)
     rows = {part: np.flatnonzero(parts == part) for part in set(parts)}
     prior = shares[rows["train"]].mean(axis=0)
-    chosen = rows["validation"]
+    chosen = Batches(images, shares, 256, rows["validation"])
     table = []
     for file in parsed.models:
         for power in POWERS:
             model = load_model(file)
-            divide_by_prior(model, prior, power)
-            said = model.predict(images[chosen], 256, verbose=0)
-            right = np.eye(len(names))[labels[chosen]]
-            temperature = find_temperature(right, said)
-            votes = find_temperature(shares[chosen], said) / temperature
-            divide_logits(model, temperature)
+            changed = change_answers(model, chosen, prior, power, True, True)
             for part in ("validation", "test"):
                 here = rows[part]
                 said = model.predict(images[here], 256, verbose=0)
@@ -71,7 +63,7 @@ def main() -> None:
                     labels[here],
                     said,
                     names,
-                    votes,
+                    changed.vote_temperature,
                 )
                 error = expected_calibration_error(labels[here], said)
                 table.append(
@@ -86,8 +78,8 @@ def main() -> None:
                         "accuracy_agreed": round(told.accuracy, 4),
                         "divergence": round(told.divergence, 4),
                         "calibration_error": round(error, 4),
-                        "temperature": round(temperature, 4),
-                        "vote_temperature": round(votes, 4),
+                        "temperature": round(changed.temperature, 4),
+                        "vote_temperature": round(changed.vote_temperature, 4),
                     }
                 )
     found = pd.DataFrame(table).assign(**versions())

@@ -13,7 +13,11 @@ from collections.abc import Sequence
 import kerafer
 from kerafer.errors import UserError, shown
 from kerafer.files import is_full
-from kerafer.lifetimes import end_with_parent, sigterm_as_interrupt
+from kerafer.lifetimes import (
+    end_with_parent,
+    interrupts_kept,
+    sigterm_as_interrupt,
+)
 
 # What a user's path may bring about.
 _PLACES = (
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(words)
     try:
-        with sigterm_as_interrupt():
+        with sigterm_as_interrupt(), interrupts_kept():
             end_with_parent()
             return parsed.run(parsed) or 0
     except UserError as error:
@@ -92,25 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        return _interrupted(parsed.command)
-    except Exception as error:
-        # A library that cleans up after Ctrl-C can fail at that.
-        if not _follows_an_interrupt(error):
-            raise
-        return _interrupted(parsed.command)
-
-
-def _interrupted(command: str) -> int:
-    print(f"kerafer {command}: interrupted", file=sys.stderr)
-    return 130
-
-
-def _follows_an_interrupt(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return False
+        print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
+        return 130
 
 
 def _in_words(error: OSError) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 import kerafer
+from kerafer.errors import UserError
 
 # Names the process whose end this one shares.
 PARENT = "KERAFER_PARENT"
@@ -61,3 +62,25 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Ctrl-C stays one where a library fails in cleaning up after it.
+
+    Keras' `fit` often does on JAX.
+
+    Raises:
+        KeyboardInterrupt: In place of such an error.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        before = error.__context__
+        while before is not None:
+            if isinstance(before, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            before = before.__context__
+        raise

@@ -46,6 +46,23 @@ def sure_of(classes, share=0.8):
 # === The numbers ===
 
 
+@pytest.mark.parametrize(
+    ("right", "total"), [(0, 10), (8, 10), (10, 10), (5, 7), (1, 1)]
+)
+def test_intervals_of_shares_are_wilsons(right, total):
+    labels = np.array([0] * total + [2, 2])
+    predicted = np.array([0] * right + [1] * (total - right) + [2, 2])
+    scores = measure_scores(labels, sure_of(predicted), CLASSES)
+    found = scores["classes"]["blue"]["recall_interval"]
+    share, square = right / total, 1.959963984540054**2
+    centre = share + square / (2 * total)
+    spread = square * (share * (1 - share) + square / (4 * total)) / total
+    expected = centre + np.array([-1, 1]) * np.sqrt(spread)
+    np.testing.assert_allclose(
+        found, expected / (1 + square / total), atol=1e-9
+    )
+
+
 def test_scores_worked_out_by_hand():
     labels = np.array([0] * 4 + [1] * 4 + [2] * 2)
     predicted = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1])

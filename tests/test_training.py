@@ -429,6 +429,22 @@ def test_a_resumed_run_marks_only_what_is_better(tmp_path, monkeypatch, capfd):
     assert metrics["best_epoch"] == 2
 
 
+def test_a_training_whose_clean_up_fails_is_interrupted(
+    tmp_path, monkeypatch, capfd
+):
+    def stop(*_):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise TypeError("the weights are elsewhere")
+
+    monkeypatch.setattr(EpochProgress, "on_epoch_end", stop)
+    run = tmp_path / "run"
+    assert main(["train", *TINY, "--epochs", "1", "--out", str(run)]) == 130
+    told = capfd.readouterr().err
+    assert "0 epochs are kept" in told and f"--resume {run}" in told
+
+
 @pytest.mark.trains
 def test_a_loss_that_is_no_number_is_told(tmp_path, capsys):
     words = ["train", *TINY, "--learning-rate", "1e30", "--epochs", "2"]
@@ -471,6 +487,10 @@ def test_benchmarks_write_their_table(tmp_path):
         assert main(["benchmark", kind, *words, "--out", str(file)]) == 0
         table = pd.read_csv(file)
         assert len(table) >= rows
-        assert (table["images_per_second"] > 0).all()
+        # Parts of a step stand behind it, with the time alone.
+        part = table["what"].str.startswith("  ")
+        assert (table.loc[~part, "images_per_second"] > 0).all()
+        assert table.loc[part, "images_per_second"].isna().all()
+        assert part.any() == (kind == "training")
         assert table["processor"].notna().all()
     assert os.listdir(tmp_path) and Path(file).exists()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.files import is_full
+from kerafer.lifetimes import interrupts_kept
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, Processes
 
@@ -106,9 +107,10 @@ def _train(
             f"{config.arch}: {model.count_params():,} parameters, {precision}, "
             f"in {folder.path}"
         )
-        history = _fit(
-            config, model, distillation, pictures, images, folder, processes
-        )
+        with interrupts_kept():
+            history = _fit(
+                config, model, distillation, pictures, images, folder, processes
+            )
         processes.part()
         if processes.is_first:
             with one_device():

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kerafer.console import track
+from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
 from kerafer.data.perceptual_hash import (
     MIRROR,
@@ -140,9 +140,8 @@ def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return digest.digest(), thumbnail(image), image.shape[:2]
 
     paths = dataset.manifest["path"].tolist()
-    with ThreadPoolExecutor(dataset.threads) as pool:
-        found = (pool.map if dataset.threads > 1 else map)(one, paths)
-        seen = list(track(found, "Looking at pictures", len(paths)))
+    found = map_in_threads(one, paths, dataset.threads)
+    seen = list(track(found, "Looking at pictures", len(paths)))
     digests, thumbs, sizes = zip(*seen, strict=True)
     return np.array(digests), np.stack(thumbs), np.array(sizes)
 

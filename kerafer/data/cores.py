@@ -1,14 +1,18 @@
-"""How many processor cores there are for this process."""
+"""How many processor cores there are for this process, and their use."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 # Bytes, below which decoding a file is mostly Python.
 _SMALL_FILE = 16_384
 _MOST_THREADS = 8
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def available_cores() -> int:
@@ -22,7 +26,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads_for(files: Sequence[str | Path]) -> int:
+def threads_for(files: Sequence[str]) -> int:
     """How many threads decode pictures fastest.
 
     Args:
@@ -37,3 +41,20 @@ def threads_for(files: Sequence[str | Path]) -> int:
     if sum(sizes) < _SMALL_FILE * len(sizes):
         return 1
     return min(_MOST_THREADS, available_cores())
+
+
+def map_in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """Results of a function in the order of its items, as `map` gives them.
+
+    Args:
+        function: Called by several threads at once.
+        items: What it is called with.
+        threads: How many; with one the caller's own does it.
+    """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(function, items)

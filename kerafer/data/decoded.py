@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from kerafer.console import track
 from kerafer.data.cache import cache_folder, make_room
+from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
 from kerafer.data.faces import Box, crop
 from kerafer.data.images import fit
@@ -96,11 +96,9 @@ def _fill(
             image = crop(image, boxes[row])
         images[row] = fit(image, images.shape[1:])
 
-    with ThreadPoolExecutor(dataset.threads) as pool:
-        ordered = pool.map if dataset.threads > 1 else map
-        done = ordered(one, range(len(paths)))
-        for _ in track(done, "Decoding pictures", len(paths)):
-            pass
+    done = map_in_threads(one, range(len(paths)), dataset.threads)
+    for _ in track(done, "Decoding pictures", len(paths)):
+        pass
 
 
 def _key(

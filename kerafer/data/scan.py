@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 
 from kerafer.console import track
 from kerafer.data.checked import Checked
+from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
 from kerafer.data.images import SUFFIXES, find_flaw
 from kerafer.errors import UserError
@@ -239,10 +239,8 @@ def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
         states = checked.states(new)
         root = os.fspath(dataset.root)
         paths = [os.path.join(root, name) for name in new]
-        threads = threads or dataset.threads
-        with ThreadPoolExecutor(threads) as pool:
-            found = (pool.map if threads > 1 else map)(find_flaw, paths)
-            found = track(found, "Checking pictures", len(paths))
-            flaws |= dict(zip(new, found, strict=True))
+        found = map_in_threads(find_flaw, paths, threads or dataset.threads)
+        found = track(found, "Checking pictures", len(paths))
+        flaws |= dict(zip(new, found, strict=True))
         checked.keep(states, flaws)
     return leave_out(dataset, [flaws[name] for name in names])

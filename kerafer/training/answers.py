@@ -98,28 +98,54 @@ def finish_answers(
         return Answers()
     if (done := _done(folder, model)) is not None:
         return done
-    if config.prior_correction:
-        prior = targets[train].mean(axis=0)
-        divide_by_prior(model, prior, config.prior_correction)
-    said = model.predict(
-        Batches(images, targets, config.batch_size, validation), verbose=0
+    answers = change_answers(
+        model,
+        Batches(images, targets, config.batch_size, validation),
+        targets[train].mean(axis=0),
+        config.prior_correction,
+        config.calibrate,
+        votes,
     )
-    labels = np.eye(targets.shape[1])[targets[validation].argmax(axis=1)]
-    temperature = vote_temperature = None
-    if config.calibrate:
-        temperature = find_temperature(labels, said)
-        divide_logits(model, temperature)
-    if votes:
-        # As if it had been asked again, after that division.
-        vote_temperature = find_temperature(targets[validation], said)
-        vote_temperature /= temperature or 1.0
-    answers = Answers(config.prior_correction, temperature, vote_temperature)
     facts = {"weights": _digest(model), **answers.as_dict()}
     # First what tells that it is done, then what it is done to.
     write_text(folder.answers, json.dumps(facts, indent=2) + "\n")
     if wanted:
         save_model(model, folder.best)
     return answers
+
+
+def change_answers(
+    model: keras.Model,
+    batches: Batches,
+    prior: np.ndarray,
+    prior_correction: float,
+    calibrate: bool,
+    votes: bool,
+) -> Answers:
+    """Correct a model for the prior, and calibrate it, in its weights.
+
+    Args:
+        model: As it was trained.
+        batches: Validation images with the share of each class.
+        prior: Share of each class in the training labels.
+        prior_correction: Power of it to divide by.
+        calibrate: Whether to scale the logits.
+        votes: Whether labels are votes of several people.
+    """
+    if prior_correction:
+        divide_by_prior(model, prior, prior_correction)
+    said = model.predict(batches, verbose=0)
+    targets = batches.targets[batches.rows]
+    temperature = vote_temperature = None
+    if calibrate:
+        labels = np.eye(targets.shape[1])[targets.argmax(axis=1)]
+        temperature = find_temperature(labels, said)
+        divide_logits(model, temperature)
+    if votes:
+        # As if it had been asked again, after that division.
+        vote_temperature = find_temperature(targets, said)
+        vote_temperature /= temperature or 1.0
+    return Answers(prior_correction, temperature, vote_temperature)
 
 
 def _done(folder: RunFolder, model: keras.Model) -> Answers | None:

@@ -41,6 +41,8 @@ class BatchStatistics(keras.callbacks.Callback):
         self.measured = model
         self.batches = batches
         self.augmentation = augmentation
+        self.random = keras.random.SeedGenerator(0)
+        self.seed = ops.convert_to_numpy(self.random.state)
         self.compiled: Any = None
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -67,11 +69,11 @@ class BatchStatistics(keras.callbacks.Callback):
             ops.copy(ops.convert_to_tensor(v))
             for v in self.measured.non_trainable_variables
         ]
-        random = keras.random.SeedGenerator(0)
+        self.random.state.assign(self.seed)
         if keras.backend.backend() == "jax":
-            totals = self._totals_on_jax(statistics, random)
+            totals = self._totals_on_jax(statistics)
         else:
-            totals = self._totals(statistics, random)
+            totals = self._totals(statistics)
         for variable, value in zip(
             self.measured.non_trainable_variables, before, strict=True
         ):
@@ -81,30 +83,26 @@ class BatchStatistics(keras.callbacks.Callback):
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 
-    def _totals(
-        self, statistics: list[Any], random: keras.random.SeedGenerator
-    ) -> list[Any]:
+    def _totals(self, statistics: list[Any]) -> list[Any]:
         """What the statistics of all batches add up to."""
-        totals = [np.zeros(value.shape, np.float32) for value in statistics]
+        totals = [np.zeros(value.shape, np.float64) for value in statistics]
         for number in range(len(self.batches)):
-            self.measured(self._changed(number, random), training=True)
+            images = self._changed(self.batches[number][0])
+            self.measured(images, training=True)
             for total, value in zip(totals, statistics, strict=True):
                 total += ops.convert_to_numpy(value)
         return totals
 
-    def _changed(self, number: int, random: keras.random.SeedGenerator) -> Any:
-        images = self.batches[number][0]
+    def _changed(self, images: Any) -> Any:
         if self.augmentation is None:
             return images
-        return self.augmentation(images, random)
+        return self.augmentation(images, self.random)
 
-    def _totals_on_jax(
-        self, statistics: list[Any], random: keras.random.SeedGenerator
-    ) -> list[Any]:
+    def _totals_on_jax(self, statistics: list[Any]) -> list[Any]:
         """The same in one call a batch, after which nothing is waited for."""
         import jax
 
-        model = self.measured
+        model, state = self.measured, self.random.state
         variables = model.non_trainable_variables
         order = {id(v): number for number, v in enumerate(variables)}
         places = [order[id(value)] for value in statistics]
@@ -112,21 +110,18 @@ class BatchStatistics(keras.callbacks.Callback):
         def add(
             weights: Any, states: Any, seed: Any, totals: Any, images: Any
         ) -> Any:
-            with keras.StatelessScope([(self.random.state, seed)]) as scope:
-                if self.augmentation is not None:
-                    images = self.augmentation(images, self.random)
-                seed = scope.get_current_value(self.random.state)
-            states = model.stateless_call(
+            with keras.StatelessScope([(state, seed)]) as scope:
+                images = self._changed(images)
+                seed = scope.get_current_value(state)
+            _, states = model.stateless_call(
                 weights, states, images, training=True
-            )[1]
+            )
             found = [states[place] for place in places]
             return seed, [t + v for t, v in zip(totals, found, strict=True)]
 
-        # The compiled function draws from the generator it was traced with.
         if self.compiled is None:
-            self.random = random
             self.compiled = jax.jit(add)
-        seed = random.state.value
+        seed = state.value
         weights = [v.value for v in model.trainable_variables]
         states = [v.value for v in variables]
         totals = [ops.zeros(value.shape, "float32") for value in statistics]

@@ -75,7 +75,7 @@ def fit(
     trainer.compile(optimizer=make_optimizer(config, batches.steps))
     # Where the first step makes no weights, it is traced only once.
     trainer.optimizer.build(trainer.trainable_variables)
-    # Of several processes each writes; all must go on from one epoch.
+    # Several processes write a shared model by steps that all take together.
     alone = batches.share[1] == 1
     backup = RunBackup(folder / "backup", _WRITING if alone else 1.0)
     history_file = folder / "history.csv"
