@@ -13,11 +13,7 @@ from collections.abc import Sequence
 import kerafer
 from kerafer.errors import UserError, shown
 from kerafer.files import is_full
-from kerafer.lifetimes import (
-    end_with_parent,
-    interrupts_kept,
-    sigterm_as_interrupt,
-)
+from kerafer.lifetimes import end_with_parent, interrupts_kept
 
 # What a user's path may bring about.
 _PLACES = (
@@ -73,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(words)
     try:
-        with sigterm_as_interrupt(), interrupts_kept():
+        with interrupts_kept():
             end_with_parent()
             return parsed.run(parsed) or 0
     except UserError as error:

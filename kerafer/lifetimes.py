@@ -17,6 +17,7 @@ from kerafer.errors import UserError
 # Names the process whose end this one shares.
 PARENT = "KERAFER_PARENT"
 _PR_SET_PDEATHSIG = 1
+_interrupted = threading.Event()
 
 
 def with_parent() -> dict[str, str]:
@@ -48,39 +49,46 @@ def end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Let `kill` do what Ctrl-C does, as long as the context lasts."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
 def interrupts_kept() -> Iterator[None]:
-    """Ctrl-C stays one where a library fails in cleaning up after it.
+    """Let `kill` do what Ctrl-C does, and let neither be lost.
 
-    Keras' `fit` often does on JAX.
+    A library may fail in cleaning up after it, as Keras' `fit` often does on
+    JAX, or take it for an error of its own and go on, as Keras does where it
+    waits for a step's loss. What goes on asks `raise_if_interrupted`.
 
     Raises:
-        KeyboardInterrupt: In place of such an error.
+        KeyboardInterrupt: Also in place of an error that came of one.
     """
+    _interrupted.clear()
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Ctrl-C is not for what a shell runs in the background.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, _interrupt)
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        before = error.__context__
-        while before is not None:
-            if isinstance(before, KeyboardInterrupt):
+        cause = error.__context__
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
                 raise KeyboardInterrupt from error
-            before = before.__context__
+            cause = cause.__context__
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def raise_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt that a library kept to itself, if one did."""
+    if _interrupted.is_set():
+        _interrupted.clear()
+        raise KeyboardInterrupt
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt

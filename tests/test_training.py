@@ -1,5 +1,6 @@
 """Training by the command line, as a user does it."""
 
+import contextlib
 import json
 import math
 import os
@@ -443,6 +444,26 @@ def test_a_training_whose_clean_up_fails_is_interrupted(
     assert main(["train", *TINY, "--epochs", "1", "--out", str(run)]) == 130
     told = capfd.readouterr().err
     assert "0 epochs are kept" in told and f"--resume {run}" in told
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_that_a_library_keeps_to_itself_ends_a_training(
+    how, tmp_path, monkeypatch, capfd
+):
+    # As Keras does where it waits for a step's loss on JAX.
+    began = EpochProgress.on_epoch_begin
+    before = signal.getsignal(how)
+
+    def swallow(self, epoch, logs=None):
+        began(self, epoch, logs)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(how)
+
+    monkeypatch.setattr(EpochProgress, "on_epoch_begin", swallow)
+    run = tmp_path / "run"
+    assert main(["train", *TINY, "--epochs", "1", "--out", str(run)]) == 130
+    assert "0 epochs are kept" in capfd.readouterr().err
+    assert signal.getsignal(how) is before
 
 
 @pytest.mark.trains

@@ -11,6 +11,7 @@ import keras
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kerafer.console import console
+from kerafer.lifetimes import raise_if_interrupted
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -74,11 +75,18 @@ class EpochProgress(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
-        """Move the bar."""
+        """Move the bar, unless Ctrl-C was pressed in the step."""
+        raise_if_interrupted()
         if not self.bar.disable:
             loss = f"loss {float(logs['loss']):.4f}"
             self.bar.update(self.task, completed=batch + 1, loss=loss)
         self.trained = time.perf_counter() - self.epoch_began
+
+    def on_test_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """End where Ctrl-C was pressed in the step."""
+        raise_if_interrupted()
 
     def on_epoch_end(
         self, epoch: int, logs: dict[str, Any] | None = None
