@@ -108,9 +108,9 @@ clean:
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kerafer needs Python 3.11 or later; make PYTHON=python3.12 takes another")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP_INSTALL) -e .
+	$(BIN)/python $(PIP_INSTALL) -e ".[train]"
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python $(PIP_INSTALL) -e '.[test]'
+	$(BIN)/python $(PIP_INSTALL) -e '.[dev]'
 	touch $@

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import kerafer
 from kerafer.errors import UserError, shown
+from kerafer.extras import MissingExtraError, extra_for
 from kerafer.files import is_full
 from kerafer.lifetimes import end_with_parent, interrupts_kept
 
@@ -64,12 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         # Only the command that was asked for pays for its imports.
         if name in words[:1]:
-            module = importlib.import_module(f"kerafer.commands.{name}")
-            module.add_arguments(command)
+            try:
+                with extra_for(f"kerafer {name}"):
+                    module = importlib.import_module(f"kerafer.commands.{name}")
+                    module.add_arguments(command)
+            except MissingExtraError as error:
+                print(f"kerafer {name}: {error}", file=sys.stderr)
+                return 2
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(words)
     try:
-        with interrupts_kept():
+        with interrupts_kept(), extra_for(f"kerafer {parsed.command}"):
             end_with_parent()
             return parsed.run(parsed) or 0
     except UserError as error:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from kerafer.errors import UserError, first_line
+from kerafer.extras import EXTRAS, MissingExtraError, install
 from kerafer.quiet import stderr_held_back
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -110,13 +111,12 @@ def check_installed(backend: str) -> None:
     """Refuse a backend of Keras' that is not there, without importing it.
 
     Raises:
-        UserError: Where it is not installed.
+        MissingExtraError: Where it is not installed.
     """
     if importlib.util.find_spec(backend) is None:
-        extra = "" if backend == "tensorflow" else f"[{backend}]"
-        raise UserError(
+        raise MissingExtraError(
             f"Keras' backend is {backend} here, which is not installed:\n"
-            f"    pip install 'kerafer{extra}'\n"
+            f"{install(EXTRAS[backend])}\n"
             "KERAS_BACKEND names another: tensorflow, jax or torch."
         )
 

@@ -7,18 +7,27 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from kerafer.data.cores import threads_for
 from kerafer.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REQUIRED_COLUMNS = ("path", "label")
 # Before a class name: the column of its share in the label.
 SHARE = "share:"
 # The column that says whether most people agree on a label.
 MAJORITY = "majority"
+
+
+def _none_left_out() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns=["path", "reason"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +70,7 @@ class Dataset:
     licence: str = ""
     read: Callable[[str], np.ndarray] | None = None
     fingerprint: str = ""
-    left_out: pd.DataFrame = dataclasses.field(
-        default_factory=lambda: pd.DataFrame(columns=["path", "reason"])
-    )
+    left_out: pd.DataFrame = dataclasses.field(default_factory=_none_left_out)
 
     def __post_init__(self) -> None:
         missing = [c for c in REQUIRED_COLUMNS if c not in self.manifest]

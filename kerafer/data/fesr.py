@@ -9,6 +9,7 @@ from kerafer.data.dataset import Dataset
 from kerafer.data.labels import folder_labels
 from kerafer.data.missing import missing
 from kerafer.errors import UserError
+from kerafer.extras import extra_for
 
 KAGGLE = "daniellam2000/facial-expression-of-students-in-real-class-fesr"
 CLASSES = ("surprise", "joy", "neutral", "bored", "upset")
@@ -51,13 +52,8 @@ def download_fesr() -> Path:
     Raises:
         UserError: Without `kagglehub`, or if Kaggle does not hand it out.
     """
-    try:
+    with extra_for("To download FESR"):
         import kagglehub
-    except ImportError:
-        raise UserError(
-            "FESR is downloaded with kagglehub, which is not installed. "
-            'Run: pip install "kerafer[fesr]"'
-        ) from None
     try:
         return Path(kagglehub.dataset_download(KAGGLE))
     # No network, no account, no such set: requests', Kaggle's and own errors.

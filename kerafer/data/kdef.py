@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
 from kerafer.data.missing import missing
@@ -72,6 +70,8 @@ def read_kdef(
             "kdef",
             f"no file in {root} has the name of one from {','.join(wanted)}",
         )
+    import pandas as pd
+
     manifest = pd.DataFrame(rows)
     manifest["label"] = manifest.pop("code").map(CLASSES)
     dataset = Dataset(

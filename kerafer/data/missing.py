@@ -14,7 +14,7 @@ _ABOUT = {
         "FESR is 6,809 pictures of students in class with five expressions",
         "Get it from https://www.kaggle.com/datasets/daniellam2000/"
         "facial-expression-of-students-in-real-class-fesr, or let\n"
-        'kerafer fetch it: pip install "kerafer[fesr]", then --download',
+        "kerafer fetch it: pip install 'kerafer[fesr]', then --download",
     ),
     "fer2013": (
         "FER2013 is 35,887 gray 48 x 48 faces with seven expressions",

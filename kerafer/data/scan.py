@@ -6,9 +6,9 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from kerafer.console import track
 from kerafer.data.checked import Checked
@@ -16,6 +16,9 @@ from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
 from kerafer.data.images import SUFFIXES, find_flaw
 from kerafer.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLIT_NAMES = {
     "train": "train",
@@ -151,6 +154,8 @@ def tree_manifest(
             (relative(path, root), labels[folder], split)
             for path in find_pictures(folder)
         ]
+    import pandas as pd
+
     manifest = pd.DataFrame(rows, columns=["path", "label", "split"])
     taken = set(manifest["path"])
     if not manifest["split"].any():
@@ -185,6 +190,8 @@ def relative(path: Path, root: Path) -> str:
 
 def left_out(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """A table for `Dataset.left_out` from pairs of path and reason."""
+    import pandas as pd
+
     return pd.DataFrame(list(rows), columns=["path", "reason"], dtype=object)
 
 

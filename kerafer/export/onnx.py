@@ -9,6 +9,7 @@ from typing import Any
 
 from kerafer.errors import UserError, first_line
 from kerafer.export.inference import INPUT, Inference
+from kerafer.extras import extra_for
 
 # TensorRT of JetPack 6 takes it.
 OPSET = 17
@@ -27,14 +28,9 @@ def onnx_bytes(made: Inference) -> bytes:
     Raises:
         UserError: Where tf2onnx is missing or does not know an operation.
     """
-    try:
+    with extra_for("An .onnx file"):
         import onnx
         from tf2onnx import convert
-    except ImportError as error:
-        raise UserError(
-            "An .onnx file needs packages that are missing: pip install "
-            f"'kerafer[onnx]' ({error})"
-        ) from error
     given, *answers = made.tensors
     with _silent():
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerafer.errors import UserError
+from kerafer.extras import extra_for
 from kerafer.quiet import stderr_held_back
 
 Predictor = Callable[[np.ndarray], list[np.ndarray]]
@@ -78,12 +78,8 @@ def quantized(
 
 
 def _onnx(path: Path, threads: int) -> Predictor:
-    try:
+    with extra_for("An .onnx file"):
         import onnxruntime
-    except ImportError as error:
-        raise UserError(
-            "An .onnx file is run by onnxruntime: pip install onnxruntime"
-        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(

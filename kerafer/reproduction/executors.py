@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kerafer.errors import UserError
+from kerafer.extras import extra_for
 from kerafer.lifetimes import with_parent
 from kerafer.reproduction.plan import Training
 from kerafer.settings import as_flags
@@ -69,13 +70,8 @@ def run_on_ray(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
         UserError: Where Ray is not installed, or when a training fails; those
             that were over by then are in place.
     """
-    try:
+    with extra_for("--executor ray"):
         import ray
-    except ImportError as error:
-        raise UserError(
-            "--executor ray needs one more package:\n"
-            "    pip install 'kerafer[ray]'"
-        ) from error
     # A program that uses Ray for more has begun it already.
     own = not ray.is_initialized()
     if own:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.export.predictors import Predictor, predictor
+from kerafer.extras import extra_for
 from kerafer.runtime.speed_row import speed_row
 
 
@@ -80,14 +81,9 @@ def _check(folder: Path) -> None:
 
 
 def _quantize(source: Path, target: Path, pictures: np.ndarray) -> None:
-    try:
+    with extra_for("ONNX Runtime's part"):
         from onnxruntime import quantization
         from onnxruntime.quantization.shape_inference import quant_pre_process
-    except ImportError as error:
-        raise UserError(
-            f"ONNX Runtime's part needs a package that is missing ({error}):\n"
-            "    pip install kerafer[onnx]"
-        ) from None
     batches = _batches(pictures)
 
     class Reader(quantization.CalibrationDataReader):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerafer.engine import load_tensorflow
-from kerafer.errors import UserError
+from kerafer.extras import extra_for
 from kerafer.runtime.face_detector import Face, detect_shrunk
 
 
@@ -24,14 +24,9 @@ class MtcnnDetector:
 
     def __init__(self, longest_side: int | None = 480) -> None:
         self._longest_side = longest_side
-        try:
+        with extra_for("This detector"):
             load_tensorflow()
             from mtcnn import MTCNN
-        except ImportError as error:
-            raise UserError(
-                f"This detector needs a package that is missing ({error}):\n"
-                '    pip install "mtcnn>=1.0,<1.1" tensorflow'
-            ) from None
         self._network = MTCNN()
 
     def detect(self, image: np.ndarray) -> list[Face]:

@@ -12,6 +12,7 @@ import numpy as np
 from kerafer.classifier import check_probabilities
 from kerafer.engine import load_backend, load_tensorflow
 from kerafer.errors import UserError
+from kerafer.extras import extra_for
 from kerafer.model_files import keras_file_in, model_path, shipped_names
 
 # In an exported folder the first of these that is there answers. float16 has
@@ -133,24 +134,17 @@ def _engine(model: Path, threads: int) -> Engine:
         from kerafer.runtime.litert_engine import LiteRTEngine
 
         return LiteRTEngine(model, threads)
-    try:
+    with extra_for("A model other than a .tflite file"):
         # A SavedModel is TensorFlow's, a .keras file any backend's.
         if model.is_dir():
             load_tensorflow()
-        else:
-            load_backend()
-    except ImportError as error:
-        raise UserError(
-            "Models other than .tflite files need a package that is missing "
-            f"({error}):\n    pip install tensorflow"
-        ) from None
-    if model.is_dir():
-        from kerafer.runtime.saved_model_engine import SavedModelEngine
+            from kerafer.runtime.saved_model_engine import SavedModelEngine
 
-        return SavedModelEngine(model)
-    from kerafer.runtime.keras_engine import KerasEngine
+            return SavedModelEngine(model)
+        load_backend()
+        from kerafer.runtime.keras_engine import KerasEngine
 
-    return KerasEngine(model)
+        return KerasEngine(model)
 
 
 _RULE = (

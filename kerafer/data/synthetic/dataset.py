@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from kerafer.data.dataset import Dataset
 from kerafer.data.kdef import (
@@ -21,6 +21,9 @@ from kerafer.data.synthetic.identity import Identity, draw_identity
 from kerafer.data.synthetic.renderer import render_face
 from kerafer.data.synthetic.scene import draw_scene
 from kerafer.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_PEOPLE = 70
 SESSIONS = ("A", "B")
@@ -107,6 +110,8 @@ def list_pictures(
         for angle in parse_angles(angles)
     ]
     columns = ["path", "label", "subject", "session", "angle"]
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=columns)
 
 
