@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -218,6 +218,8 @@ def _inlined(frozen: Any) -> Any:
     marked = [x for x in (*nodes, *functions) if _COMPILED in x.attr]
     if not marked:
         return frozen
+    for body in (graph.node, *(f.node_def for f in functions)):
+        _add_plainly(body)
     for one in marked:
         del one.attr[_COMPILED]
     # TensorFlow takes one function of a name, and has these already.
@@ -240,6 +242,28 @@ def _inlined(frozen: Any) -> Any:
         [find(t.name) for t in frozen.outputs],
     )
     return convert_variables_to_constants_v2(pruned, aggressive_inlining=True)
+
+
+def _add_plainly(body: Sequence[Any]) -> None:
+    """Make a sum of each bias that is added to what a marked function gives.
+
+    TensorFlow fuses the other with the convolution, and where it computes
+    without oneDNN, as on processors without AVX-512, it then knows no groups.
+    """
+    nodes = {node.name: node for node in body}
+    for node in body:
+        if node.op != "BiasAdd" or node.attr["data_format"].s == b"NCHW":
+            continue
+        source = nodes.get(_producer(node))
+        while source is not None and source.op == "Identity":
+            source = nodes.get(_producer(source))
+        if source is not None and _COMPILED in source.attr:
+            node.op = "AddV2"
+            del node.attr["data_format"]
+
+
+def _producer(node: Any) -> str:
+    return node.input[0].partition(":")[0]
 
 
 def named_outputs(model: keras.Model, answer: Any) -> dict[str, Any]:
