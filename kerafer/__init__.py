@@ -17,12 +17,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Dataset": "kerafer.data",
+    "Run": "kerafer.workflows",
+    "TrainingConfig": "kerafer.training.config",
     "UserError": "kerafer.errors",
     "create_model": "kerafer.models",
     "export_model": "kerafer.export",
     "list_models": "kerafer.models",
     "load_model": "kerafer.models",
     "predict": "kerafer.runtime",
+    "train": "kerafer.workflows",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import kerafer
+from kerafer.console import on_the_screen
 from kerafer.errors import UserError, shown
 from kerafer.extras import MissingExtraError, extra_for
 from kerafer.files import is_full
@@ -75,7 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(words)
     try:
-        with interrupts_kept(), extra_for(f"kerafer {parsed.command}"):
+        with (
+            on_the_screen(),
+            interrupts_kept(),
+            extra_for(f"kerafer {parsed.command}"),
+        ):
             end_with_parent()
             return parsed.run(parsed) or 0
     except UserError as error:

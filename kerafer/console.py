@@ -1,7 +1,9 @@
-"""What the commands show on the screen."""
+"""What the commands show on the screen, and the library tells a logger."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -22,15 +24,50 @@ from kerafer.errors import shown
 Item = TypeVar("Item")
 
 
+_LOGGER = logging.getLogger("kerafer")
+
+
 class _Console(Console):
-    """Shows text as it is: names of files may have anything in them."""
+    """Shows text as it is: names of files may have anything in them.
+
+    Where it is quiet, as for who uses the library, its lines go to the logger
+    `kerafer`, as information.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Show, or hand to the logger."""
+        if not self.quiet:
+            super().print(*objects, **options)
+        elif _LOGGER.isEnabledFor(logging.INFO):
+            words = [shown(x) for x in objects if isinstance(x, str)]
+            if words:
+                _LOGGER.info("%s", " ".join(words))
+
+    def warn(self, text: str) -> None:
+        """Show what one should know, in the library too."""
+        if self.quiet:
+            _LOGGER.warning("%s", shown(text))
+        else:
+            self.print(text, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Text without markup or control characters."""
         return super().render_str(shown(text), **options)
 
 
-console = _Console(stderr=True, highlight=False, markup=False, emoji=False)
+console = _Console(
+    quiet=True, stderr=True, highlight=False, markup=False, emoji=False
+)
+
+
+@contextlib.contextmanager
+def on_the_screen() -> Iterator[None]:
+    """Show what is told on standard error, as long as the context lasts."""
+    before, console.quiet = console.quiet, False
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 def track(

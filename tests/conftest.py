@@ -6,6 +6,7 @@ import time
 import keras
 import pytest
 
+from kerafer.console import on_the_screen
 from kerafer.engine import load_tensorflow
 
 load_tensorflow()
@@ -50,6 +51,13 @@ def pytest_collection_modifyitems(items):
             and "trained_run" not in getattr(item, "fixturenames", ())
         )
     )
+
+
+@pytest.fixture
+def shown():
+    """Standard error has what the library tells, as with a command."""
+    with on_the_screen():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -183,6 +183,7 @@ def test_faces_are_searched_once_and_an_interrupted_search_goes_on(
     assert len(asked) == 13
 
 
+@pytest.mark.usefixtures("shown")
 def test_only_files_that_changed_are_searched_again(
     colours, monkeypatch, capsys
 ):
@@ -244,6 +245,7 @@ def fake_workers(monkeypatch, *arguments):
     monkeypatch.setattr(face_search, "_COMMAND", command)
 
 
+@pytest.mark.usefixtures("shown")
 def test_processes_share_the_pictures_and_keep_their_order(
     colours, monkeypatch, capsys
 ):

@@ -69,6 +69,7 @@ def nowhere(request, tmp_path, monkeypatch):
     cache._temporary.cache_clear()
 
 
+@pytest.mark.usefixtures("shown")
 def test_without_a_home_a_temporary_folder_is_the_cache(nowhere, capsys):
     folder = cache_folder("decoded")
     (folder / "one").write_bytes(b"1")
@@ -207,7 +208,7 @@ def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
     def too_late(*_, **__):
         pytest.fail("The work began before --out was looked at.")
 
-    monkeypatch.setattr("kerafer.commands.pictures.load", too_late)
+    monkeypatch.setattr("kerafer.workflows.pictures.load", too_late)
     monkeypatch.setattr("kerafer.data.synthetic.write_kdef_tree", too_late)
     assert main([*words, "--out", name]) == 2
     told = capsys.readouterr().err

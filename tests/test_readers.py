@@ -426,6 +426,7 @@ def test_folder_refuses_a_class_of_unreadable_pictures(tmp_path):
         load("folder", tmp_path)
 
 
+@pytest.mark.usefixtures("shown")
 def test_subjects_by_pattern(tmp_path, capsys):
     for name in ("angry/Al_Gore_0002", "angry/Bo_1", "happy/Al_Gore_0001"):
         draw(tmp_path / f"{name}.png")

@@ -391,6 +391,7 @@ def test_early_stopping_counts_on_after_a_resumption(cut, tmp_path):
     assert resumed.best == 0.4
 
 
+@pytest.mark.usefixtures("shown")
 def test_the_mark_of_the_best_epoch_knows_the_epochs_before(capfd):
     def mark(loss, lowest):
         progress = EpochProgress(9, 1, 1, 3, lowest)

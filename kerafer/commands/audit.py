@@ -58,7 +58,6 @@ def run(parsed: argparse.Namespace) -> int:
     out = output_folder(parsed.out, Path("audits") / config.dataset)
     if parsed.clean:
         output_file(parsed.clean, "--clean")
-    from kerafer.commands.pictures import find_pictures
     from kerafer.data import write_split
     from kerafer.data.audit import audit
     from kerafer.data.audit_report import (
@@ -67,6 +66,7 @@ def run(parsed: argparse.Namespace) -> int:
         findings,
         plot_duplicates,
     )
+    from kerafer.workflows.pictures import find_pictures
 
     pictures = find_pictures(config)
     dataset = pictures.dataset

@@ -28,10 +28,10 @@ from kerafer.settings import add_flags, as_flags, checked
 from kerafer.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from kerafer.commands.pictures import Pictures
     from kerafer.evaluation import Comparison, Predictions
     from kerafer.evaluation.evaluation_report import Scores
     from kerafer.evaluation.votes import VoteScores
+    from kerafer.workflows.pictures import Pictures
 
 PARTS = ("test", "validation", "train", "all")
 FILES = (
@@ -347,7 +347,7 @@ class _Part(NamedTuple):
 def _find_part(
     config: DataConfig, split_file: Path | None, parsed: argparse.Namespace
 ) -> _Part:
-    from kerafer.commands.pictures import find_pictures
+    from kerafer.workflows.pictures import find_pictures
 
     try:
         pictures = find_pictures(config, split_file)

@@ -334,8 +334,8 @@ def _test_pictures(
     one: _Model, data_dir: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pictures that the run was tested on, with their classes."""
-    from kerafer.commands.pictures import find_pictures
     from kerafer.training.run_folder import RunFolder
+    from kerafer.workflows.pictures import find_pictures
 
     folder = RunFolder(one.file.parent)
     missing = [

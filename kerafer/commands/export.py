@@ -240,8 +240,6 @@ def _source(
 ) -> Source:
     import numpy as np
 
-    from kerafer.commands.other_pictures import find_other_pictures
-    from kerafer.commands.pictures import find_pictures
     from kerafer.data.face_margin import training_margin
     from kerafer.data.limits import data_limits
     from kerafer.data.splits import spread_rows
@@ -250,6 +248,8 @@ def _source(
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
     from kerafer.runtime.votes import find_vote_temperature
+    from kerafer.workflows.other_pictures import find_other_pictures
+    from kerafer.workflows.pictures import find_pictures
 
     model = load_model(folder.best)
     pictures = find_pictures(training, folder.split)

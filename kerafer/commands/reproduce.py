@@ -23,10 +23,10 @@ from kerafer.training.config import TrainingConfig
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kerafer.commands.pictures import Pictures
     from kerafer.reproduction.ablations import Ablation, Variant
     from kerafer.reproduction.plan import Training
     from kerafer.reproduction.report import Section
+    from kerafer.workflows.pictures import Pictures
 
 COSTS = 8
 # Columns that the report has and a screen of 80 characters has no room for.
@@ -160,7 +160,7 @@ class _Work:
         variants = self._variants()
         self.plan = make_plan(variants, self.base, self.runs, self._run_folder)
         if self._shows_pictures or any(t.state != "done" for t in self.plan):
-            from kerafer.commands.pictures import find_pictures
+            from kerafer.workflows.pictures import find_pictures
 
             self.pictures = find_pictures(self.base)
 

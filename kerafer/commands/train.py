@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from kerafer.commands.show_run import show, tell_interrupted
 from kerafer.engine import let_gpu_memory_grow, load_backend
 from kerafer.errors import UserError
 from kerafer.files import output_folder
@@ -88,13 +89,20 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _train(config: TrainingConfig, parsed: argparse.Namespace) -> int:
-    if parsed.folds is not None:
-        from kerafer.commands.train_folds import train_folds
+    from kerafer.workflows.training import InterruptedTraining
 
-        return train_folds(config, parsed.folds, parsed.out)
-    from kerafer.commands.train_run import train_run
+    try:
+        if parsed.folds is not None:
+            from kerafer.workflows.cross_validation import cross_validate
 
-    return train_run(config, parsed.out, parsed.resume)
+            cross_validate(config, parsed.folds, parsed.out)
+        else:
+            from kerafer.workflows.training import train
+
+            show(train(config, parsed.out, resume=parsed.resume))
+    except InterruptedTraining as interrupted:
+        return tell_interrupted(interrupted)
+    return 0
 
 
 def _train_together(
@@ -145,9 +153,5 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
             f"Received: {flags}."
         )
     folder, config = RunFolder.open(parsed.resume)
-    if folder.metrics.exists():
-        raise UserError(
-            f"Only an interrupted run can go on. {parsed.resume} is over; "
-            f"see {folder.report}."
-        )
+    folder.check_broken_off()
     return config

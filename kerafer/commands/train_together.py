@@ -21,6 +21,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from kerafer.commands.show_run import show, tell_interrupted
 from kerafer.errors import UserError
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import Processes
@@ -160,17 +161,26 @@ def _work() -> NoReturn:
 
 
 def _train(job: dict[str, object]) -> int:
-    from kerafer.commands.train_run import train_run
     from kerafer.console import console
     from kerafer.engine import let_gpu_memory_grow, load_backend
+    from kerafer.workflows.training import InterruptedTraining, train
 
     processes = Processes(**job["processes"])
     console.quiet = not processes.is_first
     load_backend()
     let_gpu_memory_grow()
-    return train_run(
-        TrainingConfig(**job["config"]), job["out"], job["resume"], processes
-    )
+    try:
+        run = train(
+            TrainingConfig(**job["config"]),
+            job["out"],
+            resume=job["resume"],
+            processes=processes,
+        )
+    except InterruptedTraining as interrupted:
+        return tell_interrupted(interrupted, processes)
+    if processes.is_first:
+        show(run)
+    return 0
 
 
 def _end_with_parent() -> NoReturn:

@@ -79,10 +79,9 @@ def _temporary(instead_of: Path | None) -> Path:
             "XDG_CACHE_HOME=DIR or TMPDIR=DIR names another place."
         ) from None
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    console.print(
+    console.warn(
         f"Nothing is kept for the next time: {where}. XDG_CACHE_HOME=DIR "
-        "names another place.",
-        soft_wrap=True,
+        "names another place."
     )
     return folder
 

@@ -72,13 +72,16 @@ class Predictions:
 
     @classmethod
     def read(
-        cls, file: str | os.PathLike, class_names: tuple[str, ...]
+        cls,
+        file: str | os.PathLike,
+        class_names: tuple[str, ...] | None = None,
     ) -> Predictions:
         """Read what `write` wrote.
 
         Args:
             file: The CSV file.
-            class_names: In the order that the columns shall have.
+            class_names: In the order that the columns shall have. Defaults to
+                that of the file.
 
         Raises:
             UserError: Where the file is no such table, or of other classes.
@@ -94,6 +97,7 @@ class Predictions:
                 f"{rule}. Received {os.fspath(file)}: {error}."
             ) from None
         given = [name[2:] for name in table if name.startswith("p_")]
+        class_names = class_names or tuple(given)
         columns = [
             f"p_{name if place is None else given[place]}"
             for name, place in zip(

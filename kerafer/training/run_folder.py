@@ -93,6 +93,18 @@ class RunFolder:
                 half.unlink(missing_ok=True)
             yield
 
+    def check_broken_off(self) -> None:
+        """Refuse a run that is over.
+
+        Raises:
+            UserError: If it is.
+        """
+        if self.metrics.exists():
+            raise UserError(
+                f"Only an interrupted run can go on. {self.path} is over; see "
+                f"{self.report}."
+            )
+
     @staticmethod
     def check_free(path: str | os.PathLike[str]) -> None:
         """Refuse what can't be a run's folder.

@@ -46,6 +46,7 @@ def test_text_is_shown_and_not_obeyed(text, expected):
     assert shown(text) == expected
 
 
+@pytest.mark.usefixtures("shown")
 @pytest.mark.parametrize("name", ["[/nope]", "\x1b[2J", "[red]x", ":smile:"])
 def test_the_console_shows_names_as_they_are(name, capsys):
     console.print(f"There is no {name}.")

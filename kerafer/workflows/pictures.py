@@ -33,6 +33,10 @@ class Pictures:
     notes: tuple[str, ...]
     boxes: list | None = None
 
+    def rows(self, part: str) -> np.ndarray:
+        """Indices of the images of one part of the split."""
+        return np.flatnonzero(self.split.to_numpy() == part)
+
     def decode(self, config: DataConfig) -> np.ndarray:
         """All pictures, uint8, of the size that the configuration names."""
         from kerafer.data.decoded import decode

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
+from typing import TYPE_CHECKING
 
 from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.files import output_folder
 from kerafer.training.config import TrainingConfig
 
+if TYPE_CHECKING:
+    from kerafer.evaluation.cross_validation import CrossValidation
 
-def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
+
+def cross_validate(
+    config: TrainingConfig,
+    count: int,
+    out: str | os.PathLike[str] | None = None,
+) -> CrossValidation:
     """Train each fold that is not over yet, and tell of all.
 
     Args:
@@ -21,14 +30,15 @@ def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
             `runs/<arch>-<dataset>-<count>-folds`.
 
     Returns:
-        The exit code: 0, or that of a training that was interrupted.
+        The runs and their scores, which are in the folder's `report.md` too.
 
     Raises:
+        InterruptedTraining: As `train`.
         UserError: For a number below 2, a split, or earlier folds with other
             settings.
     """
-    from kerafer.commands.train_run import train_run
     from kerafer.training.run_folder import RunFolder
+    from kerafer.workflows.training import train
 
     if count < 2:
         raise UserError(f"--folds is 2 or more. Received: {count}.")
@@ -57,9 +67,7 @@ def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
             console.print(f"{run.path} is over already.")
             continue
         console.print(f"Fold {fold} of {count}")
-        code = train_run(own, str(run.path), str(run.path) if begun else None)
-        if code:
-            return code
+        train(own, run.path, resume=run.path if begun else None)
     from kerafer.evaluation.cross_validation import CrossValidation
     from kerafer.files import write_text
     from kerafer.tables import write_table
@@ -68,4 +76,4 @@ def train_folds(config: TrainingConfig, count: int, out: str | None) -> int:
     write_table(out / "folds.csv", done.table())
     write_text(out / "report.md", done.report())
     console.print(f"Written to {out}: report.md, folds.csv")
-    return 0
+    return done

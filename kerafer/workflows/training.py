@@ -1,10 +1,11 @@
-"""One training, from the pictures to the report."""
+"""One training, from the images to the report."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerafer.console import console
@@ -13,48 +14,84 @@ from kerafer.files import is_full
 from kerafer.lifetimes import interrupts_kept
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, Processes
+from kerafer.training.run_folder import RunFolder
+from kerafer.workflows.run import Run
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
     import pandas as pd
 
-    from kerafer.commands.pictures import Pictures
     from kerafer.training.distillation import Distillation
-    from kerafer.training.run_folder import RunFolder
+    from kerafer.workflows.pictures import Pictures
 
 
-def train_run(
-    config: TrainingConfig,
-    out: str | None,
-    resume: str | None,
-    processes: Processes = ALONE,
-) -> int:
-    """Train, or go on training, and test.
+class InterruptedTraining(KeyboardInterrupt):
+    """Ctrl-C, or a `kill`, of a training that can go on.
 
     Args:
-        config: The run's settings.
-        out: Its folder, new or empty. `None` makes one in `runs`.
-        resume: Folder of an interrupted run to go on with, or `None`.
+        run: Its folder.
+        epochs: How many of its epochs are kept.
+    """
+
+    def __init__(self, run: Path, epochs: int) -> None:
+        super().__init__(f"{run}, {epochs} epochs kept")
+        self.run = run
+        self.epochs = epochs
+
+
+def train(
+    config: TrainingConfig | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    resume: str | os.PathLike[str] | None = None,
+    processes: Processes = ALONE,
+) -> Run:
+    """Train a model and test it, or go on with a training.
+
+        run = kerafer.train(kerafer.TrainingConfig(dataset="synthetic"))
+        print(run.metrics["test"]["accuracy"])
+
+    Args:
+        config: The settings. Defaults to those of `resume`.
+        out: The run's folder, new or empty. Defaults to a new one in `runs`.
+        resume: Folder of an interrupted run to go on with, with its own
+            settings.
         processes: Which of several this is, which all do the same until the
             first alone tests. Defaults to the only one.
 
     Returns:
-        The exit code: 0, or 130 after Ctrl-C.
+        The run, which is over.
+
+    Raises:
+        InterruptedTraining: For Ctrl-C and SIGTERM once there is something to
+            go on with.
+        UserError: For settings, images or a folder that can't be, a loss that
+            is no number, a full disk.
     """
-    from kerafer.commands.pictures import find_pictures
-    from kerafer.commands.train_model import load_teachers, starting_model
+    if resume is not None:
+        _, own = RunFolder.open(resume)
+        if config not in (None, own):
+            raise UserError(
+                "A run goes on with its own settings. There are others in "
+                f"{os.fspath(resume)}."
+            )
+        config = own
+    if config is None:
+        raise UserError("A training has a config, or a run to resume.")
     from kerafer.data.splits import default_kind
     from kerafer.models.registry import find_builder
     from kerafer.training.precision import resolve_precision
-    from kerafer.training.run_folder import RunFolder
     from kerafer.training.scope import training_settings
+    from kerafer.workflows.pictures import find_pictures
+    from kerafer.workflows.starting_model import load_teachers, starting_model
 
     find_builder(config.arch, config.model_options)
     with contextlib.ExitStack() as held:
         folder = split = None
         if resume:
             folder, _ = RunFolder.open(resume)
+            folder.check_broken_off()
             held.enter_context(folder.held())
             split = folder.split if folder.split.exists() else None
         elif out:
@@ -75,7 +112,7 @@ def train_run(
             if folder is None:
                 folder = RunFolder.create(config, out)
                 held.enter_context(folder.held())
-            return _train(
+            _train(
                 config,
                 precision,
                 pictures,
@@ -84,6 +121,7 @@ def train_run(
                 folder,
                 processes,
             )
+            return Run(folder, config)
 
 
 def _train(
@@ -94,9 +132,10 @@ def _train(
     distillation: Distillation | None,
     folder: RunFolder,
     processes: Processes,
-) -> int:
+) -> None:
     from kerafer.data import write_split
     from kerafer.training.replicas import one_device
+    from kerafer.training.run_backup import RunBackup
 
     run = folder.path if processes.is_first else "RUN"
     again = f"kerafer train --resume {run}{processes.flags}"
@@ -115,28 +154,22 @@ def _train(
         if processes.is_first:
             with one_device():
                 _test(config, precision, pictures, images, folder, history)
-    except KeyboardInterrupt:
-        print(
-            f"kerafer train: interrupted; {_kept(folder)}. Go on with\n"
-            f"    {again}",
-            file=sys.stderr,
-        )
-        return 130
+    except KeyboardInterrupt as error:
+        kept = RunBackup(folder.path / "backup").epochs_done
+        raise InterruptedTraining(folder.path, kept) from error
     except OSError as error:
         if not is_full(error):
             raise
+        kept = RunBackup(folder.path / "backup").epochs_done
         raise UserError(
-            f"The disk is full; {_kept(folder)}. Make room, and go on with\n"
-            f"    {again}"
+            f"The disk is full; {epochs_kept(kept)}. Make room, and go on with"
+            f"\n    {again}"
         ) from error
-    return 0
 
 
-def _kept(folder: RunFolder) -> str:
-    from kerafer.training.run_backup import RunBackup
-
-    epochs = RunBackup(folder.path / "backup").epochs_done
-    return f"{epochs} epoch{'s are' if epochs != 1 else ' is'} kept"
+def epochs_kept(count: int) -> str:
+    """How much of an interrupted training there is to go on from."""
+    return f"{count} epoch{'s are' if count != 1 else ' is'} kept"
 
 
 def _fit(
@@ -154,7 +187,7 @@ def _fit(
     from kerafer.training.replicas import replicas, sharing_devices
 
     dataset = pictures.dataset
-    targets, rows = dataset.targets, _rows(pictures, "train")
+    targets, rows = dataset.targets, pictures.rows("train")
     if distillation is not None and config.ask_teachers == "once":
         asked = Batches(images, targets, config.batch_size, rows)
         targets, distillation = distillation.blend(targets, asked), None
@@ -176,7 +209,7 @@ def _fit(
         images,
         targets,
         config.batch_size,
-        _rows(pictures, "validation"),
+        pictures.rows("validation"),
         held,
         # TensorFlow's replicas divide batches of any size.
         devices if replicas() == 1 else 1,
@@ -200,7 +233,6 @@ def _test(
     folder: RunFolder,
     history: pd.DataFrame,
 ) -> None:
-    from kerafer.commands.train_report import show_run, write_run
     from kerafer.data.pipeline import Batches
     from kerafer.evaluation import classify
     from kerafer.evaluation.predictions import (
@@ -209,8 +241,9 @@ def _test(
     )
     from kerafer.models import load_model
     from kerafer.training.answers import finish_answers
+    from kerafer.workflows.run_report import write_run
 
-    dataset, rows = pictures.dataset, _rows(pictures, "test")
+    dataset, rows = pictures.dataset, pictures.rows("test")
     names, labels = dataset.class_names, dataset.labels
     best = load_model(folder.best)
     answers = finish_answers(
@@ -219,8 +252,8 @@ def _test(
         folder,
         images,
         dataset.targets,
-        _rows(pictures, "train"),
-        _rows(pictures, "validation"),
+        pictures.rows("train"),
+        pictures.rows("validation"),
         dataset.has_shares,
     )
     batches = Batches(images, dataset.targets, config.batch_size, rows)
@@ -235,10 +268,3 @@ def _test(
     write_run(
         config, precision, best, pictures, folder, history, scores, answers
     )
-    show_run(config, folder, history, scores)
-
-
-def _rows(pictures: Pictures, part: str) -> np.ndarray:
-    import numpy as np
-
-    return np.flatnonzero(pictures.split.to_numpy() == part)

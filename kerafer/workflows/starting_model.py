@@ -15,8 +15,8 @@ from kerafer.training.run_folder import RunFolder
 if TYPE_CHECKING:
     import keras
 
-    from kerafer.commands.pictures import Pictures
     from kerafer.training.distillation import Distillation
+    from kerafer.workflows.pictures import Pictures
 
 
 def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
