@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import kerafer
 from kerafer.console import on_the_screen
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     words = [_with_home(word) for word in given]
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kerafer",
         description="Facial expression recognition, from training to phone.",
         epilog="kerafer COMMAND --help tells the flags of a command.",
@@ -60,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True
     )
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        parser.error(
+            f"There is no command {words[0]}.{_nearest(words[0], COMMANDS)}"
+        )
     for name, help_line in COMMANDS.items():
         command = commands.add_parser(
             name, help=help_line, description=help_line, allow_abbrev=False
@@ -74,7 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"kerafer {name}: {error}", file=sys.stderr)
                 return 2
             command.set_defaults(run=module.run)
-    parsed = parser.parse_args(words)
+    if not words:
+        parser.print_help()
+        return 0
+    chosen = commands.choices.get(words[0], parser)
+    _check_flags(chosen, words[1:] if words[0] in COMMANDS else words)
+    parsed, left = parser.parse_known_args(words)
+    if left:
+        chosen.error(f"No flag takes {left[0]}.")
     try:
         with (
             on_the_screen(),
@@ -105,6 +118,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in two lines, without all flags before it."""
+
+    def error(self, message: str) -> NoReturn:
+        told = f"{self.prog}: {message}\n{self.prog} --help tells more."
+        print(shown(told), file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _check_flags(parser: _Parser, words: Sequence[str]) -> None:
+    """Refuse unknown flags before argparse misses others for want of them."""
+    flags = [flag for a in parser._actions for flag in a.option_strings]
+    for word in words:
+        if word == "--":
+            return
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and flag not in flags:
+            parser.error(f"There is no {flag}.{_nearest(flag, flags)}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _in_words(error: OSError) -> str:

@@ -261,11 +261,31 @@ def test_a_configuration_file_is_checked(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_unknown_flags_and_commands_exit_with_2():
-    for words in (["train", "--lr", "1"], ["trian"], [], ["train", "--epochs"]):
-        with pytest.raises(SystemExit) as caught:
-            main(words)
-        assert caught.value.code == 2
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("trian", "no command trian. Did you mean train?"),
+        ("train --leaning-rate=1", "Did you mean --learning-rate?"),
+        ("train --lr 1", "There is no --lr."),
+        ("train --epochs", "--epochs: expected one argument"),
+        ("train kdef", "No flag takes kdef."),
+        ("evaluate --modle x", "Did you mean --model?"),
+        ("evaluate", "required: --model"),
+        ("--verbose", "There is no --verbose. Did you mean --version?"),
+    ],
+)
+def test_unknown_flags_and_commands_are_told_in_two_lines(words, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words.split())
+    assert caught.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert told in lines[0] and len(lines) == 2
+    assert lines[1].endswith("--help tells more.")
+
+
+def test_the_program_alone_says_what_there_is(capsys):
+    assert main([]) == 0
+    assert "train a model" in capsys.readouterr().out
 
 
 def test_a_class_weighs_inversely_to_its_count():
