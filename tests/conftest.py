@@ -1,6 +1,7 @@
 """TensorFlow the way the commands load it, and one trained model for all."""
 
 import os
+import signal
 import time
 
 import keras
@@ -51,6 +52,14 @@ def pytest_collection_modifyitems(items):
             and "trained_run" not in getattr(item, "fixturenames", ())
         )
     )
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C counts, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

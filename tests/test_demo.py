@@ -469,11 +469,13 @@ def test_the_command_serves_until_it_is_interrupted(model, tmp_path):
     program = """
 import argparse, signal, sys
 from kerafer.commands import demo
+from kerafer.console import on_the_screen
 # Ignored from the start where the tests run in the background of a shell.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 parser = argparse.ArgumentParser()
 demo.add_arguments(parser)
-code = demo.run(parser.parse_args())
+with on_the_screen():
+    code = demo.run(parser.parse_args())
 assert not {"tensorflow", "keras"} & set(sys.modules)
 sys.exit(code)
 """
@@ -498,6 +500,7 @@ sys.exit(code)
     assert rest == "Ctrl-C ends it.\n"
 
 
+@pytest.mark.usefixtures("shown")
 def test_the_command_installs_and_ends(npm, capsys):
     parser = argparse.ArgumentParser()
     demo.add_arguments(parser)

@@ -17,7 +17,6 @@ from keras import layers
 
 from kerafer import load_model
 from kerafer.cli import main
-from kerafer.commands import other_pictures
 from kerafer.commands.train import add_arguments
 from kerafer.data import load, make_split, write_split
 from kerafer.data.limits import data_limits
@@ -31,6 +30,7 @@ from kerafer.runtime.face_detector import Face
 from kerafer.settings import from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
+from kerafer.workflows import other_pictures
 
 CLASSES = ("blue", "green", "red")
 SIZE = 8

@@ -467,6 +467,7 @@ def test_a_training_whose_clean_up_fails_is_interrupted(
     assert "0 epochs are kept" in told and f"--resume {run}" in told
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_that_a_library_keeps_to_itself_ends_a_training(
     how, tmp_path, monkeypatch, capfd

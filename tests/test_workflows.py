@@ -61,6 +61,7 @@ def test_the_test_dataset_gives_the_scores_that_were_written(run):
     assert run.metrics["test"]["accuracy"] == pytest.approx(accuracy)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_training_says_where_it_goes_on(tmp_path, monkeypatch):
     began = EpochProgress.on_epoch_begin
 
