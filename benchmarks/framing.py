@@ -5,13 +5,12 @@
 
 For each model and margin a row: accuracy and macro F1 over the classes that
 the portraits have. `--split` names a split.csv with `share:` columns, as FER+
-has; each model then has a second row, its probabilities divided by the power
-0.35 of the training split's shares, as what ships has built in.
+has; each model then has a second row, divided by the power 0.35 of the training
+split's shares, as what ships is.
 """
 
 import argparse
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from sklearn.metrics import f1_score
 from kerafer.files import write_text
 from kerafer.models import load_model
 from kerafer.runtime.labels import find_labels
+from kerafer.training.temperature_scaling import divide_by_prior
 from kerafer.workflows.other_pictures import find_other_pictures
 
 _POWER = 0.35
@@ -49,36 +49,31 @@ def main() -> None:
                 tuple(model.input_shape[1:]),
                 margin,
             )
-            probabilities = model.predict(found.pictures, verbose=0)
-            facts = {"model": file.parent.name, "margin": margin}
-            for row in scores(probabilities, found.labels, names, parsed.split):
-                rows.append(facts | row)
+            for power in (0.0, _POWER) if parsed.split else (0.0,):
+                if power:
+                    divide_by_prior(model, shares(parsed.split, names), power)
+                facts = {
+                    "model": file.parent.name,
+                    "margin": margin,
+                    "power of the prior": power,
+                }
+                said = model.predict(found.pictures, verbose=0)
+                rows.append(facts | scores(said, found.labels))
     table = pd.DataFrame(rows)
     write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))
     print(table.to_string(index=False))
 
 
-def scores(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    names: tuple[str, ...],
-    split: Path | None,
-) -> Iterator[dict[str, object]]:
-    """The numbers of a model, one or two rows."""
-    powers = (0.0, _POWER) if split else (0.0,)
-    for power in powers:
-        prior = shares(split, names) ** power if power else 1.0
-        # Only what the portraits have is asked for.
-        seen = np.isin(np.arange(len(names)), labels)
-        answers = np.where(seen, probabilities / prior, -1.0).argmax(axis=1)
-        yield {
-            "power of the prior": power,
-            "images": len(labels),
-            "accuracy %": round(100 * float(np.mean(answers == labels)), 1),
-            "macro F1": round(
-                float(f1_score(labels, answers, average="macro")), 3
-            ),
-        }
+def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, object]:
+    """The numbers of a row."""
+    # Only what the portraits have is asked for.
+    seen = np.isin(np.arange(probabilities.shape[1]), labels)
+    answers = np.where(seen, probabilities, -1.0).argmax(axis=1)
+    return {
+        "images": len(labels),
+        "accuracy %": round(100 * float(np.mean(answers == labels)), 1),
+        "macro F1": round(float(f1_score(labels, answers, average="macro")), 3),
+    }
 
 
 def shares(split: Path, names: tuple[str, ...]) -> np.ndarray:

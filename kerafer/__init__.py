@@ -10,34 +10,35 @@ first used.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from kerafer.extras import extra_for
+from kerafer.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Dataset": "kerafer.data",
-    "Run": "kerafer.workflows",
-    "TrainingConfig": "kerafer.training.config",
-    "UserError": "kerafer.errors",
-    "create_model": "kerafer.models",
-    "export_model": "kerafer.export",
-    "list_models": "kerafer.models",
-    "load_model": "kerafer.models",
-    "predict": "kerafer.runtime",
-    "train": "kerafer.workflows",
-}
+_find, _, _names = lazy_names(
+    __name__,
+    {
+        "Dataset": "kerafer.data",
+        "Run": "kerafer.workflows",
+        "TrainingConfig": "kerafer.training.config",
+        "UserError": "kerafer.errors",
+        "create_model": "kerafer.models",
+        "export_model": "kerafer.export",
+        "list_models": "kerafer.models",
+        "load_model": "kerafer.models",
+        "predict": "kerafer.runtime",
+        "train": "kerafer.workflows",
+    },
+)
 
-__all__ = ["__version__", *sorted(_HOMES)]
+__all__ = ["__version__", *_names]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from kerafer.extras import extra_for
-
-        with extra_for(f"kerafer.{name}"):
-            return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with extra_for(f"kerafer.{name}"):
+        return _find(name)
 
 
 def __dir__() -> list[str]:

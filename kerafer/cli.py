@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import errno
 import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import kerafer
 from kerafer.console import on_the_screen
-from kerafer.errors import UserError, shown
-from kerafer.extras import MissingExtraError, extra_for
+from kerafer.errors import UserError, did_you_mean, shown
+from kerafer.extras import extra_for
 from kerafer.files import is_full
-from kerafer.lifetimes import end_with_parent, interrupts_kept
+from kerafer.lifetimes import end_with_parent, interruption, interrupts_kept
 
 # What a user's path may bring about.
 _PLACES = (
@@ -50,6 +49,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     words = [_with_home(word) for word in given]
+    name = f"kerafer {words[0]}" if words else "kerafer"
+    try:
+        with on_the_screen(), interrupts_kept(), extra_for(name):
+            parsed = _parse(words)
+            if parsed is None:
+                return 0
+            end_with_parent()
+            return parsed.run(parsed) or 0
+    except UserError as error:
+        told, code = str(error), 2
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        told, code = _in_words(error), 2
+        if not told:
+            raise
+    except MemoryError:
+        told, code = "There is not enough memory for this.", 2
+    except KeyboardInterrupt as stop:
+        told, code = interruption(stop), 130
+    print(shown(f"{name}: {told}"), file=sys.stderr)
+    return code
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace | None:
+    """What the flags say; `None` without any word, when help is printed."""
     parser = _Parser(
         prog="kerafer",
         description="Facial expression recognition, from training to phone.",
@@ -62,62 +89,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True
     )
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        parser.error(
-            f"There is no command {words[0]}.{_nearest(words[0], COMMANDS)}"
-        )
+    chosen = parser
     for name, help_line in COMMANDS.items():
         command = commands.add_parser(
             name, help=help_line, description=help_line, allow_abbrev=False
         )
         # Only the command that was asked for pays for its imports.
         if name in words[:1]:
-            try:
-                with extra_for(f"kerafer {name}"):
-                    module = importlib.import_module(f"kerafer.commands.{name}")
-                    module.add_arguments(command)
-            except MissingExtraError as error:
-                print(f"kerafer {name}: {error}", file=sys.stderr)
-                return 2
+            module = importlib.import_module(f"kerafer.commands.{name}")
+            module.add_arguments(command)
             command.set_defaults(run=module.run)
+            chosen = command
     if not words:
         parser.print_help()
-        return 0
-    chosen = commands.choices.get(words[0], parser)
-    _check_flags(chosen, words[1:] if words[0] in COMMANDS else words)
+        return None
+    if chosen is parser and not words[0].startswith("-"):
+        parser.error(
+            f"There is no command {words[0]}.{did_you_mean(words[0], COMMANDS)}"
+        )
+    _check_flags(chosen, words)
     parsed, left = parser.parse_known_args(words)
     if left:
         chosen.error(f"No flag takes {left[0]}.")
-    try:
-        with (
-            on_the_screen(),
-            interrupts_kept(),
-            extra_for(f"kerafer {parsed.command}"),
-        ):
-            end_with_parent()
-            return parsed.run(parsed) or 0
-    except UserError as error:
-        print(shown(f"kerafer {parsed.command}: {error}"), file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # The reader of the output, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        told = _in_words(error)
-        if not told:
-            raise
-        print(shown(f"kerafer {parsed.command}: {told}"), file=sys.stderr)
-        return 2
-    except MemoryError:
-        print(
-            f"kerafer {parsed.command}: There is not enough memory for this.",
-            file=sys.stderr,
-        )
-        return 2
-    except KeyboardInterrupt:
-        print(f"kerafer {parsed.command}: interrupted", file=sys.stderr)
-        return 130
+    return parsed
 
 
 class _Parser(argparse.ArgumentParser):
@@ -137,12 +131,7 @@ def _check_flags(parser: _Parser, words: Sequence[str]) -> None:
             return
         flag = word.partition("=")[0]
         if flag.startswith("--") and flag not in flags:
-            parser.error(f"There is no {flag}.{_nearest(flag, flags)}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f" Did you mean {near[0]}?" if near else ""
+            parser.error(f"There is no {flag}.{did_you_mean(flag, flags)}")
 
 
 def _in_words(error: OSError) -> str:

@@ -1,6 +1,8 @@
 """The error that a user can act on."""
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 
 # Control and format characters, halves of characters, unassigned.
 _HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
@@ -28,6 +30,18 @@ def shown(text: str) -> str:
         else one.encode("unicode_escape").decode("ascii")
         for one in text
     )
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """` Did you mean ...?` with the nearest of the known words, if one is near.
+
+    Args:
+        word: What was given.
+        known: What there is.
+        cutoff: How near, from 0 to 1, which is equal. Defaults to 0.6.
+    """
+    near = difflib.get_close_matches(word, list(known), 1, cutoff)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def first_line(error: BaseException, most: int = 200) -> str:

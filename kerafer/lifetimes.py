@@ -89,6 +89,11 @@ def raise_if_interrupted() -> None:
         raise KeyboardInterrupt
 
 
+def interruption(stop: KeyboardInterrupt) -> str:
+    """What a command says of it: its own words, where it has any."""
+    return str(stop) or "interrupted"
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _interrupted.set()
     raise KeyboardInterrupt

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import difflib
 import math
 import os
 import re
@@ -14,7 +13,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kerafer.errors import UserError, first_line
+from kerafer.errors import UserError, did_you_mean, first_line
 from kerafer.foreign import parse_yaml
 
 Settings = TypeVar("Settings")
@@ -154,8 +153,7 @@ def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(kind)]
     unknown = [key for key in values if key not in names]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], names, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(unknown[0], names)
         raise UserError(
             f"{file} sets what does not exist: {', '.join(unknown)}.{hint}\n"
             f"There are: {', '.join(names)}."

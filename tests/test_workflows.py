@@ -93,18 +93,8 @@ def test_the_library_is_silent_and_tells_the_logger(
     assert capfd.readouterr() == ("", "")
     (line,) = [x for x in caplog.messages if x.startswith("epoch   1/1")]
     assert "images/s" in line
-    assert (
-        main(
-            [
-                "evaluate",
-                "--model",
-                str(run.path),
-                "--out",
-                str(tmp_path / "scores"),
-            ]
-        )
-        == 0
-    )
+    words = ["evaluate", "--model", str(run.path)]
+    assert main([*words, "--out", str(tmp_path / "scores")]) == 0
     assert "Written to" in capfd.readouterr().err
 
 

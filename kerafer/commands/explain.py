@@ -354,7 +354,7 @@ def _test_pictures(
         training = dataclasses.replace(training, data_dir=data_dir)
     pictures = find_pictures(training, folder.split)
     order = column_order(one.class_names, pictures.dataset.class_names)
-    rows = np.flatnonzero(pictures.split.to_numpy() == "test")
+    rows = pictures.rows("test")
     if not len(rows):
         raise UserError("The run's split has no test pictures.")
     images = np.ascontiguousarray(pictures.decode(training)[rows])

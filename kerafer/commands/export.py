@@ -18,11 +18,10 @@ from kerafer.model_files import find_keras_file, model_path
 from kerafer.settings import add_flags, from_flags
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from kerafer.export.export import Source
     from kerafer.training.config import TrainingConfig
     from kerafer.training.run_folder import RunFolder
+    from kerafer.workflows.pictures import Pictures
 
 GATE_MISSED = 3
 
@@ -253,7 +252,7 @@ def _source(
 
     model = load_model(folder.best)
     pictures = find_pictures(training, folder.split)
-    images, parts = pictures.decode(training), pictures.split.to_numpy()
+    images = pictures.decode(training)
     dataset = pictures.dataset
     if model.output_shape[-1] != len(dataset.class_names):
         raise UserError(
@@ -261,8 +260,7 @@ def _source(
             f"This one has {model.output_shape[-1]}, the data set "
             f"{', '.join(dataset.class_names)}."
         )
-    train = np.flatnonzero(parts == "train")
-    test = np.flatnonzero(parts == "test")
+    train, test = pictures.rows("train"), pictures.rows("test")
     if not len(train) or len(test) < 2:
         raise UserError(
             "An export needs pictures for training, and at least 2 for test. "
@@ -300,7 +298,7 @@ def _source(
         "faces": "cut out by MTCNN"
         if training.face_crop == "mtcnn"
         else "as the data set has them, not cut out",
-        "split": f"that of the run, seed {training.seed}: {_sizes(parts)}",
+        "split": f"that of the run, seed {training.seed}: {_sizes(pictures)}",
         "notes": list(pictures.notes),
         "limits": data_limits(dataset.name),
     }
@@ -317,11 +315,11 @@ def _source(
     )
 
 
-def _sizes(parts: np.ndarray) -> str:
+def _sizes(pictures: Pictures) -> str:
     """How many pictures each part has."""
     from kerafer.data.splits import PARTS, UNUSED
 
-    counts = [(part, int((parts == part).sum())) for part in (*PARTS, UNUSED)]
+    counts = [(part, len(pictures.rows(part))) for part in (*PARTS, UNUSED)]
     return ", ".join(f"{count:,} {part}" for part, count in counts if count)
 
 

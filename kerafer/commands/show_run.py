@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
-
 from rich.table import Table
 
 from kerafer.console import console
-from kerafer.training.processes import ALONE, Processes
 from kerafer.workflows.run import Run
-
-if TYPE_CHECKING:
-    from kerafer.workflows.training import InterruptedTraining
 
 
 def show(run: Run) -> None:
@@ -54,18 +47,3 @@ def show(run: Run) -> None:
         "versions.yaml, tensorboard/",
         soft_wrap=True,
     )
-
-
-def tell_interrupted(
-    interrupted: InterruptedTraining, processes: Processes = ALONE
-) -> int:
-    """Say how an interrupted training goes on; returns the exit code."""
-    from kerafer.workflows.training import epochs_kept
-
-    run = interrupted.run if processes.is_first else "RUN"
-    print(
-        f"kerafer train: interrupted; {epochs_kept(interrupted.epochs)}. Go on "
-        f"with\n    kerafer train --resume {run}{processes.flags}",
-        file=sys.stderr,
-    )
-    return 130

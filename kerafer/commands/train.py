@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerafer.commands.show_run import show, tell_interrupted
+from kerafer.commands.show_run import show
 from kerafer.engine import let_gpu_memory_grow, load_backend
 from kerafer.errors import UserError
 from kerafer.files import output_folder
@@ -81,28 +81,24 @@ def run(parsed: argparse.Namespace) -> int:
     load_backend()
     let_gpu_memory_grow()
     if parsed.devices != "all":
-        return _train(config, parsed)
+        _train(config, parsed)
+        return 0
     from kerafer.training.replicas import all_devices
 
     with all_devices(config.batch_size):
-        return _train(config, parsed)
-
-
-def _train(config: TrainingConfig, parsed: argparse.Namespace) -> int:
-    from kerafer.workflows.training import InterruptedTraining
-
-    try:
-        if parsed.folds is not None:
-            from kerafer.workflows.cross_validation import cross_validate
-
-            cross_validate(config, parsed.folds, parsed.out)
-        else:
-            from kerafer.workflows.training import train
-
-            show(train(config, parsed.out, resume=parsed.resume))
-    except InterruptedTraining as interrupted:
-        return tell_interrupted(interrupted)
+        _train(config, parsed)
     return 0
+
+
+def _train(config: TrainingConfig, parsed: argparse.Namespace) -> None:
+    if parsed.folds is not None:
+        from kerafer.workflows.cross_validation import cross_validate
+
+        cross_validate(config, parsed.folds, parsed.out)
+    else:
+        from kerafer.workflows.training import train
+
+        show(train(config, parsed.out, resume=parsed.resume))
 
 
 def _train_together(

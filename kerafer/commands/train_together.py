@@ -21,8 +21,9 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from kerafer.commands.show_run import show, tell_interrupted
+from kerafer.commands.show_run import show
 from kerafer.errors import UserError
+from kerafer.lifetimes import interruption
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import Processes
 
@@ -75,8 +76,8 @@ def train_together(
     raise UserError(
         "this training lost one of its processes, or this one's connection to "
         "it.\nThe epochs that were written are kept. Start all processes "
-        "again, each with its own --process-id:\n    kerafer train --resume "
-        f"{again}{processes.flags}\n({reason})"
+        "again, each with its own --process-id:\n"
+        f"{processes.going_on(again)}\n({reason})"
     )
 
 
@@ -143,12 +144,13 @@ def _work() -> NoReturn:
     sys.stderr = os.fdopen(job["stderr"], "w", buffering=1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        code = _train(job)
+        _train(job)
+        code = 0
     except UserError as error:
         print(f"kerafer train: {error}", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
-        print("kerafer train: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"kerafer train: {interruption(stop)}", file=sys.stderr)
         code = 130
     except BaseException as error:
         lost = any(word in str(error) for word in _SAID_OF_LOST)
@@ -160,27 +162,23 @@ def _work() -> NoReturn:
     os._exit(code)
 
 
-def _train(job: dict[str, object]) -> int:
+def _train(job: dict[str, object]) -> None:
     from kerafer.console import console
     from kerafer.engine import let_gpu_memory_grow, load_backend
-    from kerafer.workflows.training import InterruptedTraining, train
+    from kerafer.workflows.training import train
 
     processes = Processes(**job["processes"])
     console.quiet = not processes.is_first
     load_backend()
     let_gpu_memory_grow()
-    try:
-        run = train(
-            TrainingConfig(**job["config"]),
-            job["out"],
-            resume=job["resume"],
-            processes=processes,
-        )
-    except InterruptedTraining as interrupted:
-        return tell_interrupted(interrupted, processes)
+    run = train(
+        TrainingConfig(**job["config"]),
+        job["out"],
+        resume=job["resume"],
+        processes=processes,
+    )
     if processes.is_first:
         show(run)
-    return 0
 
 
 def _end_with_parent() -> NoReturn:

@@ -6,26 +6,16 @@ first used, so that the runtime has `kerafer.data.images` without it.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from kerafer.lazy import lazy_names
 
-_HOMES = {
-    "DATASETS": "kerafer.data.loading",
-    "Dataset": "kerafer.data.dataset",
-    "load": "kerafer.data.loading",
-    "make_split": "kerafer.data.splits",
-    "read_split": "kerafer.data.splits",
-    "write_split": "kerafer.data.splits",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "DATASETS": "kerafer.data.loading",
+        "Dataset": "kerafer.data.dataset",
+        "load": "kerafer.data.loading",
+        "make_split": "kerafer.data.splits",
+        "read_split": "kerafer.data.splits",
+        "write_split": "kerafer.data.splits",
+    },
+)

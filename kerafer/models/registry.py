@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import inspect
@@ -12,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kerafer.errors import UserError
+from kerafer.errors import UserError, did_you_mean
 
 Builder = Callable[..., keras.Model]
 
@@ -112,8 +111,7 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
     """
     name = _ALIASES.get(name, name)
     if name not in _BUILDERS:
-        near = difflib.get_close_matches(name, _BUILDERS, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, _BUILDERS, cutoff=0.5)
         raise UserError(
             f"The models are {', '.join(list_models())}. "
             f"Received: {name}.{hint}"

@@ -114,7 +114,7 @@ def _standing(folder: Path) -> dict[str, tuple[str, Path]]:
     files = folder.glob("*/config.yaml") if folder.is_dir() else ()
     for file in sorted(files):
         run, config = RunFolder.open(file.parent)
-        done = run.metrics.is_file()
+        done = run.is_over
         if done and not run.best.is_file():
             raise UserError(
                 f"A run that is over has its model. {run.best} is missing; "

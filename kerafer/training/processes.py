@@ -83,15 +83,15 @@ class Processes:
         """Whether there are others."""
         return self.count > 1
 
-    @property
-    def flags(self) -> str:
-        """The words that make another process this one, a space before."""
-        if not self.several:
-            return ""
-        return (
-            f" --num-processes {self.count} --process-id {self.index} "
-            f"--coordinator {self.coordinator}"
-        )
+    def going_on(self, run: str | os.PathLike[str]) -> str:
+        """The indented command by which this one goes on with a run."""
+        words = f"    kerafer train --resume {os.fspath(run)}"
+        if self.several:
+            words += (
+                f" --num-processes {self.count} --process-id {self.index} "
+                f"--coordinator {self.coordinator}"
+            )
+        return words
 
     def check(self, batch_size: int) -> None:
         """Refuse what can't be shared, before anything takes long.

@@ -82,10 +82,9 @@ class EpochProgress(keras.callbacks.Callback):
             self.bar.update(self.task, completed=batch + 1, loss=loss)
         self.trained = time.perf_counter() - self.epoch_began
 
-    def on_test_batch_end(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
-        """End where Ctrl-C was pressed in the step."""
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """End where Ctrl-C was pressed in validation."""
+        # A method for each batch would have Keras wait for each of them.
         raise_if_interrupted()
 
     def on_epoch_end(

@@ -93,13 +93,18 @@ class RunFolder:
                 half.unlink(missing_ok=True)
             yield
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the run was trained and tested to its end."""
+        return self.metrics.is_file()
+
     def check_broken_off(self) -> None:
         """Refuse a run that is over.
 
         Raises:
             UserError: If it is.
         """
-        if self.metrics.exists():
+        if self.is_over:
             raise UserError(
                 f"Only an interrupted run can go on. {self.path} is over; see "
                 f"{self.report}."

@@ -7,24 +7,14 @@ module loads no TensorFlow: the names below arrive when they are first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from kerafer.lazy import lazy_names
 
-_HOMES = {
-    "InterruptedTraining": "kerafer.workflows.training",
-    "Run": "kerafer.workflows.run",
-    "cross_validate": "kerafer.workflows.cross_validation",
-    "train": "kerafer.workflows.training",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "InterruptedTraining": "kerafer.workflows.training",
+        "Run": "kerafer.workflows.run",
+        "cross_validate": "kerafer.workflows.cross_validation",
+        "train": "kerafer.workflows.training",
+    },
+)

@@ -63,7 +63,7 @@ def cross_validate(
                 "The folds of one cross-validation have the same settings. "
                 f"There are others in {run.path}; take another --out."
             )
-        if run.metrics.is_file():
+        if run.is_over:
             console.print(f"{run.path} is over already.")
             continue
         console.print(f"Fold {fold} of {count}")

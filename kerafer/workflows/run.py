@@ -26,7 +26,7 @@ class Run:
     """What a training left in its folder, read when it is asked for.
 
         run = kerafer.Run.open("runs/my-run")
-        run.model.evaluate(run.test_dataset())
+        probabilities = run.model.predict(run.test_dataset())
 
     Args:
         folder: Where its files are.
@@ -60,7 +60,7 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether it was trained and tested to its end."""
-        return self._folder.metrics.is_file()
+        return self._folder.is_over
 
     @functools.cached_property
     def model(self) -> keras.Model:

@@ -123,7 +123,7 @@ def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
 
 def _check_over(model: str, flag: str) -> None:
     run = RunFolder(Path(model))
-    if run.config.exists() and not run.metrics.exists():
+    if run.config.exists() and not run.is_over:
         raise UserError(
             f"{flag} takes a run that is over. Received: {model}, which broke "
             f"off or is still going on.\nkerafer train --resume {model} "

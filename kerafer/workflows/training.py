@@ -32,10 +32,11 @@ class InterruptedTraining(KeyboardInterrupt):
     Args:
         run: Its folder.
         epochs: How many of its epochs are kept.
+        again: How many those are and how it goes on, the end of a sentence.
     """
 
-    def __init__(self, run: Path, epochs: int) -> None:
-        super().__init__(f"{run}, {epochs} epochs kept")
+    def __init__(self, run: Path, epochs: int, again: str) -> None:
+        super().__init__(f"interrupted; {again}")
         self.run = run
         self.epochs = epochs
 
@@ -69,13 +70,15 @@ def train(
         UserError: For settings, images or a folder that can't be, a loss that
             is no number, a full disk.
     """
+    folder = None
     if resume is not None:
-        _, own = RunFolder.open(resume)
+        folder, own = RunFolder.open(resume)
         if config not in (None, own):
             raise UserError(
                 "A run goes on with its own settings. There are others in "
                 f"{os.fspath(resume)}."
             )
+        folder.check_broken_off()
         config = own
     if config is None:
         raise UserError("A training has a config, or a run to resume.")
@@ -88,10 +91,8 @@ def train(
 
     find_builder(config.arch, config.model_options)
     with contextlib.ExitStack() as held:
-        folder = split = None
-        if resume:
-            folder, _ = RunFolder.open(resume)
-            folder.check_broken_off()
+        split = None
+        if folder is not None:
             held.enter_context(folder.held())
             split = folder.split if folder.split.exists() else None
         elif out:
@@ -137,8 +138,6 @@ def _train(
     from kerafer.training.replicas import one_device
     from kerafer.training.run_backup import RunBackup
 
-    run = folder.path if processes.is_first else "RUN"
-    again = f"kerafer train --resume {run}{processes.flags}"
     try:
         write_split(folder.split, pictures.dataset, pictures.split)
         images = pictures.decode(config)
@@ -154,22 +153,21 @@ def _train(
         if processes.is_first:
             with one_device():
                 _test(config, precision, pictures, images, folder, history)
-    except KeyboardInterrupt as error:
-        kept = RunBackup(folder.path / "backup").epochs_done
-        raise InterruptedTraining(folder.path, kept) from error
-    except OSError as error:
-        if not is_full(error):
+    except (KeyboardInterrupt, OSError) as error:
+        full = isinstance(error, OSError)
+        if full and not is_full(error):
             raise
-        kept = RunBackup(folder.path / "backup").epochs_done
-        raise UserError(
-            f"The disk is full; {epochs_kept(kept)}. Make room, and go on with"
-            f"\n    {again}"
+        epochs = RunBackup(folder.path / "backup").epochs_done
+        kept = f"{epochs} epoch{'s are' if epochs != 1 else ' is'} kept"
+        run = folder.path if processes.is_first else "RUN"
+        again = processes.going_on(run)
+        if full:
+            raise UserError(
+                f"The disk is full; {kept}. Make room, and go on with\n{again}"
+            ) from error
+        raise InterruptedTraining(
+            folder.path, epochs, f"{kept}. Go on with\n{again}"
         ) from error
-
-
-def epochs_kept(count: int) -> str:
-    """How much of an interrupted training there is to go on from."""
-    return f"{count} epoch{'s are' if count != 1 else ' is'} kept"
 
 
 def _fit(

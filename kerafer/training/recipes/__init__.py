@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from kerafer.errors import UserError
+from kerafer.errors import UserError, did_you_mean
 
 RECIPES = ("paper", "strong", "ferplus")
 
@@ -23,8 +22,7 @@ def find_recipe(name: str) -> str:
     if name in RECIPES:
         return str(Path(__file__).parent / f"{name}.yaml")
     if not os.path.isfile(name):
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, RECIPES)
         raise UserError(
             "--config is a YAML file of settings, or a recipe of this package: "
             f"{', '.join(RECIPES)}.\nThere is no file {name}.{hint}"
