@@ -25,6 +25,7 @@ _find, _, _names = lazy_names(
         "TrainingConfig": "kerafer.training.config",
         "UserError": "kerafer.errors",
         "create_model": "kerafer.models",
+        "evaluate": "kerafer.workflows",
         "export_model": "kerafer.export",
         "list_models": "kerafer.models",
         "load_model": "kerafer.models",

@@ -8,12 +8,12 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 import kerafer
-from kerafer.console import on_the_screen
-from kerafer.errors import UserError, did_you_mean, shown
+from kerafer.console import console, on_the_screen
+from kerafer.errors import UserError, did_you_mean, shown, with_flags
 from kerafer.extras import extra_for
 from kerafer.files import is_full
 from kerafer.lifetimes import end_with_parent, interruption, interrupts_kept
@@ -50,15 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     words = [_with_home(word) for word in given]
     name = f"kerafer {words[0]}" if words else "kerafer"
+    flags: Collection[str] = ()
     try:
         with on_the_screen(), interrupts_kept(), extra_for(name):
             parsed = _parse(words)
             if parsed is None:
                 return 0
             end_with_parent()
+            console.flags = flags = parsed.flags
             return parsed.run(parsed) or 0
     except UserError as error:
-        told, code = str(error), 2
+        told, code = with_flags(str(error), flags), 2
     except BrokenPipeError:
         # The reader of the output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,7 +100,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace | None:
         if name in words[:1]:
             module = importlib.import_module(f"kerafer.commands.{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, flags=_flags(command))
             chosen = command
     if not words:
         parser.print_help()
@@ -123,9 +125,13 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+def _flags(parser: argparse.ArgumentParser) -> list[str]:
+    return [flag for a in parser._actions for flag in a.option_strings]
+
+
 def _check_flags(parser: _Parser, words: Sequence[str]) -> None:
     """Refuse unknown flags before argparse misses others for want of them."""
-    flags = [flag for a in parser._actions for flag in a.option_strings]
+    flags = _flags(parser)
     for word in words:
         if word == "--":
             return

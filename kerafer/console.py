@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from kerafer.errors import shown
+from kerafer.errors import shown, with_flags
 
 Item = TypeVar("Item")
 
@@ -32,11 +32,21 @@ class _Console(Console):
 
     Where it is quiet, as for who uses the library, its lines go to the logger
     `kerafer`, as information.
+
+    Attributes:
+        flags: Those of the command that shows; settings that a text names
+            are told as these.
     """
+
+    flags: Collection[str] = ()
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Show, or hand to the logger."""
         if not self.quiet:
+            objects = tuple(
+                with_flags(x, self.flags) if isinstance(x, str) else x
+                for x in objects
+            )
             super().print(*objects, **options)
         elif _LOGGER.isEnabledFor(logging.INFO):
             words = [shown(x) for x in objects if isinstance(x, str)]
@@ -67,7 +77,7 @@ def on_the_screen() -> Iterator[None]:
     try:
         yield
     finally:
-        console.quiet = before
+        console.quiet, console.flags = before, ()
 
 
 def track(

@@ -1,8 +1,9 @@
 """The error that a user can act on."""
 
 import difflib
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 # Control and format characters, halves of characters, unassigned.
 _HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
@@ -14,6 +15,42 @@ class UserError(ValueError):
     The message states the rule and then what came. The command line prints it
     without a traceback and exits with code 2; in Python it is a `ValueError`.
     """
+
+
+class ConfigError(UserError):
+    """A setting that can't be as it was given.
+
+    The message names settings in backticks, as arguments are written in
+    Python: `` `weight_decay` is at least 0 ``.
+    """
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the settings that the message is about."""
+        return tuple(dict.fromkeys(_SETTING.findall(str(self))))
+
+
+_SETTING = re.compile(r"`([a-z_0-9]+)`")
+
+
+def with_flags(text: str, flags: Collection[str]) -> str:
+    """Text in which settings in backticks are written as flags.
+
+    Args:
+        text: Such as the message of a `ConfigError`.
+        flags: Those of the command; other settings stay as they are.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name = flag_of(match[1])
+        return name if name in flags else match[0]
+
+    return _SETTING.sub(flag, text)
+
+
+def flag_of(setting: str) -> str:
+    """The flag of a setting: `--weight-decay` of `weight_decay`."""
+    return f"--{setting.replace('_', '-')}"
 
 
 def shown(text: str) -> str:

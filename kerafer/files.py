@@ -183,7 +183,7 @@ def size(path: Path) -> int:
 def output_folder(
     given: str | os.PathLike[str] | None,
     default: str | os.PathLike[str] | None = None,
-    flag: str = "--out",
+    name: str = "`out`",
 ) -> Path:
     """The folder that results go to, found out before the work is done.
 
@@ -192,8 +192,8 @@ def output_folder(
     Args:
         given: What the user named, or `None`.
         default: The folder where the user named none.
-        flag: What the user named it with, for the message. Defaults to
-            `"--out"`.
+        name: What the user named it with, for the message. Defaults to
+            the setting `out`.
 
     Raises:
         UserError: If no file could be written there.
@@ -205,26 +205,26 @@ def output_folder(
             raise ValueError("the name is empty")
         if os.path.isfile(folder):
             raise UserError(
-                f"{flag} is a folder. Received the file {os.fspath(folder)}."
+                f"{name} is a folder. Received the file {os.fspath(folder)}."
             )
         _try_to_write(Path(folder))
     # ValueError also stands for a name with NUL or half a character in it.
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{flag} is a folder that can be written. Received: "
+            f"{name} is a folder that can be written. Received: "
             f"{os.fspath(folder)!r} ({reason})."
         ) from None
     return Path(folder)
 
 
-def output_file(given: str | os.PathLike[str], flag: str = "--out") -> Path:
+def output_file(given: str | os.PathLike[str], name: str = "`out`") -> Path:
     """The file that a result goes to, found out before the work is done.
 
     Args:
         given: What the user named; one that is there gets replaced.
-        flag: What the user named it with, for the message. Defaults to
-            `"--out"`.
+        name: What the user named it with, for the message. Defaults to
+            the setting `out`.
 
     Raises:
         UserError: If it could not be written.
@@ -242,7 +242,7 @@ def output_file(given: str | os.PathLike[str], flag: str = "--out") -> Path:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{flag} is a file that can be written. Received: "
+            f"{name} is a file that can be written. Received: "
             f"{os.fspath(given)!r} ({reason})."
         ) from None
     return file

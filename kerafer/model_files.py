@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 SHIPPED = Path(__file__).parent / "shipped"
 
@@ -57,10 +57,10 @@ def find_keras_file(path: str | os.PathLike[str]) -> Path:
     if found is not None:
         return found
     if (path / "manifest.json").is_file():
-        raise UserError(
+        raise ConfigError(
             f"{_RULE} {path} is an export without model.keras.\nName the run "
             "that it was made of, or export that again with keras among the "
-            "--formats."
+            "`formats`."
         )
     where = f"none in {path}" if path.is_dir() else f"no file {path}"
     raise UserError(f"{_RULE}\nThere is {where}.")

@@ -7,13 +7,18 @@ import contextlib
 import dataclasses
 import math
 import os
-import re
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kerafer.errors import UserError, did_you_mean, first_line
+from kerafer.errors import (
+    ConfigError,
+    UserError,
+    did_you_mean,
+    first_line,
+    flag_of,
+)
 from kerafer.foreign import parse_yaml
 
 Settings = TypeVar("Settings")
@@ -68,7 +73,6 @@ def add_flags(
     for field in dataclasses.fields(kind):
         if field.name in without:
             continue
-        flag = f"--{field.name.replace('_', '-')}"
         choices = field.metadata["choices"]
         arguments: dict[str, Any] = {"default": argparse.SUPPRESS}
         told = "none" if field.default is None else field.default
@@ -83,7 +87,13 @@ def add_flags(
                 else _metavar(arguments["type"])
             )
             arguments["help"] = f"{field.metadata['help']} (default: {told})"
-        parser.add_argument(flag, **arguments)
+        parser.add_argument(flag_of(field.name), **arguments)
+
+
+def given(kind: type, flags: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a dataclass that a command line sets, by name."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {k: v for k, v in vars(flags).items() if k in names}
 
 
 def from_flags(
@@ -92,27 +102,24 @@ def from_flags(
     """Settings from defaults, a YAML file above them, and flags above both.
 
     Raises:
-        UserError: For an unknown key, or a value of the wrong type or outside
-            the choices.
+        UserError: For an unknown key.
+        ConfigError: For a value of the wrong type or outside the choices.
     """
-    names = {field.name for field in dataclasses.fields(kind)}
     kept = read_yaml(kind, file) if file else {}
-    given = {k: v for k, v in vars(flags).items() if k in names}
+    named = given(kind, flags)
     try:
-        return checked(kind, kept | given)
-    except UserError as error:
-        words = re.findall(r"--[\w-]+", str(error))
+        return checked(kind, kept | named)
+    except ConfigError as error:
         told = [
-            f"{flag} {kept[name]}"
+            f"`{name}` {kept[name]}"
             for name in kept
-            if name not in given
-            and (flag := f"--{name.replace('_', '-')}") in words
+            if name not in named and name in error.settings
         ]
         if not told:
             raise
         # What nobody typed must not look as if somebody had.
-        raise UserError(
-            f"{error}\n{' and '.join(told)}: so says --config "
+        raise ConfigError(
+            f"{error}\n{' and '.join(told)}: so says `config` "
             f"{getattr(flags, 'config', file)}. A flag overrides it."
         ) from None
 
@@ -128,7 +135,7 @@ def as_flags(settings: Any, always: tuple[str, ...] = ()) -> list[str]:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if value != field.default or field.name in always:
-            words.append(f"--{field.name.replace('_', '-')}")
+            words.append(flag_of(field.name))
             words += [] if value is True else [str(value)]
     return words
 
@@ -165,14 +172,13 @@ def checked(kind: type[Settings], values: dict[str, Any]) -> Settings:
     """An instance of `kind`, each value of its field's type and choices.
 
     Raises:
-        UserError: Where one is not.
+        ConfigError: Where one is not.
     """
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         if field.name not in values:
             continue
         value = values[field.name]
-        flag = f"--{field.name.replace('_', '-')}"
         scalar = _scalar(hints[field.name])
         if value is None and type(None) in typing.get_args(hints[field.name]):
             continue
@@ -183,8 +189,8 @@ def checked(kind: type[Settings], values: dict[str, Any]) -> Settings:
         if isinstance(value, bool) != (scalar is bool) or not isinstance(
             value, scalar
         ):
-            raise UserError(
-                f"{flag} takes {_NOUNS[scalar]}. Received: {value!r}."
+            raise ConfigError(
+                f"`{field.name}` takes {_NOUNS[scalar]}. Received: {value!r}."
             )
     made = kind(**values)
     check_ranges(made)
@@ -199,7 +205,7 @@ def check_ranges(settings: Any) -> None:
             is in every range.
 
     Raises:
-        UserError: For the first that is.
+        ConfigError: For the first that is.
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -216,8 +222,7 @@ def check_ranges(settings: Any) -> None:
             continue
         else:
             rule = _rule(*bounds)
-        flag = f"--{field.name.replace('_', '-')}"
-        raise UserError(f"{flag} is {rule}. Received: {value}.")
+        raise ConfigError(f"`{field.name}` is {rule}. Received: {value}.")
 
 
 def _is_in(

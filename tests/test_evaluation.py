@@ -14,9 +14,11 @@ import yaml
 from scipy import stats
 from sklearn import metrics
 
+import kerafer
 from kerafer.class_names import column_order
 from kerafer.cli import main
 from kerafer.data import load, make_split, write_split
+from kerafer.data.config import DataConfig
 from kerafer.data.images import read_image
 from kerafer.errors import UserError
 from kerafer.evaluation import (
@@ -584,7 +586,7 @@ def test_a_second_model_and_its_earlier_evaluation_compare_the_same(
         assert read(out / "comparison.json") == found
 
     # The same folder without --against holds no old comparison.
-    assert evaluate(*words, "--out", one) == 0
+    assert evaluate(*words, "--out", one, "--force") == 0
     assert not (one / "comparison.json").exists()
 
 
@@ -701,8 +703,55 @@ def test_only_an_evaluation_is_replaced(run_folder, tmp_path, capfd):
     told = capfd.readouterr().err
     assert told.count("--out is a new or empty folder") == 2
     (out / "report.md").unlink()
-    assert evaluate("--model", run_folder, "--out", out) == 0
-    assert evaluate("--model", run_folder, "--out", out) == 0
+    words = ("--model", run_folder, "--out", out)
+    assert evaluate(*words) == 0
+    first = (out / "metrics.json").stat().st_mtime_ns
+    assert evaluate(*words) == 2
+    assert "--force replaces it" in capfd.readouterr().err
+    assert (out / "metrics.json").stat().st_mtime_ns == first
+    assert evaluate(*words, "--force") == 0
+    assert (out / "metrics.json").stat().st_mtime_ns > first
+
+
+def test_the_function_does_what_the_command_does(
+    run_folder, models, colours, tmp_path, capfd
+):
+    words = ("--model", run_folder, "--against", models / "small.tflite")
+    assert evaluate(*words, "--out", tmp_path / "command") == 0
+    capfd.readouterr()
+    out = tmp_path / "function"
+    found = kerafer.evaluate(
+        run_folder, against=models / "small.tflite", out=out
+    )
+    assert capfd.readouterr() == ("", "")
+    for name in ("predictions.csv", "metrics.json", "comparison.json"):
+        assert (out / name).read_text() == (
+            tmp_path / "command" / name
+        ).read_text()
+    labels, probabilities = truth(colours)
+    right = probabilities.argmax(1) == labels
+    assert found.accuracy == pytest.approx(right.mean())
+    assert found.against == "small"
+    assert found.command.startswith("kerafer evaluate --model")
+
+
+def test_a_model_in_memory_and_an_evaluation_in_memory(colours, run_folder):
+    data = DataConfig(dataset="folder", data_dir=str(colours), split="given")
+    one = kerafer.evaluate(
+        tiny_models.to_keras(), data, labels=tiny_models.LABELS
+    )
+    other = kerafer.evaluate(run_folder, against=one)
+    assert other.comparison.difference == 0
+    assert one.command is None
+    assert "divided anew" in " ".join(one.own_notes)
+    with pytest.raises(UserError, match="72 pictures, test of folder"):
+        kerafer.evaluate(run_folder, against=one, part="validation")
+    with pytest.raises(UserError, match="names of the classes"):
+        kerafer.evaluate(tiny_models.to_keras(), data)
+    with pytest.raises(UserError, match="`part` is one of"):
+        kerafer.evaluate(run_folder, part="tests")
+    with pytest.raises(TypeError, match="splits"):
+        kerafer.evaluate(run_folder, splits="subject")
 
 
 BAD = {

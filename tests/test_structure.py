@@ -132,3 +132,23 @@ def test_no_picture_of_a_person_is_in_the_repository():
         if Path(name).suffix.lower() in (".jpg", ".jpeg", ".bmp", ".tiff")
     ]
     assert photographs == []
+
+
+def test_the_library_names_settings_not_flags():
+    """A flag is the command's word; whole commands may be quoted."""
+    # A flag alone is a word for a process, one beside others is told.
+    flag = re.compile(r"(?<![\w-])--[a-z][a-z-]*\S*\s+\S|\S\s+--[a-z]")
+    command = re.compile("kerafer (?:train|export|predict)")
+    told, strings = [], 0
+    for file in PACKAGE.rglob("*.py"):
+        where = file.relative_to(PACKAGE)
+        if where.parts[0] in ("commands", "cli.py", "errors.py"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            text = getattr(node, "value", None)
+            if isinstance(node, ast.Constant) and isinstance(text, str):
+                strings += 1
+                if flag.search(text) and not command.search(text):
+                    told.append(f"{where}: {text[:60]}")
+    assert told == []
+    assert strings > 1000

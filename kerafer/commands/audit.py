@@ -57,7 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
         )
     out = output_folder(parsed.out, Path("audits") / config.dataset)
     if parsed.clean:
-        output_file(parsed.clean, "--clean")
+        output_file(parsed.clean, "`clean`")
     from kerafer.data import write_split
     from kerafer.data.audit import audit
     from kerafer.data.audit_report import (

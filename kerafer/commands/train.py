@@ -127,7 +127,7 @@ def _check_folder(parsed: argparse.Namespace, processes: Processes) -> None:
     if processes.several and not processes.is_first:
         return
     if parsed.resume:
-        output_folder(parsed.resume, flag="--resume")
+        output_folder(parsed.resume, name="`resume`")
     elif parsed.out is None or parsed.folds is not None:
         output_folder(parsed.out, "runs")
     else:

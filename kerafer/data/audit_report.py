@@ -97,7 +97,7 @@ def findings(found: Audit) -> list[str]:
             more = f" and {len(people) - _NAMED} more" * (len(people) > _NAMED)
             told.append(
                 f"{len(people)} people stand in both {one} and {other}: "
-                f"{names}{more}. `--split subject` divides by person."
+                f"{names}{more}. The split `subject` divides by person."
             )
     crossing, wrong = found.crossing, found.contradictory
     if len(crossing):
@@ -105,7 +105,7 @@ def findings(found: Audit) -> list[str]:
         told.append(
             f"{_groups(crossing)} groups of equal or nearly equal pictures "
             f"stand in more than one part; {seen} test pictures are among "
-            "them, which a model may have seen. `--clean` takes them out."
+            "them, which a model may have seen. `clean` takes them out."
         )
     if len(wrong):
         told.append(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerafer.console import console
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 MAX_CACHE_BYTES = 20 * 2**30
 
@@ -105,10 +105,10 @@ def make_room(folder: Path, size: int) -> None:
     kept = sum(length for _, length, _ in files)
     free = shutil.disk_usage(folder).free
     if size > free + kept:
-        raise UserError(
+        raise ConfigError(
             f"What is computed once is kept on disk: {size / 2**30:.1f} GiB in "
             f"{folder}, where {(free + kept) / 2**30:.1f} GiB can be had.\n"
-            "XDG_CACHE_HOME=DIR names another place; a smaller --image-size "
+            "XDG_CACHE_HOME=DIR names another place; a smaller `image_size` "
             "needs less."
         )
     for _, length, file in files:

@@ -13,7 +13,7 @@ from kerafer.class_names import tidy
 from kerafer.data import scan
 from kerafer.data.dataset import SHARE, Dataset
 from kerafer.data.missing import missing
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 MANIFEST = "manifest.csv"
 
@@ -109,15 +109,15 @@ def _check_twins(names: Sequence[str]) -> None:
 
 def _compile(pattern: str) -> re.Pattern[str]:
     rule = (
-        "--subject-pattern is a regular expression with a group around the "
+        "`subject_pattern` is a regular expression with a group around the "
         r"person, such as ^(.+)_\d+. "
     )
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"{rule}Received: {pattern} ({error}).") from None
+        raise ConfigError(f"{rule}Received: {pattern} ({error}).") from None
     if not compiled.groups:
-        raise UserError(f"{rule}Received: {pattern}, without a group.")
+        raise ConfigError(f"{rule}Received: {pattern}, without a group.")
     return compiled
 
 
@@ -127,13 +127,13 @@ def _find_subjects(dataset: Dataset, pattern: re.Pattern[str]) -> Dataset:
     matches = [pattern.search(name) for name in names]
     subjects = [match and match[group] for match in matches]
     if not any(subjects):
-        raise UserError(
-            "--subject-pattern finds the person in the names of the files. "
+        raise ConfigError(
+            "`subject_pattern` finds the person in the names of the files. "
             f"Received: {pattern.pattern}, which matches none, such as "
             f"{names[0]}."
         )
     dataset.manifest["subject"] = subjects
-    reason = "--subject-pattern finds no person in its name"
+    reason = "subject_pattern finds no person in its name"
     return scan.leave_out(dataset, [None if s else reason for s in subjects])
 
 

@@ -13,7 +13,7 @@ from kerafer.data import load
 from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.data.left_out import tell_left_out
 from kerafer.data.scan import class_folders, find_pictures, other_files
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 # Of a larger folder a part is taken, evenly.
 MOST_IMAGES = 5000
@@ -50,16 +50,16 @@ def folder_images(
         UserError: Without images, or with classes other than the model's.
     """
     if not folder.exists():
-        raise UserError(
-            f"--images is a folder of images. There is no {folder}."
+        raise ConfigError(
+            f"`images` is a folder of images. There is no {folder}."
         )
     if folder.is_dir() and not _has_classes(folder):
         return FolderImages(_unlabelled(folder, shape), None)
     if class_names is None:
-        raise UserError(
+        raise ConfigError(
             "Which output of the model is which class of the folder, its "
             "class names say, in the order of the outputs.\nName them with "
-            "--labels a,b,c, or in labels.txt beside the model."
+            "`labels` a,b,c, or in labels.txt beside the model."
         )
     dataset = load("folder", folder)
     order = column_order(class_names, dataset.class_names)
@@ -82,8 +82,8 @@ def _unlabelled(folder: Path, shape: tuple[int, int, int]) -> np.ndarray:
     tell_left_out(other_files(folder))
     files = find_pictures(folder)
     if not files:
-        raise UserError(
-            f"--images is a folder of images. There are none in {folder}."
+        raise ConfigError(
+            f"`images` is a folder of images. There are none in {folder}."
         )
     images, reason = [], ""
     chosen = [files[row] for row in _part(len(files))]

@@ -16,7 +16,7 @@ from kerafer.data.folder import MANIFEST
 from kerafer.data.left_out import tell_left_out
 from kerafer.data.missing import missing
 from kerafer.data.scan import other_files
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 DATASETS = ("kdef", "fesr", "fer2013", "ferplus", "folder", "synthetic")
 
@@ -110,8 +110,8 @@ def _inside(name: str, root: Path, absent: str) -> Path:
     if root.is_file() and not (
         name == "fer2013" and root.suffix.lower() == ".csv"
     ):
-        raise UserError(
-            f"--data-dir is a folder or a .zip. Received the file: {root}."
+        raise ConfigError(
+            f"`data_dir` is a folder or a .zip. Received the file: {root}."
         )
     return root / name if (root / name).is_dir() else root
 
@@ -120,9 +120,9 @@ def _fetch(root: str | os.PathLike | None) -> Path:
     from kerafer.data.fesr import download_fesr
 
     if root is not None:
-        raise UserError(
+        raise ConfigError(
             "A download goes where kagglehub keeps its files; leave "
-            f"--data-dir out. Received: {os.fspath(root)}."
+            f"`data_dir` out. Received: {os.fspath(root)}."
         )
     return download_fesr()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 
 _ABOUT = {
     "kdef": (
@@ -14,7 +14,7 @@ _ABOUT = {
         "FESR is 6,809 pictures of students in class with five expressions",
         "Get it from https://www.kaggle.com/datasets/daniellam2000/"
         "facial-expression-of-students-in-real-class-fesr, or let\n"
-        "kerafer fetch it: pip install 'kerafer[fesr]', then --download",
+        "kerafer fetch it: pip install 'kerafer[fesr]', then `download`",
     ),
     "fer2013": (
         "FER2013 is 35,887 gray 48 x 48 faces with seven expressions",
@@ -36,7 +36,7 @@ _ABOUT = {
 }
 
 
-def missing(name: str, looked: str) -> UserError:
+def missing(name: str, looked: str) -> ConfigError:
     """The error for a data set of which no picture was found.
 
     Args:
@@ -44,9 +44,9 @@ def missing(name: str, looked: str) -> UserError:
         looked: What was looked at and found wanting, one clause.
     """
     what, where = _ABOUT[name]
-    return UserError(
+    return ConfigError(
         f"{what}; {looked}.\n{where}.\n"
-        f"Unpack it to data/{name}, or say where it is with --data-dir or "
+        f"Unpack it to data/{name}, or say where it is with `data_dir` or "
         "KERAFER_DATA.\n"
         "To run now, on the set that is built in:\n"
         "  kerafer train --arch wca_mcnn --dataset synthetic"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from kerafer.class_names import same_word
 from kerafer.data.dataset import Dataset
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def make_split(
         parts = _given(dataset, seed, notes)
     else:
         if kind == "subject" and not dataset.has_subjects:
-            raise UserError(
+            raise ConfigError(
                 "A split by subject needs to know who is on every picture. "
                 f"The data set {dataset.name} does not; for pictures of your "
-                "own give --subject-pattern or a column subject."
+                "own give `subject_pattern` or a column subject."
             )
         parts = _hold_out(dataset, ("test", "validation"), kind, seed, notes)
     _note_gaps(dataset, parts, notes)

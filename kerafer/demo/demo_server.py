@@ -17,7 +17,7 @@ from kerafer.demo.drawn_faces import draw_faces
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.demo.page_files import content_security_policy, page_files
 from kerafer.demo.page_model import PageModel
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 
 MOST_CONNECTIONS = 64
 _BUSY = (
@@ -67,8 +67,8 @@ class DemoServer(ThreadingHTTPServer):
             super().__init__(("127.0.0.1", port), DemoHandler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", "ports are 0 to 65535")
-            raise UserError(
-                "--port is one of 127.0.0.1 that is free; 0 takes any. "
+            raise ConfigError(
+                "`port` is one of 127.0.0.1 that is free; 0 takes any. "
                 f"Received: {port} ({reason})."
             ) from None
         self.address = f"http://127.0.0.1:{self.server_address[1]}/"

@@ -10,7 +10,7 @@ from PIL import Image
 from kerafer.data.kdef import CLASSES
 from kerafer.data.synthetic.dataset import draw_picture
 
-# Other people than the ones that `--dataset synthetic` draws by default.
+# Other people than the ones that the data set synthetic draws by default.
 _SEED = 1
 _SIZE = (320, 400)
 _PEOPLE = {

@@ -70,7 +70,7 @@ def install_litert_js() -> Path:
             "LiteRT.js is kept in the home folder's cache. There is no home "
             "folder.\nXDG_CACHE_HOME=DIR names another place."
         )
-    output_folder(folder, flag="The cache of XDG_CACHE_HOME")
+    output_folder(folder, name="The cache of XDG_CACHE_HOME")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         beside = Path(scratch, "whole")

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from kerafer.data.splits import parse_fold
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
-from kerafer.evaluation.evaluation_report import as_percent
 from kerafer.evaluation.predictions import Predictions
+from kerafer.evaluation.scores import as_percent
 from kerafer.foreign import read_json
 from kerafer.settings import as_flags
 from kerafer.tables import read_table
@@ -250,8 +250,8 @@ def _read_one(path: Path) -> _Fold:
     run, config = RunFolder.open(path)
     fold = parse_fold(config.split or "")
     if fold is None:
-        raise UserError(
-            "A fold's run has --split fold-K-of-N. That in "
+        raise ConfigError(
+            "A fold's run has `split` fold-K-of-N. That in "
             f"{path} has {config.split or 'none'}."
         )
     try:

@@ -2,159 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from kerafer.evaluation.bootstrap import RESAMPLES, Interval
-from kerafer.evaluation.classification import Classification
+from kerafer.engine import backend_name
+from kerafer.evaluation.bootstrap import RESAMPLES
 from kerafer.evaluation.comparison import Comparison
+from kerafer.evaluation.scores import Scores, as_percent
 from kerafer.evaluation.votes import VoteScores
+from kerafer.versions import versions
 
-_FEW_GROUPS = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """All that was measured of one model.
-
-    Args:
-        classification: The scores of `classify`.
-        calibration_error: That of `expected_calibration_error`.
-        bins: Those of `reliability`.
-        intervals: Those of `bootstrap_intervals`.
-        groups: How many people or pictures the intervals drew from.
-        over: `"people"` or `"pictures"`.
-        votes: What `score_votes` measured, where labels are shares of several
-            people. Defaults to none.
-    """
-
-    classification: Classification
-    calibration_error: float
-    bins: pd.DataFrame
-    intervals: Mapping[str, Interval]
-    groups: int
-    over: str
-    votes: VoteScores | None = None
-
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Name, value and interval of every score, as text."""
-        scores, intervals = self.classification, self.intervals
-        macro = scores.macro
-        return [
-            (
-                "accuracy",
-                f"{scores.accuracy:.1%}",
-                as_percent(intervals["accuracy"]),
-            ),
-            (
-                "balanced accuracy",
-                f"{scores.balanced_accuracy:.1%}",
-                as_percent(intervals["balanced_accuracy"]),
-            ),
-            (
-                "macro F1",
-                f"{macro['f1']:.3f}",
-                "{:.3f} to {:.3f}".format(*intervals["macro_f1"]),
-            ),
-            ("macro precision", f"{macro['precision']:.3f}", ""),
-            ("macro recall", f"{macro['recall']:.3f}", ""),
-            ("top-2 accuracy", f"{scores.top_2:.1%}", ""),
-            ("log loss", f"{scores.log_loss:.4f}", ""),
-            (
-                "expected calibration error",
-                f"{self.calibration_error:.1%}",
-                "",
-            ),
-            *self._vote_rows(),
-        ]
-
-    def _vote_rows(self) -> list[tuple[str, str, str]]:
-        votes = self.votes
-        if votes is None:
-            return []
-        rows = [
-            (
-                "Jensen-Shannon divergence to votes",
-                f"{votes.divergence:.3f}",
-                "",
-            )
-        ]
-        if votes.agreed:
-            who = f"protocol majority, {votes.agreed:,} of {votes.images:,}"
-            rows += [
-                ("accuracy where most agree", f"{votes.accuracy:.1%}", who),
-                ("macro F1 where most agree", f"{votes.macro_f1:.3f}", who),
-            ]
-        return rows
-
-    def notes(self) -> list[str]:
-        """What makes these intervals doubtful, a sentence each."""
-        notes = self.classification.notes()
-        if self.votes is not None:
-            notes.append(
-                "The labels are votes of several people: what is scored is "
-                "the most frequent class, on all images (protocol all), and "
-                "beside it on those on which more than half agree (protocol "
-                "majority)."
-            )
-        if self.groups < _FEW_GROUPS:
-            notes.append(
-                f"Intervals from {self.groups} {self.over} are rough, and "
-                "rather too narrow."
-            )
-        if self.classification.accuracy == 1:
-            notes.append(
-                "Drawing again can't show mistakes that were not seen. "
-                f"After {self.groups} {self.over} without one, about "
-                f"{min(3 / self.groups, 1):.1%} of them may still meet one "
-                "(the rule of three)."
-            )
-        return notes
+if TYPE_CHECKING:
+    from kerafer.evaluation.evaluation import Evaluation
 
 
-def as_percent(interval: Interval) -> str:
-    """An interval of parts of one, as text."""
-    return f"{100 * interval.low:.1f} to {interval.high:.1%}"
-
-
-def evaluation_report(
-    title: str,
-    part: str,
-    facts: Mapping[str, str],
-    scores: Scores,
-    mistakes: int,
-    shown_mistakes: int,
-    notes: tuple[str, ...],
-    comparison: str | None,
-    command: str,
-) -> str:
+def evaluation_report(evaluation: Evaluation) -> str:
     """Write up one evaluation as Markdown.
 
     Args:
-        title: Which model on which pictures.
-        part: Of the split, or `"all"`.
-        facts: Name and value of what should be known, a line each.
-        scores: Of the model.
-        mistakes: How many pictures are not recognised.
-        shown_mistakes: How many of them `mistakes.png` has; 0 where there is
-            no such file.
-        notes: Sentences about the data's division and the intervals.
-        comparison: The section of `comparison_section`, or `None`.
-        command: What reproduces the evaluation.
+        evaluation: Its pictures are those that `Evaluation.write` draws.
     """
+    scores, part = evaluation.scores, evaluation.part
     test = scores.classification
     count = int(test.confusion.sum())
     kind = "pictures" if part == "all" else f"{part} pictures"
+    mistakes, shown = evaluation.mistake_count, len(evaluation.mistakes)
     lines = [
-        f"# {title}",
+        f"# {evaluation.told_name} on {evaluation.dataset}",
         "",
         f"**{test.accuracy:.1%} of {count:,} {kind}** are recognised "
         f"(95 % interval {as_percent(scores.intervals['accuracy'])}).",
         "",
-        *(f"* {note}" for note in notes),
+        *(f"* {note}" for note in evaluation.notes),
         "",
         "| score | | 95 % interval |",
         "|---|---:|---:|",
@@ -162,7 +42,7 @@ def evaluation_report(
         "",
         *_what_intervals_mean(scores),
         "",
-        *([comparison, ""] if comparison else []),
+        *_comparison(evaluation),
         "| class | precision | recall | F1 | pictures |",
         "|---|---:|---:|---:|---:|",
         *(
@@ -181,17 +61,54 @@ def evaluation_report(
         "![How often it is right against how sure it is](reliability.png)",
         "",
         *_votes(scores.votes),
-        *_mistakes(mistakes, shown_mistakes),
+        *_mistakes(mistakes, shown),
         "| | |",
         "|---|---|",
-        *(f"| {name} | {value} |" for name, value in facts.items()),
+        *(
+            f"| {name} | {value} |"
+            for name, value in _facts(evaluation).items()
+        ),
         "",
-        "Reproduce with:",
-        "",
-        f"    {command}",
-        "",
+        *_how_again(evaluation.command),
     ]
     return "\n".join(lines)
+
+
+def _facts(evaluation: Evaluation) -> dict[str, str]:
+    machine, backend = versions(), backend_name()
+    size, _, channels = evaluation.input_shape
+    return {
+        "model": f"`{evaluation.model_file or evaluation.model}`",
+        "pictures": f"{len(evaluation.predictions.labels):,}, {size} x {size}, "
+        f"{'colour' if channels == 3 else 'gray'}",
+        "split": f"{evaluation.split}, part {evaluation.part}, digest "
+        f"{evaluation.predictions.digest[:12]}",
+        "data": evaluation.source,
+        "terms of the data": evaluation.licence,
+        "versions": f"kerafer {machine['kerafer']}, {backend} "
+        f"{machine.get(backend, '')}, scikit-learn "
+        f"{machine['scikit-learn']}",
+    }
+
+
+def _how_again(command: str | None) -> list[str]:
+    if command is None:
+        return []
+    return ["Reproduce with:", "", f"    {command}", ""]
+
+
+def _comparison(evaluation: Evaluation) -> list[str]:
+    if evaluation.comparison is None:
+        return []
+    scores = evaluation.scores
+    count = len(evaluation.predictions.labels)
+    section = comparison_section(
+        *evaluation.names,
+        evaluation.comparison,
+        scores.over,
+        scores.over == "people" and scores.groups < count,
+    )
+    return [section, ""]
 
 
 def _votes(votes: VoteScores | None) -> list[str]:

@@ -20,8 +20,8 @@ from kerafer.evaluation.bootstrap import (
     resampled_sums,
 )
 from kerafer.evaluation.calibration import BINS
-from kerafer.evaluation.evaluation_report import Scores
 from kerafer.evaluation.predictions import checked_probabilities
+from kerafer.evaluation.scores import Scores
 
 SURE = 0.9
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 from kerafer.settings import MOST_THREADS, check_ranges, setting
 
-# The name in --formats, and the file.
+# The name in `formats`, and the file.
 FILES = {
     "keras": "model.keras",
     "savedmodel": "saved_model",
@@ -81,21 +81,21 @@ class ExportConfig:
     subject_pattern: str | None = setting(
         None,
         "regular expression whose group is the person in a file's name "
-        "(--also-on); its intervals are over people then",
+        "(of also_on); its intervals are over people then",
     )
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.chosen if name not in FILES]
         if unknown or not self.chosen:
-            raise UserError(
-                f"--formats takes {', '.join(FILES)}, or all. "
+            raise ConfigError(
+                f"`formats` takes {', '.join(FILES)}, or all. "
                 f"Received: {self.formats}."
             )
         check_ranges(self)
         if self.subject_pattern and not self.also_on:
-            raise UserError(
-                "--subject-pattern is about the pictures of --also-on. "
-                f"Received: {self.subject_pattern} without --also-on."
+            raise ConfigError(
+                "`subject_pattern` is about the pictures of `also_on`. "
+                f"Received: {self.subject_pattern} without `also_on`."
             )
 
     @property

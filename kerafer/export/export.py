@@ -16,7 +16,7 @@ import numpy as np
 from kerafer.classifier import tells_classes
 from kerafer.console import console
 from kerafer.data.synthetic.golden import golden_pictures
-from kerafer.errors import UserError, first_line
+from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.evaluation.other_pictures import OtherPictures
 from kerafer.evaluation.score_intervals import measure_scores
 from kerafer.evaluation.subgroups import measure_subgroups
@@ -138,7 +138,7 @@ def export(
             missed = missed_gate(kind, verified, config)
             _tell(path.name, verified, missed)
             if missed and not config.allow_drop:
-                left_out[path.name] = f"{missed}. --allow-drop keeps it."
+                left_out[path.name] = f"{missed}. `allow_drop` keeps it."
                 remove(path)
                 continue
             tested[path.name] = found
@@ -217,9 +217,9 @@ def _write(
         return {"opset": OPSET}
     quantized, images = kind in QUANTIZED, source.calibration
     if quantized and not len(images):
-        raise UserError(
+        raise ConfigError(
             "The ranges of 8 bits are those of images that the model was made "
-            "for. There are none: give --images DIR, or images= in Python."
+            "for. There are none: give `images`."
         )
     # The converter takes the ranges of floats alone, also of bytes.
     form = "float32" if quantized else source.given.kind

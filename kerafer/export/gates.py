@@ -39,7 +39,7 @@ def missed_gate(
             return None
         return (
             f"loses {verified.accuracy_lost:.2f} points of accuracy; the gate "
-            f"is {allowed:g} (--max-drop-{kind})"
+            f"is {allowed:g} (`max_drop_{kind}`)"
         )
     if verified.agreement is None:
         if verified.mean_part_of_range <= _LEAST_LIKE:
@@ -52,7 +52,7 @@ def missed_gate(
     gate = config.min_agreement if allowed is None else _WITHOUT_LABELS
     if agreement >= gate:
         return None
-    flag = " (--min-agreement)" if allowed is None else ""
+    flag = " (`min_agreement`)" if allowed is None else ""
     return (
         f"agrees with the Keras model on {agreement:.2f} % of the test "
         f"pictures; the gate is {gate:g} %{flag}"

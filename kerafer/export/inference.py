@@ -15,7 +15,7 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
 
-from kerafer.errors import UserError, first_line
+from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.layers.export_mode import exporting
 from kerafer.layers.psi_table import PsiTable
 
@@ -100,14 +100,14 @@ def image_input(
         shape[1:3], image_size or (None,) * 2, strict=True
     ):
         if known is None and wanted is None:
-            raise UserError(
+            raise ConfigError(
                 f"{model.name} takes images of any size; an exported file has "
-                "one.\nGive --image-size N, or image_size= in Python."
+                "one.\nGive `image_size`."
             )
         if None not in (known, wanted) and known != wanted:
-            raise UserError(
+            raise ConfigError(
                 f"{model.name} takes images of {shape[1]} x {shape[2]}. "
-                f"Received: --image-size {wanted}."
+                f"Received: {wanted} for `image_size`."
             )
         sides.append(int(known or wanted))
     to_gray = shape[3] == 1 and not keep_gray

@@ -133,7 +133,8 @@ def _picture(margin: float | None) -> str:
 def _files(manifest: dict[str, Any]) -> list[str]:
     test, versions = manifest["test"], manifest["versions"]
     missed = [
-        f"* **`{name}` {file['missed_gate']}.** It was kept with --allow-drop."
+        f"* **`{name}` {file['missed_gate']}.** It was kept "
+        "all the same (`allow_drop`)."
         for name, file in manifest["files"].items()
         if file["missed_gate"]
     ]

@@ -101,10 +101,25 @@ def load_classifier(path: str | os.PathLike[str]) -> keras.Model:
         UserError: As `load_model`, and where the model has other inputs or
             outputs than `image_shape` asks for.
     """
-    model = load_model(path)
+    return as_classifier(load_model(path), path)
+
+
+def as_classifier(
+    model: keras.Model, name: str | os.PathLike[str]
+) -> keras.Model:
+    """The model with one input tensor and one output tensor.
+
+    Args:
+        model: One that gives the probabilities of an image's classes.
+        name: For messages.
+
+    Raises:
+        UserError: Where it has other inputs or outputs than `image_shape`
+            asks for.
+    """
     inputs = getattr(model, "inputs", None) or []
     outputs = getattr(model, "outputs", None) or []
-    image_shape(path, _tensors(inputs), _tensors(outputs))
+    image_shape(name, _tensors(inputs), _tensors(outputs))
     if isinstance(model.input, (list, dict)) or isinstance(
         model.output, (list, dict)
     ):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.layers import MultiScaleConv2D
 
 
@@ -58,12 +58,12 @@ def copy_weights(
             found.append((name, layer, values))
     count = len(found) + len(fresh)
     if not found or 2 * len(found) < count:
-        raise UserError(
+        raise ConfigError(
             "A model starts with the weights of one of its architecture: most "
             "layers fit by name and shape.\n"
             f"Received: {len(found)} of the {count} layers of {model.name} fit "
             f"those of {source.name}.\n"
-            "--arch and --options are those that the source was trained with."
+            "`arch` and `options` are those that the source was trained with."
         )
     for _, layer, values in found:
         layer.set_weights(values)
@@ -126,8 +126,8 @@ def freeze_until(
             if near
             else f"Those with weights: {', '.join(weighty)}."
         )
-        raise UserError(
-            f"--freeze-until names a layer of {model.name}. Received: "
+        raise ConfigError(
+            f"`freeze_until` names a layer of {model.name}. Received: "
             f"{layer_name}.\n{hint}"
         )
     end = names.index(layer_name) + 1
@@ -139,8 +139,8 @@ def freeze_until(
             f"{layer_name} these were drawn anew: {', '.join(untrained)}."
         )
     if not any(layer.trainable_weights for layer in model.layers[end:]):
-        raise UserError(
-            "--freeze-until leaves a layer with weights to train. Behind "
+        raise ConfigError(
+            "`freeze_until` leaves a layer with weights to train. Behind "
             f"{layer_name} there is none in {model.name}."
         )
     for layer in model.layers[:end]:

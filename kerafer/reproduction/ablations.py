@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import yaml
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Variant:
         name: As the tables print it.
         arch: Its name in the registry.
         differs: What sets it apart, for the reader.
-        options: Of its builder, as after `--options`.
-        split: As after `--split`; `None` takes the one asked for.
+        options: Of its builder, as `TrainingConfig.options` has them.
+        split: As `DataConfig.split` has it; `None` takes the one asked for.
     """
 
     name: str
@@ -82,9 +82,9 @@ def group_of_table(number: int, dataset: str) -> Ablation:
             continue
         mine = dataset.upper()
         if mine in ("KDEF", "FESR") and mine not in places:
-            raise UserError(
+            raise ConfigError(
                 f"Table {number} is the article's for {places[0]}. "
-                f"Received: --dataset {dataset}."
+                f"Received: `dataset` {dataset}."
             )
         return group
     raise UserError(f"Tables are made of 2 to 8. Received: {number}.")

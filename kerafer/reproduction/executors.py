@@ -70,7 +70,7 @@ def run_on_ray(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
         UserError: Where Ray is not installed, or when a training fails; those
             that were over by then are in place.
     """
-    with extra_for("--executor ray"):
+    with extra_for("The executor ray"):
         import ray
     # A program that uses Ray for more has begun it already.
     own = not ray.is_initialized()

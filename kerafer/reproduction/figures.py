@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer.data import Dataset
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.foreign import read_json
 from kerafer.reproduction.ablations import Variant, ablations
 from kerafer.reproduction.plan import Training, find_runs
@@ -96,9 +96,9 @@ def figure_kind(number: int, dataset: str) -> FigureKind:
         )
     mine = dataset.upper()
     if mine in ("KDEF", "FESR") and kind.dataset not in (None, mine):
-        raise UserError(
+        raise ConfigError(
             f"Figure {number} is the article's for {kind.dataset}. "
-            f"Received: --dataset {dataset}."
+            f"Received: `dataset` {dataset}."
         )
     return kind
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.mtcnn_detector import MtcnnDetector
 from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
@@ -33,9 +33,9 @@ def make_detector(
             size, or a package that is not installed.
     """
     if (file is not None) != (name == "yunet"):
-        raise UserError(
-            "The detector yunet, and no other, needs a file: --detector yunet "
-            f"--detector-file FILE. Received: {name} with "
+        raise ConfigError(
+            "The detector yunet, and no other, needs a file: `detector` yunet "
+            f"`detector_file` FILE. Received: {name} with "
             f"{'the file ' + file if file else 'no file'}."
         )
     if name not in DETECTORS:
@@ -44,8 +44,8 @@ def make_detector(
         )
     least, most = LONGEST_SIDE
     if longest_side is not None and not least <= longest_side <= most:
-        raise UserError(
-            f"--longest-side is {least} to {most} pixels. Received: "
+        raise ConfigError(
+            f"`longest_side` is {least} to {most} pixels. Received: "
             f"{longest_side}."
         )
     if name == "none":

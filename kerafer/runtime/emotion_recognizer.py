@@ -13,7 +13,7 @@ import numpy as np
 
 from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import Picture, as_image, fit
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 from kerafer.foreign import read_json
 from kerafer.runtime.detectors import make_detector
 from kerafer.runtime.face_detector import Box, Face, FaceDetector
@@ -214,10 +214,10 @@ def _check_takes_bytes(model: Path) -> None:
         manifest = read_json(model.parent / "manifest.json")
         kind = manifest["input"]["kind"]
     if kind == "float32":
-        raise UserError(
+        raise ConfigError(
             f"Images are bytes, 0 to 255. {model} takes floats in the range "
             "that it was trained with, says its manifest: it was exported with "
-            "--input float32."
+            "`input` float32."
         )
 
 

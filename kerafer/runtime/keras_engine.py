@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import keras
+
 
 class KerasEngine:
-    """A `.keras` file, run by Keras.
+    """A model of Keras', run by Keras.
 
     Args:
-        model: The file.
+        model: A `.keras` file, or the model.
 
     Raises:
-        UserError: If the file is no model that is safe to load, or takes or
-            gives something else than an image and probabilities.
+        UserError: If the file is no model that is safe to load, or the model
+            takes or gives something else than an image and probabilities.
     """
 
-    def __init__(self, model: Path) -> None:
-        from kerafer.models.load import load_classifier
+    def __init__(self, model: Path | keras.Model) -> None:
+        from kerafer.models.load import as_classifier, load_classifier
 
-        self._model = load_classifier(model)
+        if isinstance(model, Path):
+            self._model = load_classifier(model)
+        else:
+            self._model = as_classifier(model, model.name)
         self.input_shape = self._model.input_shape[1:]
         self.classes = self._model.output_shape[1]
 

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.foreign import read_json
 from kerafer.runtime.metadata import read_labels, split_labels
 
 
 def find_labels(
-    model: Path, classes: int, labels: Sequence[str] | None = None
+    model: Path | None, classes: int, labels: Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """Find the class names of a model.
 
@@ -21,7 +21,7 @@ def find_labels(
     training writes beside `best.keras`.
 
     Args:
-        model: The model's file or folder.
+        model: The model's file or folder; `None` for one in memory.
         classes: How many outputs it has.
         labels: The names in the order of the outputs. Defaults to `None`.
 
@@ -30,28 +30,31 @@ def find_labels(
             not that of the outputs.
     """
     found, origin = _look(model, labels)
+    of = "in memory" if model is None else model
     if found is None:
-        raise UserError(
+        raise ConfigError(
             "The names of the classes stand in the metadata of a .tflite "
             "file, in labels.txt beside the model, one a line in the order "
             "of its outputs, or in metrics.json of a training's folder. There "
-            f"are none of {model}.\nName them with --labels, divided by "
-            "commas, or labels= in Python."
+            f"are none of the model {of}.\nName them with `labels`, divided by "
+            "commas."
         )
     if len(found) != classes or len(set(found)) != classes:
         raise UserError(
-            f"The model {model} has {classes} outputs, each with a name of "
-            f"its own. Received {len(found)} names from {origin}: "
+            f"The model {of} has {classes} outputs, each with a name of its "
+            f"own. Received {len(found)} names from {origin}: "
             f"{', '.join(found)}."
         )
     return found
 
 
 def _look(
-    model: Path, labels: Sequence[str] | None
+    model: Path | None, labels: Sequence[str] | None
 ) -> tuple[tuple[str, ...] | None, str]:
     if labels is not None:
         return tuple(labels), "the labels given"
+    if model is None:
+        return None, ""
     if model.is_file() and (found := read_labels(model)):
         return found, "its metadata"
     for folder in (model, model.parent):

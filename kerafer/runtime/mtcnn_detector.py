@@ -12,7 +12,7 @@ from kerafer.runtime.face_detector import Face, detect_shrunk
 class MtcnnDetector:
     """Find faces with the `mtcnn` package, which loads TensorFlow.
 
-    It is the detector of the training's `--face-crop mtcnn`.
+    It is the detector that training cuts faces out with (`face_crop`).
 
     Args:
         longest_side: Larger pictures are searched at this size, pixels.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from kerafer.engine import load_backend, load_tensorflow
 from kerafer.errors import UserError
 from kerafer.extras import extra_for
 from kerafer.model_files import keras_file_in, model_path, shipped_names
+
+if TYPE_CHECKING:
+    import keras
 
 # In an exported folder the first of these that is there answers. float16 has
 # float32's answers at half the size; TensorFlow comes last.
@@ -61,7 +64,7 @@ class Predictor:
         classes: How many outputs it has.
     """
 
-    def __init__(self, model: Path, engine: Engine) -> None:
+    def __init__(self, model: Path | str, engine: Engine) -> None:
         self.input_shape = engine.input_shape
         self.classes = engine.classes
         self._model = model
@@ -115,28 +118,29 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     raise UserError(f"{_RULE}\nThere is none in {path}.")
 
 
-def open_predictor(model: Path, threads: int = 2) -> Predictor:
+def open_predictor(model: Path | keras.Model, threads: int = 2) -> Predictor:
     """Load what `find_model` found.
 
     Args:
-        model: The model's file or folder.
+        model: The model's file or folder, or one of Keras' in memory.
         threads: For a .tflite file. Defaults to 2.
 
     Raises:
         UserError: Where it can't be loaded, or takes or gives something else
             than an image and the probabilities of its classes.
     """
-    return Predictor(model, _engine(model, threads))
+    name = model if isinstance(model, Path) else model.name
+    return Predictor(name, _engine(model, threads))
 
 
-def _engine(model: Path, threads: int) -> Engine:
-    if model.suffix.lower() == ".tflite":
+def _engine(model: Path | keras.Model, threads: int) -> Engine:
+    if isinstance(model, Path) and model.suffix.lower() == ".tflite":
         from kerafer.runtime.litert_engine import LiteRTEngine
 
         return LiteRTEngine(model, threads)
     with extra_for("A model other than a .tflite file"):
         # A SavedModel is TensorFlow's, a .keras file any backend's.
-        if model.is_dir():
+        if isinstance(model, Path) and model.is_dir():
             load_tensorflow()
             from kerafer.runtime.saved_model_engine import SavedModelEngine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 from kerafer.model_files import SHIPPED
 
 _FOLDER = SHIPPED / "kerafer_edge_ferplus"
@@ -20,8 +20,8 @@ def shipped_model() -> Path:
         UserError: Where this copy of the package came without it.
     """
     if not (_FOLDER / "manifest.json").is_file():
-        raise UserError(
-            "--model says which model predicts; without it, the one that the "
+        raise ConfigError(
+            "`model` says which model predicts; without it, the one that the "
             "package brings along does.\nThis copy of the package has none: "
             f"there is no {_FOLDER}.\n"
             "    kerafer export --model RUN\n"

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 
 from kerafer.data.config import DataConfig
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 from kerafer.foreign import parse_yaml
 from kerafer.settings import check_ranges, setting
 
@@ -128,30 +128,30 @@ class TrainingConfig(DataConfig):
     def _check_together(self) -> None:
         """Refuse settings that one would wait for in vain."""
         if self.warmup_epochs and self.schedule != "cosine":
-            raise UserError(
-                "--warmup-epochs belongs to --schedule cosine. "
-                f"Received: --schedule {self.schedule}."
+            raise ConfigError(
+                "`warmup_epochs` belongs to `schedule` cosine. "
+                f"Received: `schedule` {self.schedule}."
             )
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
-            raise UserError(
-                "--warmup-epochs is less than --epochs. Received: "
+            raise ConfigError(
+                "`warmup_epochs` is less than `epochs`. Received: "
                 f"{self.warmup_epochs} of {self.epochs}.\n"
-                f"--warmup-epochs {self.epochs // 10} goes with so few."
+                f"`warmup_epochs` {self.epochs // 10} goes with so few."
             )
         if self.optimizer == "adamw" and not self.weight_decay:
-            raise UserError(
+            raise ConfigError(
                 "AdamW is Adam with weight decay; without, it is adam. "
-                "Give --weight-decay, such as 0.01."
+                "Give `weight_decay`, such as 0.01."
             )
         if self.optimizer == "adam" and self.weight_decay:
-            raise UserError(
-                "--weight-decay belongs to --optimizer adamw or sgd. "
-                "Received: --optimizer adam."
+            raise ConfigError(
+                "`weight_decay` belongs to `optimizer` adamw or sgd. "
+                "Received: `optimizer` adam."
             )
         if self.freeze_until and not self.init_from:
-            raise UserError(
-                "--freeze-until keeps weights that --init-from brings. "
-                "Received: no --init-from."
+            raise ConfigError(
+                "`freeze_until` keeps weights that `init_from` brings. "
+                "Received: no `init_from`."
             )
 
     @property
@@ -173,8 +173,8 @@ class TrainingConfig(DataConfig):
         except ValueError:
             options = None
         if not isinstance(options, dict) or None in options.values():
-            raise UserError(
-                "--options is a list such as ratio=8,shared=false or "
+            raise ConfigError(
+                "`options` is a list such as ratio=8,shared=false or "
                 f"kernel_sizes=[3,5]. Received: {self.options}."
             )
         return {str(name): _number(value) for name, value in options.items()}

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from kerafer.data.augmentation import make_augmentation
 from kerafer.data.mixing import make_mixing
 from kerafer.data.pipeline import Batches, TrainingBatches
-from kerafer.errors import UserError, first_line
+from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.files import write_text
 from kerafer.training.batch_statistics import BatchStatistics
 from kerafer.training.best_model import BestModel
@@ -143,11 +143,11 @@ def fit(
 
 
 def _no_number(config: TrainingConfig) -> UserError:
-    return UserError(
+    return ConfigError(
         "The loss was no number (NaN) before the first epoch was over; there "
         "is no model to go on with.\nTrain anew, in another folder: a lower "
-        "--learning-rate or --precision float32 may help. Received: "
-        f"--learning-rate {config.learning_rate}."
+        "`learning_rate` or `precision` float32 may help. Received: "
+        f"`learning_rate` {config.learning_rate}."
     )
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from kerafer.data.splits import read_split_table
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 from kerafer.training.run_folder import RunFolder
 
 
 def check_unseen(
-    earlier: Path, dataset: str, paths: pd.Series, split: pd.Series, flag: str
+    earlier: Path,
+    dataset: str,
+    paths: pd.Series,
+    split: pd.Series,
+    setting: str,
 ) -> None:
     """Refuse a model that was trained on another's held-out pictures.
 
@@ -22,7 +26,7 @@ def check_unseen(
         dataset: Name of the data set here.
         paths: All its pictures.
         split: Their parts.
-        flag: What named the earlier model, for the message.
+        setting: What named the earlier model, for the message.
 
     Raises:
         UserError: Where a picture that validates or tests here trained it.
@@ -41,8 +45,8 @@ def check_unseen(
     held_out = paths[split.isin(["validation", "test"]).to_numpy()]
     seen = int(held_out.isin(trained).sum())
     if seen:
-        raise UserError(
-            f"What {flag} names must not have been trained on pictures that "
-            f"validate or test this model.\n{earlier} was, on {seen:,} of "
-            f"{len(held_out):,}. Divide as it was: --split {run.split}"
+        raise ConfigError(
+            f"What `{setting}` names must not have been trained on pictures "
+            f"that validate or test this model.\n{earlier} was, on {seen:,} of "
+            f"{len(held_out):,}. Divide as it was: `split` {run.split}"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def resolve_precision(precision: str) -> str:
-    """The Keras dtype policy that `--precision` stands for.
+    """The Keras dtype policy that `precision` stands for.
 
     Args:
         precision: A policy, which comes back as it is, or `"auto"`: bfloat16

@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 from kerafer.engine import check_installed
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Processes:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise UserError(
-                f"--num-processes is at least 1. Received: {self.count}."
+            raise ConfigError(
+                f"`num_processes` is at least 1. Received: {self.count}."
             )
         if not 0 <= self.index < self.count:
-            raise UserError(
-                f"--process-id is 0 to {self.count - 1} with --num-processes "
+            raise ConfigError(
+                f"`process_id` is 0 to {self.count - 1} with `num_processes` "
                 f"{self.count}. Received: {self.index}."
             )
         host, _, port = self.coordinator.rpartition(":")
         if self.count > 1 and not (host and port.isdecimal()):
-            raise UserError(
-                "--coordinator is the first process' host:port, such as "
+            raise ConfigError(
+                "`coordinator` is the first process' host:port, such as "
                 f"10.0.0.1:9911. Received: {self.coordinator}."
             )
 
@@ -59,9 +59,9 @@ class Processes:
             UserError: Where only some of them are given.
         """
         flags = {
-            "--num-processes": num_processes,
-            "--process-id": process_id,
-            "--coordinator": coordinator,
+            "`num_processes`": num_processes,
+            "`process_id`": process_id,
+            "`coordinator`": coordinator,
         }
         missing = [name for name, value in flags.items() if value is None]
         if len(missing) == len(flags):
@@ -101,9 +101,9 @@ class Processes:
                 is not JAX.
         """
         if batch_size % self.count:
-            raise UserError(
-                "--batch-size is that of all processes together, a multiple "
-                f"of --num-processes. Received: {batch_size} for "
+            raise ConfigError(
+                "`batch_size` is that of all processes together, a multiple "
+                f"of `num_processes`. Received: {batch_size} for "
                 f"{self.count}."
             )
         if os.environ.get("KERAS_BACKEND") != "jax":
@@ -131,10 +131,10 @@ class Processes:
             )
         except RuntimeError as error:
             reason = str(error).partition("\n")[0][:200]
-            raise UserError(
+            raise ConfigError(
                 f"{self.count} processes are to meet at {self.coordinator}; "
                 "they did not.\nStart all of them within 5 minutes, each with "
-                "its own --process-id, and let them reach that address.\n"
+                "its own `process_id`, and let them reach that address.\n"
                 f"({reason})"
             ) from error
         keras.distribution.set_distribution(

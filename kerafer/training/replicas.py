@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 
 
 def replicas() -> int:
@@ -45,8 +45,8 @@ def all_devices(batch_size: int) -> contextlib.AbstractContextManager:
     """
     backend = keras.backend.backend()
     if backend == "torch":
-        raise UserError(
-            "--devices all is for Keras on TensorFlow or JAX. Received: "
+        raise ConfigError(
+            "`devices` all is for Keras on TensorFlow or JAX. Received: "
             "KERAS_BACKEND=torch."
         )
     if backend == "jax":
@@ -62,14 +62,14 @@ def all_devices(batch_size: int) -> contextlib.AbstractContextManager:
         names = [device.name for device in found]
     count = len(names)
     if count < 2:
-        raise UserError(
-            "--devices all divides each batch among the GPUs of this machine. "
+        raise ConfigError(
+            "`devices` all divides each batch among the GPUs of this machine. "
             f"Keras sees {count} {kind} here; leave it out."
         )
     if batch_size % count:
-        raise UserError(
-            f"--devices all divides each batch among {count} here; "
-            f"--batch-size is a multiple of it. Received: {batch_size}."
+        raise ConfigError(
+            f"`devices` all divides each batch among {count} here; "
+            f"`batch_size` is a multiple of it. Received: {batch_size}."
         )
     if backend == "jax":
         return keras.distribution.DataParallel(auto_shard_dataset=False).scope()

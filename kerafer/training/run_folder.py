@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.files import output_folder, write_text
 from kerafer.locks import locked
 from kerafer.settings import checked, read_yaml
@@ -119,9 +119,9 @@ class RunFolder:
         """
         path = output_folder(path)
         if path.is_dir() and any(p.name != _LOCK for p in path.iterdir()):
-            raise UserError(
+            raise ConfigError(
                 f"A run's folder is new or empty. There is something in {path}."
-                "\nAn interrupted run goes on with --resume."
+                "\nAn interrupted run goes on with `resume`."
             )
 
     @classmethod

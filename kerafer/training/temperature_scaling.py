@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 
 # Beyond a factor of 20 a model is not too sure or too modest, but broken.
 _BOUND = math.log(20)
@@ -67,8 +67,8 @@ def divide_by_prior(model: keras.Model, prior: np.ndarray, tau: float) -> None:
     for layer in _classifiers(model):
         weights = layer.get_weights()
         if not getattr(layer, "use_bias", False):
-            raise UserError(
-                "--prior-correction changes the bias of the classifier. "
+            raise ConfigError(
+                "`prior_correction` changes the bias of the classifier. "
                 f"{model.name}'s has none."
             )
         layer.set_weights([*weights[:-1], weights[-1] - taken])

@@ -1,4 +1,4 @@
-"""What one does with the package, each a function: train, cross-validate.
+"""What one does with the package, each a function: train, evaluate and such.
 
 A workflow goes through several rooms, so it has this one, between them and
 the commands, which only read flags and show what comes back. Importing this
@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "InterruptedTraining": "kerafer.workflows.training",
         "Run": "kerafer.workflows.run",
         "cross_validate": "kerafer.workflows.cross_validation",
+        "evaluate": "kerafer.workflows.evaluation",
         "train": "kerafer.workflows.training",
     },
 )

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from kerafer.console import console
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError
 from kerafer.files import output_folder
 from kerafer.training.config import TrainingConfig
 
@@ -41,11 +41,11 @@ def cross_validate(
     from kerafer.workflows.training import train
 
     if count < 2:
-        raise UserError(f"--folds is 2 or more. Received: {count}.")
+        raise ConfigError(f"`folds` is 2 or more. Received: {count}.")
     if config.split:
-        raise UserError(
-            "--folds divides the pictures itself; --split is left out. "
-            f"Received: --split {config.split}."
+        raise ConfigError(
+            "`folds` divides the pictures itself; `split` is left out. "
+            f"Received: `split` {config.split}."
         )
     out = output_folder(
         out, f"runs/{config.arch}-{config.dataset}-{count}-folds"
@@ -59,9 +59,9 @@ def cross_validate(
         runs.append(run.path)
         begun = run.config.is_file()
         if begun and RunFolder.open(run.path)[1] != own:
-            raise UserError(
+            raise ConfigError(
                 "The folds of one cross-validation have the same settings. "
-                f"There are others in {run.path}; take another --out."
+                f"There are others in {run.path}; take another `out`."
             )
         if run.is_over:
             console.print(f"{run.path} is over already.")

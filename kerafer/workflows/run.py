@@ -47,7 +47,7 @@ class Run:
         """The run in a folder.
 
         Args:
-            path: As `kerafer train --out` had it.
+            path: Of the folder, as `kerafer.train` had it for `out`.
 
         Raises:
             UserError: Where it is no run's folder.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kerafer.class_names import column_order, match_classes
 from kerafer.console import console
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.model_files import model_path
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
@@ -37,8 +37,8 @@ def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
     from kerafer.models import load_model
     from kerafer.models.transfer import copy_weights, freeze_until
 
-    _check_over(config.init_from, "--init-from")
-    _check_unseen(config.init_from, "--init-from", pictures)
+    _check_over(config.init_from, "init_from")
+    _check_unseen(config.init_from, "init_from", pictures)
     source = load_model(config.init_from)
     done = copy_weights(
         model, source, _classifiers(config.init_from, source, model, pictures)
@@ -72,8 +72,8 @@ def load_teachers(
 
     teachers, orders = [], []
     for name in config.teachers:
-        _check_over(name, "--teacher")
-        _check_unseen(name, "--teacher", pictures)
+        _check_over(name, "teacher")
+        _check_unseen(name, "teacher", pictures)
         teacher = load_classifier(name)
         teacher.trainable = False
         labels = _labels(name, teacher)
@@ -94,7 +94,7 @@ def _untrained(config: TrainingConfig, num_classes: int) -> keras.Model:
     except (ValueError, TypeError) as error:
         if isinstance(error, UserError) or not options:
             raise
-        raise UserError(f"--options {config.options}: {error}") from error
+        raise ConfigError(f"`options` {config.options}: {error}") from error
 
 
 def _classifiers(
@@ -121,17 +121,17 @@ def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
     return find_labels(file, model.output_shape[-1])
 
 
-def _check_over(model: str, flag: str) -> None:
+def _check_over(model: str, setting: str) -> None:
     run = RunFolder(Path(model))
     if run.config.exists() and not run.is_over:
-        raise UserError(
-            f"{flag} takes a run that is over. Received: {model}, which broke "
-            f"off or is still going on.\nkerafer train --resume {model} "
+        raise ConfigError(
+            f"`{setting}` takes a run that is over. Received: {model}, which "
+            f"broke off or is still going on.\nkerafer train --resume {model} "
             "goes on with it."
         )
 
 
-def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
+def _check_unseen(model: str, setting: str, pictures: Pictures) -> None:
     from kerafer.training.leakage import check_unseen
 
     path = model_path(model)
@@ -140,5 +140,5 @@ def _check_unseen(model: str, flag: str, pictures: Pictures) -> None:
         pictures.dataset.name,
         pictures.dataset.manifest["path"],
         pictures.split,
-        flag,
+        setting,
     )

@@ -11,7 +11,7 @@ from kerafer.data.kdef import CLASSES
 from kerafer.data.synthetic.dataset import CLOSE_UP, draw_picture
 
 GOLDEN_PICTURES = 16
-# Other people than the ones that `--dataset synthetic` draws by default.
+# Other people than the ones that the data set synthetic draws by default.
 _SEED = 1
 
 

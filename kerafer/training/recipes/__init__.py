@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kerafer.errors import UserError, did_you_mean
+from kerafer.errors import ConfigError, did_you_mean
 
 RECIPES = ("paper", "strong", "ferplus")
 
@@ -23,8 +23,8 @@ def find_recipe(name: str) -> str:
         return str(Path(__file__).parent / f"{name}.yaml")
     if not os.path.isfile(name):
         hint = did_you_mean(name, RECIPES)
-        raise UserError(
-            "--config is a YAML file of settings, or a recipe of this package: "
+        raise ConfigError(
+            "`config` is a YAML file of settings, or a recipe of this package: "
             f"{', '.join(RECIPES)}.\nThere is no file {name}.{hint}"
         )
     return name

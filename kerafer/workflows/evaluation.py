@@ -1,0 +1,585 @@
+"""`kerafer.evaluate`: a model on labelled images, alone or against another."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from kerafer.class_names import column_order
+from kerafer.console import track
+from kerafer.data.config import DataConfig
+from kerafer.engine import load_backend
+from kerafer.errors import ConfigError, UserError
+from kerafer.files import digest
+from kerafer.foreign import read_json
+from kerafer.quiet import stderr_held_back
+from kerafer.runtime.labels import find_labels
+from kerafer.runtime.predictors import Predictor, find_model, open_predictor
+from kerafer.settings import as_flags, checked
+from kerafer.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerafer.evaluation.evaluation import Evaluation
+    from kerafer.evaluation.predictions import Predictions
+    from kerafer.evaluation.votes import VoteScores
+    from kerafer.workflows.pictures import Pictures
+
+PARTS = ("test", "validation", "train", "all")
+_BATCH = 32
+# Settings after which the images are no longer divided as in the run.
+_DIVIDING = ("split", "seed", "angles", "people", "subject_pattern")
+_FIELDS = tuple(field.name for field in dataclasses.fields(DataConfig))
+
+
+def evaluate(
+    model: str | os.PathLike[str] | keras.Model,
+    dataset: str | DataConfig | None = None,
+    *,
+    part: str = "test",
+    against: str | os.PathLike[str] | keras.Model | Evaluation | None = None,
+    labels: Sequence[str] | None = None,
+    flips: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Evaluation:
+    """Score a model on labelled images, with 95 % intervals.
+
+        found = kerafer.evaluate("runs/mine")
+        print(found.accuracy, found.scores.intervals["accuracy"])
+        other = kerafer.evaluate("runs/other", against=found)
+
+    Args:
+        model: A Keras model in memory; or a `.keras` or `.tflite` file, a
+            SavedModel's folder, the folder of a run or an export, or the name
+            of a model that the package brings along.
+        dataset: Name of a data set, or all settings of one. Defaults to that
+            of the run, with its split.
+        part: Which images of the split: `"test"`, `"validation"`, `"train"`
+            or `"all"`. Defaults to `"test"`.
+        against: A second model, or what was evaluated earlier on the same
+            images (or the folder of that). Defaults to none.
+        labels: Class names in the order of the outputs, for a model without
+            them.
+        flips: Whether the probabilities of each image and of its mirror image
+            are averaged, for `against` too unless that is an evaluation.
+            Defaults to `False`.
+        out: Folder to write report, figures and tables to. Defaults to
+            writing nothing.
+        force: Whether an earlier evaluation in `out` is replaced. Defaults to
+            `False`.
+        **settings: Fields of `DataConfig` over the run's, or over the
+            defaults, such as `data_dir` and `split`.
+
+    Raises:
+        UserError: For a model or images that are not there, or not of each
+            other.
+    """
+    if part not in PARTS:
+        raise ConfigError(
+            f"`part` is one of {', '.join(PARTS)}. Received: {part}."
+        )
+    given = _given(dataset, settings)
+    asked = _Asked.of(model)
+    config, split_file = _data(asked, given)
+    other = None if against is None else _other(against)
+    if out is not None:
+        from kerafer.evaluation.evaluation import check_folder
+
+        _keep_apart(Path(out), other)
+        check_folder(out, force)
+    # Backends take seconds to import; mistakes above come without it.
+    load_backend()
+    first = asked.open(labels)
+    second = other.open(labels) if isinstance(other, _Asked) else None
+    config = _sized(config, first, given)
+    images = _find_part(config, split_file, part, flips)
+    for one in filter(None, (first, second)):
+        column_order(one.class_names, images.class_names)
+    earlier = None
+    if second is None and other is not None:
+        earlier = _earlier(other, images)
+    predictions = images.predict(first)
+    if second is not None:
+        earlier = _Earlier(second.name, images.predict(second))
+    words = {"against": against, "labels": labels, "out": out}
+    found = _score(first, second, images, predictions, earlier)
+    found = dataclasses.replace(
+        found, command=_command(model, part, flips, words, given)
+    )
+    if out is not None:
+        found.write(out, force)
+    return found
+
+
+def default_folder(
+    model: str | os.PathLike[str],
+    dataset: str | None,
+    part: str,
+    flips: bool,
+) -> Path:
+    """Where the command writes an evaluation: `evaluations/<of what>`.
+
+    Raises:
+        UserError: As `evaluate`.
+    """
+    asked = _Asked.of(model)
+    config, _ = _data(asked, {"dataset": dataset} if dataset else {})
+    words = (asked.name, config.dataset, part, *["flips"] * flips)
+    return Path("evaluations", "-".join(words))
+
+
+# === What was asked for ===
+
+
+class _Model(NamedTuple):
+    """A model that is loaded."""
+
+    name: str
+    file: Path | None
+    run: Path | None
+    predictor: Predictor
+    class_names: tuple[str, ...]
+
+
+class _Asked(NamedTuple):
+    """A model that is found, and not loaded yet."""
+
+    name: str
+    file: Path | None
+    memory: keras.Model | None = None
+
+    @classmethod
+    def of(cls, model: str | os.PathLike[str] | keras.Model) -> _Asked:
+        if not isinstance(model, (str, os.PathLike)):
+            return cls(model.name, None, model)
+        file = find_model(model)
+        return cls(_name(file), file)
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of the run that it lies in."""
+        file = self.file
+        if file is None or file.name != "best.keras":
+            return None
+        return file.parent if RunFolder(file.parent).config.is_file() else None
+
+    def open(self, labels: Sequence[str] | None) -> _Model:
+        if self.file is None:
+            predictor = open_predictor(self.memory)
+        else:
+            # LiteRT tells of its delegate.
+            with stderr_held_back():
+                predictor = open_predictor(self.file)
+        height, width, _ = predictor.input_shape
+        if height != width:
+            raise UserError(
+                "The pictures of a data set are decoded to squares. The model "
+                f"{self.file or self.name} takes {height} x {width}."
+            )
+        names = find_labels(self.file, predictor.classes, labels)
+        return _Model(self.name, self.file, self.run, predictor, names)
+
+
+def _name(file: Path) -> str:
+    """A run's name, or an exported file's with that of its folder."""
+    file = file.resolve()
+    if file.name == "best.keras":
+        return file.parent.name
+    if (file.parent / "manifest.json").is_file():
+        return f"{file.parent.name}-{file.stem}"
+    return file.stem
+
+
+def _other(
+    against: str | os.PathLike[str] | keras.Model | Evaluation,
+) -> _Asked | Path | Evaluation:
+    """The model, or the evaluation or its folder, that is compared with."""
+    if not isinstance(against, (str, os.PathLike)):
+        if hasattr(against, "predictions"):
+            return against
+        return _Asked.of(against)
+    folder = Path(against)
+    if folder.name == "metrics.json" and folder.is_file():
+        folder = folder.parent
+        if not _is_evaluation(folder):
+            raise UserError(
+                "An earlier evaluation is a folder with predictions.csv "
+                f"beside metrics.json. There is none in {folder}."
+            )
+    return folder if _is_evaluation(folder) else _Asked.of(against)
+
+
+def _is_evaluation(folder: Path) -> bool:
+    # A run's folder has the predictions of its test part too.
+    is_run = RunFolder(folder).config.is_file()
+    return (folder / "predictions.csv").is_file() and not is_run
+
+
+def _keep_apart(out: Path, other: object) -> None:
+    if isinstance(other, Path) and out.resolve() == other.resolve():
+        raise ConfigError(
+            "`against` is an evaluation that is kept. It would be replaced: "
+            f"{out} is `out` too."
+        )
+
+
+def _given(
+    dataset: str | DataConfig | None, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The data settings that were named, by name."""
+    unknown = [name for name in settings if name not in _FIELDS]
+    if unknown:
+        raise TypeError(f"evaluate() has no argument {unknown[0]!r}")
+    if dataset is None:
+        return dict(settings)
+    if isinstance(dataset, str):
+        return {"dataset": dataset, **settings}
+    own = {
+        field.name: getattr(dataset, field.name)
+        for field in dataclasses.fields(DataConfig)
+        if getattr(dataset, field.name) != field.default
+    }
+    return {"dataset": dataset.dataset, **own, **settings}
+
+
+def _data(
+    asked: _Asked, given: Mapping[str, Any]
+) -> tuple[DataConfig, Path | None]:
+    """The data settings, and the split to read back, if it is the run's."""
+    if asked.run is None:
+        if "dataset" not in given:
+            raise ConfigError(
+                "A model outside the folder of its run does not say which "
+                f"pictures test it. Name them for {asked.file or asked.name}: "
+                "`dataset`, and, where its run is at hand, `split` with the "
+                "split.csv of that."
+            )
+        return checked(DataConfig, dict(given)), None
+    folder, training = RunFolder.open(asked.run)
+    kept = {name: getattr(training, name) for name in _FIELDS}
+    if given.get("dataset", training.dataset) != training.dataset:
+        sizes = ("image_size", "channels", "face_crop", "without_face")
+        kept = {name: kept[name] for name in sizes}
+    config = checked(DataConfig, kept | given)
+    same = config.dataset == training.dataset
+    divided = same and not any(name in given for name in _DIVIDING)
+    return config, folder.split if divided and folder.split.is_file() else None
+
+
+def _sized(
+    config: DataConfig, model: _Model, given: Mapping[str, Any]
+) -> DataConfig:
+    """The settings with the model's image size."""
+    size, _, channels = model.predictor.input_shape
+    sizes = {"image_size": size, "channels": channels}
+    for name, value in sizes.items():
+        if given.get(name, value) != value:
+            raise ConfigError(
+                f"`{name}` is what the model takes, and can be left out. "
+                f"{model.file or model.name} takes {value}. Received: "
+                f"{given[name]}."
+            )
+    return dataclasses.replace(config, **sizes)
+
+
+# === The images ===
+
+
+class _Images(NamedTuple):
+    """The images that are asked for."""
+
+    part: str
+    config: DataConfig
+    pictures: Pictures
+    rows: np.ndarray
+    flips: bool
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.pictures.dataset.class_names)
+
+    @property
+    def paths(self) -> np.ndarray:
+        """As in the manifest."""
+        paths = self.pictures.dataset.manifest["path"]
+        return paths.to_numpy(object)[self.rows]
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.pictures.dataset.labels[self.rows]
+
+    @property
+    def subjects(self) -> np.ndarray | None:
+        """Who is on them, where that is known."""
+        dataset = self.pictures.dataset
+        if not dataset.has_subjects:
+            return None
+        return dataset.manifest["subject"].to_numpy(object)[self.rows]
+
+    def decoded(self, model: _Model) -> np.ndarray:
+        """All images of the data set as a model takes them."""
+        size, _, channels = model.predictor.input_shape
+        config = dataclasses.replace(
+            self.config, image_size=size, channels=channels
+        )
+        return self.pictures.decode(config)
+
+    def predict(self, model: _Model) -> Predictions:
+        """A model's predictions."""
+        from kerafer.evaluation.predictions import (
+            Predictions,
+            checked_probabilities,
+            with_flips,
+        )
+
+        run = model.predictor.run
+        if self.flips:
+            run = functools.partial(with_flips, run)
+        images, steps = self.decoded(model), range(0, len(self.rows), _BATCH)
+        batches = (run(images[self.rows[at : at + _BATCH]]) for at in steps)
+        answers = list(
+            track(batches, f"Batches through {model.name}", len(steps))
+        )
+        probabilities = checked_probabilities(
+            np.concatenate(answers), str(model.file or model.name)
+        )
+        order = column_order(model.class_names, self.class_names)
+        return Predictions(
+            self.paths,
+            self.labels,
+            probabilities[:, order],
+            self.class_names,
+            self.subjects,
+            self.flips,
+        )
+
+
+def _find_part(
+    config: DataConfig, split_file: Path | None, part: str, flips: bool
+) -> _Images:
+    from kerafer.workflows.pictures import find_pictures
+
+    try:
+        pictures = find_pictures(config, split_file)
+    except UserError as error:
+        if split_file is None or str(split_file) not in str(error):
+            raise
+        raise ConfigError(
+            f"{error}\nThat is the run's own split. For other pictures than "
+            "the run's, `split` paper, subject or given divides them."
+        ) from None
+    parts = pictures.split.to_numpy()
+    rows = np.arange(len(parts))
+    if part != "all":
+        rows = rows[parts == part]
+    if not len(rows):
+        there = ", ".join(sorted(set(parts)))
+        raise ConfigError(
+            "`part` names a part of the split with pictures. Received: "
+            f"{part}; there are pictures in {there}."
+        )
+    return _Images(part, config, pictures, rows, flips)
+
+
+# === What comes out ===
+
+
+class _Earlier(NamedTuple):
+    """What is compared with."""
+
+    name: str
+    predictions: Predictions
+
+
+def _score(
+    model: _Model,
+    second: _Model | None,
+    images: _Images,
+    predictions: Predictions,
+    earlier: _Earlier | None,
+) -> Evaluation:
+    from kerafer.evaluation import compare, surest_mistakes
+    from kerafer.evaluation.evaluation import Evaluation, told_name
+    from kerafer.evaluation.scores import drawn_groups, score
+
+    scores = score(predictions, _score_votes(model, images, predictions))
+    notes = scores.notes()
+    if images.flips:
+        notes.append(_FLIPS)
+    for one in filter(None, (model, second)):
+        notes += _trained_on(one, images)
+    if model.run is None and not (images.config.split or "").endswith(".csv"):
+        notes.append(_UNKNOWN_TRAINING.format(model.name))
+    comparison = name = None
+    if earlier is not None:
+        comparison = compare(
+            predictions.labels,
+            predictions.predicted,
+            earlier.predictions.predicted,
+            drawn_groups(predictions),
+        )
+        name = told_name(earlier.name, earlier.predictions.flips)
+    mistakes = surest_mistakes(predictions.labels, predictions.probabilities)
+    dataset = images.pictures.dataset
+    return Evaluation(
+        model=model.name,
+        model_file=model.file and os.fspath(model.file),
+        sha256=model.file and digest(model.file),
+        input_shape=model.predictor.input_shape,
+        dataset=dataset.name,
+        source=dataset.source,
+        licence=dataset.licence,
+        split=images.pictures.split_name,
+        part=images.part,
+        predictions=predictions,
+        scores=scores,
+        split_notes=images.pictures.notes,
+        own_notes=tuple(notes),
+        mistakes=mistakes,
+        mistake_images=images.decoded(model)[
+            images.rows[mistakes["row"].to_numpy()]
+        ],
+        against=name,
+        comparison=comparison,
+    )
+
+
+_FLIPS = (
+    "The scores are with mirrored pictures: the probabilities of a picture "
+    "and of its mirror image are averaged, which takes twice the time."
+)
+_UNKNOWN_TRAINING = (
+    "The pictures were divided anew here. Whether {} was trained on some of "
+    "them can't be told from its file; `split` with the split.csv of its run "
+    "takes those that it was not."
+)
+
+
+def _score_votes(
+    model: _Model, images: _Images, predictions: Predictions
+) -> VoteScores | None:
+    from kerafer.evaluation.votes import score_votes
+    from kerafer.runtime.votes import find_vote_temperature
+
+    dataset = images.pictures.dataset
+    if not dataset.has_shares:
+        return None
+    temperature = model.file and find_vote_temperature(model.file)
+    return score_votes(
+        dataset.targets[images.rows],
+        dataset.majority[images.rows],
+        predictions.labels,
+        predictions.probabilities,
+        predictions.class_names,
+        temperature or 1.0,
+    )
+
+
+def _trained_on(model: _Model, images: _Images) -> list[str]:
+    """A warning where a run saw images of the part in its training."""
+    from kerafer.tables import read_table
+
+    if model.run is None or not RunFolder(model.run).split.is_file():
+        return []
+    folder, training = RunFolder.open(model.run)
+    if training.dataset != images.config.dataset:
+        return []
+    table = read_table(folder.split)
+    trained = set(table["path"][table["split"] == "train"])
+    seen = sum(path in trained for path in images.paths)
+    if not seen:
+        return []
+    return [
+        f"{model.name} was trained on {seen:,} of these {len(images.rows):,} "
+        "pictures: its scores are not those of new ones."
+    ]
+
+
+def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
+    """The predictions of an earlier evaluation, which are of these images."""
+    from kerafer.evaluation.predictions import Predictions, split_digest
+
+    where, folder = str(found), found if isinstance(found, Path) else None
+    if folder is not None:
+        metrics = _read_metrics(folder / "metrics.json")
+        where = f"In {folder}"
+    else:
+        metrics, where = found.as_dict(), "Earlier"
+    dataset = images.pictures.dataset
+    names = np.array(dataset.class_names, object)
+    if metrics["split_digest"] != split_digest(
+        images.paths, names[images.labels]
+    ):
+        raise UserError(
+            "Two models are compared on the same pictures.\n"
+            f"Here: {len(images.rows)} pictures, {images.part} of "
+            f"{dataset.name}, split {images.pictures.split_name}.\n"
+            f"{where}: {metrics['n']} pictures, {metrics['part']} of "
+            f"{metrics['dataset']}, split {metrics['split']}."
+        )
+    if folder is None:
+        predictions = found.predictions
+    else:
+        predictions = Predictions.read(
+            folder / "predictions.csv", images.class_names
+        )
+        if predictions.digest != metrics["split_digest"]:
+            raise UserError(
+                "predictions.csv and metrics.json are of the same evaluation. "
+                f"Those in {folder} are not; evaluate that model again."
+            )
+    return _Earlier(
+        metrics["model"]["name"], predictions.in_order(images.paths)
+    )
+
+
+def _read_metrics(file: Path) -> dict[str, Any]:
+    try:
+        metrics = read_json(file)
+        for name in ("split_digest", "n", "part", "dataset", "split"):
+            metrics[name]
+        str(metrics["model"]["name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "An earlier evaluation has the metrics.json that `kerafer "
+            f"evaluate` wrote. {file} is none ({type(error).__name__}: "
+            f"{error})."
+        ) from None
+    return metrics
+
+
+def _command(
+    model: object,
+    part: str,
+    flips: bool,
+    named: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> str | None:
+    """The command line of an evaluation; `None` of a model in memory."""
+    kinds = (str, os.PathLike)
+    against = named["against"]
+    if not isinstance(model, kinds) or not isinstance(
+        against, (*kinds, type(None))
+    ):
+        return None
+    words = ["kerafer", "evaluate", "--model", os.fspath(model)]
+    for name, value in named.items():
+        if value is not None:
+            told = value if isinstance(value, kinds) else ",".join(value)
+            words += [f"--{name}", os.fspath(told)]
+    if part != "test":
+        words += ["--part", part]
+    if flips:
+        words.append("--flips")
+    words += as_flags(DataConfig(**given), always=tuple(given))
+    return shlex.join(words)
