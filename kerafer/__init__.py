@@ -26,10 +26,11 @@ _find, _, _names = lazy_names(
         "UserError": "kerafer.errors",
         "create_model": "kerafer.models",
         "evaluate": "kerafer.workflows",
-        "export_model": "kerafer.export",
+        "export_model": "kerafer.workflows",
         "list_models": "kerafer.models",
         "load_model": "kerafer.models",
         "predict": "kerafer.runtime",
+        "reproduce": "kerafer.workflows",
         "train": "kerafer.workflows",
     },
 )

@@ -53,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags: Collection[str] = ()
     try:
         with on_the_screen(), interrupts_kept(), extra_for(name):
-            parsed = _parse(words)
+            parsed, flags = _parse(words)
             if parsed is None:
                 return 0
             end_with_parent()
-            console.flags = flags = parsed.flags
+            console.flags = flags
             return parsed.run(parsed) or 0
     except UserError as error:
         told, code = with_flags(str(error), flags), 2
@@ -77,8 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace | None:
-    """What the flags say; `None` without any word, when help is printed."""
+def _parse(
+    words: Sequence[str],
+) -> tuple[argparse.Namespace | None, list[str]]:
+    """What the flags say, and which flags the command has.
+
+    Without any word help is printed, and nothing is said.
+    """
     parser = _Parser(
         prog="kerafer",
         description="Facial expression recognition, from training to phone.",
@@ -100,11 +105,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace | None:
         if name in words[:1]:
             module = importlib.import_module(f"kerafer.commands.{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run, flags=_flags(command))
+            command.set_defaults(run=module.run)
             chosen = command
     if not words:
         parser.print_help()
-        return None
+        return None, []
     if chosen is parser and not words[0].startswith("-"):
         parser.error(
             f"There is no command {words[0]}.{did_you_mean(words[0], COMMANDS)}"
@@ -113,7 +118,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace | None:
     parsed, left = parser.parse_known_args(words)
     if left:
         chosen.error(f"No flag takes {left[0]}.")
-    return parsed
+    return parsed, _flags(chosen)
 
 
 class _Parser(argparse.ArgumentParser):

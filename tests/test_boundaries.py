@@ -66,7 +66,7 @@ def test_a_file_that_is_well_passes(kind):
 def test_agreement_is_in_percent_and_at_the_gate_is_well(kind):
     assert gate(kind, agreement=0.99) is None
     told = gate(kind, agreement=0.9899)
-    assert "98.99 %" in told and "99 %" in told and "--min-agreement" in told
+    assert "98.99 %" in told and "99 %" in told and "`min_agreement`" in told
     config = ExportConfig(min_agreement=50)
     assert gate(kind, config, agreement=0.5) is None
     assert "49.00 %" in gate(kind, config, agreement=0.49)
@@ -81,7 +81,7 @@ def test_each_format_of_8_bits_has_its_own_gate(kind):
         config = ExportConfig(**{name: allowed})
         assert gate(kind, config, accuracy_lost=allowed) is None
         told = gate(kind, config, accuracy_lost=allowed + 0.01)
-        assert f"--max-drop-{kind}" in told and f"{allowed:g}" in told
+        assert f"`max_drop_{kind}`" in told and f"{allowed:g}" in told
         # With labels, agreement is no gate of it.
         assert gate(kind, config, accuracy_lost=allowed, agreement=0) is None
     others = {f"max_drop_{k}": 90.0 for k in EIGHT_BITS if k != kind}
@@ -100,7 +100,7 @@ def test_without_labels_nine_of_ten_have_to_agree(kind):
     assert gate(kind, accuracy_lost=None, agreement=0.9) is None
     told = gate(kind, accuracy_lost=None, agreement=0.899)
     assert "89.90 %" in told and "90 %" in told
-    assert "--min-agreement" not in told
+    assert "`min_agreement`" not in told
     config = ExportConfig(min_agreement=10)
     assert gate(kind, config, accuracy_lost=None, agreement=0.5)
 

@@ -343,7 +343,7 @@ def test_nothing_is_written_about_requests(server, capfd):
 
 @pytest.mark.parametrize("port", [70000, -1])
 def test_a_port_that_cannot_be(model, port):
-    with pytest.raises(UserError, match=f"--port .* Received: {port} "):
+    with pytest.raises(UserError, match=f"`port` .* Received: {port} "):
         DemoServer(model, port)
 
 

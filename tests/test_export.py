@@ -307,7 +307,7 @@ def test_a_missed_gate_leaves_the_file_out(run, tmp_path, capfd):
     assert export(run, out, "int8", *gate, "--allow-drop") == 0
     files = manifest_of(out)["files"]
     assert set(files) == {"float32.tflite", "int8.tflite"}
-    assert "--max-drop-int8" in files["int8.tflite"]["missed_gate"]
+    assert "`max_drop_int8`" in files["int8.tflite"]["missed_gate"]
     assert "was kept" in (out / "MODEL_CARD.md").read_text()
     with np.load(out / "golden.npz") as golden:
         assert set(files) <= set(golden)

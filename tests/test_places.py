@@ -164,7 +164,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [*NOT_FOLDERS, "nul\0"])
 def test_what_is_no_folder_is_told_and_nothing_made(here, name):
-    with pytest.raises(UserError, match="--out is a folder that can be writ"):
+    with pytest.raises(UserError, match="`out` is a folder that can be writ"):
         output_folder(name)
     assert [path.name for path in here.iterdir()] == ["a-file"]
 
@@ -173,8 +173,8 @@ def test_what_is_no_folder_is_told_and_nothing_made(here, name):
     "name", ["", ".", "/proc/x.csv", "a-file/x.csv", "n" * 250, "nul\0"]
 )
 def test_what_is_no_file_is_told_and_nothing_made(here, name):
-    with pytest.raises(UserError, match="--clean is a file that can be writ"):
-        output_file(name, "--clean")
+    with pytest.raises(UserError, match="`clean` is a file that can be writ"):
+        output_file(name, "`clean`")
     assert [path.name for path in here.iterdir()] == ["a-file"]
 
 

@@ -228,7 +228,7 @@ def test_fesr_download_only_when_asked(tmp_path, monkeypatch):
     ]
     with pytest.raises(UserError, match="download"):
         load("kdef", download=True)
-    with pytest.raises(UserError, match="--data-dir"):
+    with pytest.raises(UserError, match="`data_dir`"):
         load("fesr", tmp_path, download=True)
 
     def refused(handle):
@@ -525,7 +525,7 @@ def test_missing_data_says_what_to_do(tmp_path, monkeypatch, name, words):
         message = str(raised.value)
         for word in (
             *words,
-            "--data-dir",
+            "`data_dir`",
             "KERAFER_DATA",
             f"data/{name}",
             "kerafer train --arch wca_mcnn --dataset synthetic",

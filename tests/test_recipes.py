@@ -365,19 +365,19 @@ def test_recipes_are_settings(name):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"warmup_epochs": 2}, "--schedule cosine"),
+        ({"warmup_epochs": 2}, "`schedule` cosine"),
         (
             {"warmup_epochs": 3, "schedule": "cosine"},
-            "less than --epochs. Received: 3 of 3",
+            "less than `epochs`. Received: 3 of 3",
         ),
-        ({"optimizer": "adamw"}, "Give --weight-decay"),
+        ({"optimizer": "adamw"}, "Give `weight_decay`"),
         ({"weight_decay": 0.1}, "adamw or sgd"),
-        ({"freeze_until": "stem"}, "no --init-from"),
+        ({"freeze_until": "stem"}, "no `init_from`"),
         ({"label_smoothing": 1.0}, "less than 1. Received: 1.0"),
-        ({"ema": -0.1}, "--ema is 0 or more"),
-        ({"distill_alpha": 1.5}, "--distill-alpha is 0 to 1"),
-        ({"temperature": 0.0}, "--temperature is more than 0"),
-        ({"mix_alpha": float("nan")}, "--mix-alpha is more than 0"),
+        ({"ema": -0.1}, "`ema` is 0 or more"),
+        ({"distill_alpha": 1.5}, "`distill_alpha` is 0 to 1"),
+        ({"temperature": 0.0}, "`temperature` is more than 0"),
+        ({"mix_alpha": float("nan")}, "`mix_alpha` is more than 0"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(settings, message):

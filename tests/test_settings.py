@@ -125,14 +125,14 @@ class _Kind:
     [
         ({"whole": 1}, None),
         ({"whole": 5}, None),
-        ({"whole": 6}, "--whole is 1 to 5. Received: 6."),
-        ({"whole": 10**400}, "--whole is 1 to 5."),
-        ({"part": 0.0}, "--part is more than 0 and less than 1."),
-        ({"part": 1.0}, "--part is more than 0 and less than 1."),
+        ({"whole": 6}, "`whole` is 1 to 5. Received: 6."),
+        ({"whole": 10**400}, "`whole` is 1 to 5."),
+        ({"part": 0.0}, "`part` is more than 0 and less than 1."),
+        ({"part": 1.0}, "`part` is more than 0 and less than 1."),
         ({"any_number": -1e300}, None),
-        ({"any_number": float("nan")}, "--any-number is a finite number."),
+        ({"any_number": float("nan")}, "`any_number` is a finite number."),
         ({"none": None}, None),
-        ({"none": 1}, "--none is at least 2. Received: 1."),
+        ({"none": 1}, "`none` is at least 2. Received: 1."),
     ],
 )
 def test_ranges(values, rule):
@@ -150,7 +150,7 @@ def test_a_file_s_numbers_are_in_range_too(tmp_path):
     file.write_text("whole: 9\n")
     parser = argparse.ArgumentParser()
     add_flags(parser, _Kind)
-    with pytest.raises(UserError, match=r"--whole 9: so says --config"):
+    with pytest.raises(UserError, match=r"`whole` 9: so says `config`"):
         from_flags(_Kind, parser.parse_args([]), str(file))
     flags = parser.parse_args(["--whole", "2"])
     assert from_flags(_Kind, flags, str(file)).whole == 2

@@ -122,7 +122,7 @@ def test_unknown_or_impossible_kinds():
     dataset = make([0, 1] * 20)
     for kind, message in (
         ("random", "Received: random"),
-        ("subject", "--subject-pattern"),
+        ("subject", "`subject_pattern`"),
         ("given", "paper or subject"),
     ):
         with pytest.raises(UserError, match=message):

@@ -239,7 +239,7 @@ def test_options_that_are_none_are_told(text):
     with pytest.raises(kerafer.UserError) as caught:
         _ = TrainingConfig(options=text).model_options
     assert str(caught.value) == (
-        "--options is a list such as ratio=8,shared=false or "
+        "`options` is a list such as ratio=8,shared=false or "
         f"kernel_sizes=[3,5]. Received: {text}."
     )
 

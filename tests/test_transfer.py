@@ -119,7 +119,7 @@ def test_another_architecture_is_refused_and_nothing_copied():
         copy_weights(model, source)
     told = str(raised.value)
     assert "0 of the 10 layers of cnn fit those of resnet18" in told
-    assert "--arch" in told
+    assert "`arch`" in told
     for value, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, now)
 

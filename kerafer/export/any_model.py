@@ -1,11 +1,9 @@
-"""Any Keras model as files for other machines, in one call."""
+"""What an export needs of a Keras model of which nothing else is known."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,100 +15,12 @@ from kerafer.data.images import Picture, as_image, resize
 from kerafer.data.splits import spread_rows
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
-from kerafer.export.export import Source, export, golden_images
-from kerafer.export.inference import ImageInput, image_input, keras_answers
+from kerafer.export.export import Source, golden_images
+from kerafer.export.inference import ImageInput, keras_answers
 from kerafer.export.verify import Reference
-from kerafer.files import digest
 from kerafer.models.float32 import in_float32
-from kerafer.models.load import load_model
-from kerafer.models.save import digest_of_weights
 
-_DEFAULT = ("savedmodel", "float16", "dynamic", "int8")
 _RANDOM_IMAGES = 16
-
-
-def export_model(
-    model: keras.Model | str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    formats: str | Sequence[str] | None = None,
-    images: np.ndarray | Sequence[Picture] | None = None,
-    labels: Sequence[int] | None = None,
-    class_names: Sequence[str] | None = None,
-    input: str = "uint8",
-    image_size: int | tuple[int, int] | None = None,
-    keep_gray: bool = False,
-    **gates: Any,
-) -> dict[str, Any]:
-    """Write a model as SavedModel, TFLite and ONNX, each compared with Keras.
-
-    The folder also gets `manifest.json`, `MODEL_CARD.md`, `golden.npz` (drawn
-    faces with the answers expected to them) and `labels.txt`. It is made
-    beside and takes its place when all is well.
-
-    Args:
-        model: A `keras.Model` that is built, whatever its kind: functional,
-            `Sequential`, subclassed, nested, with one output or several; or a
-            `.keras` file, or the folder of a run or an export.
-        out: The folder, new or empty, or an earlier export of the same model.
-        formats: Any of keras, savedmodel, float32, float16, dynamic, int8,
-            integer and onnx. Defaults to savedmodel, float16, and, where there
-            are images, dynamic and int8.
-        images: What the model was made for: uint8 of shape `(images, height,
-            width, channels)`, or what `kerafer.data.images.as_image` takes, of
-            any size; floats in the range of the training where `input` is
-            `"float32"`. Up to 200 of them, and at most half, give int8 and
-            integer their ranges; the others are answered by every file and by
-            Keras.
-        labels: Class index of each. Defaults to none: then the files are
-            compared with Keras, and not with the truth.
-        class_names: In the order of the model's first output. Defaults to
-            none: the files carry none then.
-        input: `"uint8"`, images as they are stored, 0 to 255, for a model that
-            scales them itself; or `"float32"`, numbers as the model takes
-            them. Defaults to `"uint8"`.
-        image_size: Height and width, for a model that takes any size.
-        keep_gray: Whether the files of a gray model take gray images. Defaults
-            to `False`: they take RGB, and make it gray themselves.
-        **gates: Further fields of `kerafer.export.config.ExportConfig`, such
-            as `max_drop_int8`, `allow_drop`, `calibration` or `threads`.
-
-    Returns:
-        The manifest, with what was measured of every file in `files`, and in
-        `left_out`, by file, why one was not made or missed its gate.
-
-    Raises:
-        UserError: For a model, images, labels or formats that do not fit, or
-            where nothing could be written.
-
-    Example:
-
-        kerafer.export_model(model, "phone", images=x_test, labels=y_test,
-                             class_names=["angry", "happy"])
-    """
-    loaded, name, sha256 = _loaded(model)
-    listed = None if images is None else _as_array(images, input, image_size)
-    given = image_input(loaded, input, image_size, keep_gray, listed)
-    if listed is not None:
-        listed = _fitted(listed, given)
-    if formats is None:
-        formats = _DEFAULT if listed is not None else _DEFAULT[:2]
-    if not isinstance(formats, str):
-        formats = ",".join(formats)
-    if unknown := set(gates) - {
-        f.name for f in dataclasses.fields(ExportConfig)
-    }:
-        raise UserError(
-            f"export_model has no argument {', '.join(sorted(unknown))}."
-        )
-    config = ExportConfig(formats=formats, keep_gray=keep_gray, **gates)
-    source = make_source(
-        loaded, name, sha256, given, config, listed, labels, class_names
-    )
-    manifest, left_out = export(source, Path(out), config)
-    if not manifest["files"]:
-        reasons = "; ".join(f"{n} {why}" for n, why in left_out.items())
-        raise UserError(f"No file was written: {reasons}")
-    return {**manifest, "left_out": left_out}
 
 
 def make_source(
@@ -194,17 +104,12 @@ def make_source(
     )
 
 
-def _loaded(
-    model: keras.Model | str | os.PathLike[str],
-) -> tuple[keras.Model, str, str]:
-    """A model in float32, what it is called, and its digest."""
-    if isinstance(model, (str, os.PathLike)):
-        from kerafer.model_files import find_keras_file
+def model_in_memory(model: keras.Model) -> keras.Model:
+    """A Keras model that is built, in float32.
 
-        file = find_keras_file(model)
-        path = Path(model)
-        name = path.stem if path.is_file() else path.resolve().name
-        return load_model(file), name, digest(file)
+    Raises:
+        UserError: Where it is something else.
+    """
     if not isinstance(model, keras.Model):
         raise UserError(
             "A model is a keras.Model, a .keras file, or a folder with one. "
@@ -216,19 +121,27 @@ def _loaded(
             "model(keras.ops.zeros((1, 224, 224, 3)))"
         )
     try:
-        single = in_float32(model)
+        return in_float32(model)
     except (NotImplementedError, TypeError, ValueError):
         # A subclassed model without get_config: it stays as it is.
-        single = model
-    return single, model.name, digest_of_weights(model)
+        return model
 
 
-def _as_array(
+def as_array(
     images: np.ndarray | Sequence[Picture],
     kind: str,
     image_size: int | tuple[int, int] | None,
 ) -> np.ndarray:
-    """Images of one size; a list of different ones gets that of the first."""
+    """Images of one size; a list of different ones gets that of the first.
+
+    Args:
+        images: As for `export_model`.
+        kind: `"uint8"` or `"float32"`.
+        image_size: That of the result; `None` takes that of the first.
+
+    Raises:
+        UserError: For numbers of another kind, or no image.
+    """
     if not len(images):
         raise UserError("images are one or more. Received none.")
     if isinstance(images, np.ndarray) and images.ndim == 4:
@@ -256,8 +169,12 @@ def _as_array(
     return found
 
 
-def _fitted(images: np.ndarray, given: ImageInput) -> np.ndarray:
-    """Images as the files take them."""
+def fitted(images: np.ndarray, given: ImageInput) -> np.ndarray:
+    """Images as the exported files take them.
+
+    Raises:
+        UserError: Where they can't be made so.
+    """
     height, width, channels = given.shape
     if images.shape[1:3] != (height, width):
         images = np.stack([resize(image, (height, width)) for image in images])
