@@ -12,7 +12,6 @@ from keras import layers
 
 from kerafer import create_model, list_models
 from kerafer.cli import main
-from kerafer.commands import explain as command
 from kerafer.data.images import read_image
 from kerafer.errors import UserError
 from kerafer.explain import (
@@ -33,6 +32,7 @@ from kerafer.layers import (
     WaveletSqueezeExcitation,
 )
 from kerafer.models.save import save_model
+from kerafer.workflows import explanation as command
 
 NAMES = ("angry", "happy", "sad")
 

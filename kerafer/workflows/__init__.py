@@ -16,6 +16,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "Run": "kerafer.workflows.run",
         "cross_validate": "kerafer.workflows.cross_validation",
         "evaluate": "kerafer.workflows.evaluation",
+        "explain_images": "kerafer.workflows.explanation",
+        "explain_wavelets": "kerafer.workflows.explanation",
         "export_model": "kerafer.workflows.export",
         "reproduce": "kerafer.workflows.reproduction",
         "train": "kerafer.workflows.training",
