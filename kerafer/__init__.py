@@ -21,6 +21,7 @@ _find, _, _names = lazy_names(
     __name__,
     {
         "Dataset": "kerafer.data",
+        "Recognizer": "kerafer.runtime:EmotionRecognizer",
         "Run": "kerafer.workflows",
         "TrainingConfig": "kerafer.training.config",
         "UserError": "kerafer.errors",

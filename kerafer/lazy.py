@@ -14,13 +14,15 @@ def lazy_names(
 
     Args:
         package: Its name.
-        homes: The module of every name.
+        homes: The module of every name, with `:` and the name that it has
+            there where that is another.
     """
     names = sorted(homes)
 
     def find(name: str) -> Any:
         if name in homes:
-            return getattr(importlib.import_module(homes[name]), name)
+            home, _, there = homes[name].partition(":")
+            return getattr(importlib.import_module(home), there or name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find, lambda: list(names), names

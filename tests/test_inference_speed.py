@@ -2,36 +2,12 @@
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 import tiny_models
 
 from kerafer.errors import UserError
 from kerafer.runtime.engine_speed import engine_speed
 from kerafer.runtime.speed import batch_speed, video_speed
-
-
-def to_onnx():
-    """The tiny model, written by ONNX' own helpers."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    weights = np.eye(3, dtype=np.float32) * 6 / 255
-    graph = helper.make_graph(
-        [
-            helper.make_node(
-                "ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0
-            ),
-            helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"]),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("image", kind, (1, 8, 8, 3))],
-        [helper.make_tensor_value_info("probabilities", kind, (1, 3))],
-        [onnx.numpy_helper.from_array(weights, "weights")],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +19,7 @@ def export(tmp_path_factory):
     for name, content in (
         ("float32.tflite", tiny_models.with_labels(plain)),
         ("int8.tflite", tiny_models.with_labels(whole)),
-        ("model.onnx", to_onnx()),
+        ("model.onnx", tiny_models.to_onnx()),
     ):
         (folder / name).write_bytes(content)
     generator = np.random.default_rng(0)

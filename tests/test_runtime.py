@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -39,6 +40,7 @@ from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.metadata import read_labels
 from kerafer.runtime.picture_files import predict_files
+from kerafer.runtime.prediction import FacePrediction, percent
 from kerafer.runtime.predictors import find_model
 from kerafer.runtime.second_look import SecondLook
 from kerafer.runtime.smoothing import Smoothing
@@ -60,6 +62,8 @@ def files(tmp_path_factory):
             tiny_models.to_tflite(channels=1)
         ),
     }
+    contents["one.onnx"] = tiny_models.to_onnx()
+    contents["any.onnx"] = tiny_models.to_onnx("batch")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     model.save(folder / "tiny.keras")
@@ -139,14 +143,49 @@ def test_uint8_outputs_come_back_as_probabilities(files):
         np.testing.assert_allclose(got, expected(image), atol=0.02)
 
 
-@pytest.mark.parametrize("name", ["tiny.keras", "saved"])
-def test_keras_and_tensorflow_models_answer_alike(files, name):
+@pytest.mark.parametrize(
+    "name", ["tiny.keras", "saved", "one.onnx", "any.onnx"]
+)
+def test_models_of_other_kinds_answer_alike(files, name):
     other = EmotionRecognizer(files / name, labels=LABELS)
     images = [noise(8, 8, seed) for seed in range(3)]
     np.testing.assert_allclose(
         other.probabilities(images), [expected(i) for i in images], atol=1e-5
     )
     assert other.probabilities([]).shape == (0, 3)
+
+
+def test_what_is_no_onnx_file_is_told(files, tmp_path):
+    whole = (files / "one.onnx").read_bytes()
+    for content in (b"", b"nothing", whole[: len(whole) // 2]):
+        file = tmp_path / "torn.onnx"
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"torn\.onnx can't be loaded"):
+            EmotionRecognizer(file, labels=LABELS)
+
+
+def test_an_onnx_file_names_no_other_to_be_read(files, tmp_path):
+    """Weights beside it would be a path of the file's choosing."""
+    import onnx
+
+    model = onnx.load(files / "one.onnx")
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.eye(3, dtype=np.float32).tobytes())
+    (weights,) = model.graph.initializer
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="secret")
+    (tmp_path / "sly.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"sly\.onnx can't be loaded"):
+        EmotionRecognizer(tmp_path / "sly.onnx", labels=LABELS)
+
+
+def test_an_export_of_onnx_alone_is_found(files, tmp_path):
+    shutil.copy(files / "one.onnx", tmp_path / "model.onnx")
+    assert find_model(tmp_path) == tmp_path / "model.onnx"
+    # A .keras file needs no more than what trained it.
+    shutil.copy(files / "tiny.keras", tmp_path / "model.keras")
+    assert find_model(tmp_path) == tmp_path / "model.keras"
 
 
 class Boxes:
@@ -915,7 +954,62 @@ def test_wrong_settings_of_a_tracker(recognizer):
         FaceTracker(recognizer, Boxes([]), half_life=-1)
 
 
+def test_what_opencv_reads_is_asked_for_by_name(recognizer):
+    image = colour(250, 60, 10, (90, 120))
+    image[20:60, 30:80] = (10, 20, 250)
+    mirrored = np.ascontiguousarray(image[..., ::-1])
+    assert recognizer.predict(mirrored, bgr=True) == recognizer.predict(image)
+    assert recognizer.predict(mirrored) != recognizer.predict(image)
+    recognizer = EmotionRecognizer(
+        recognizer.model, detector=Boxes([(30, 20, 50, 40)])
+    )
+    found = recognizer.predict_faces(image)
+    assert recognizer.predict_faces(mirrored, bgr=True) == found
+    (face,) = recognizer.track(detector=Boxes([(30, 20, 50, 40)])).update(
+        mirrored, bgr=True
+    )
+    assert (face.box, face.label) == (found[0].box, found[0].label)
+
+
+def test_a_recognizer_is_of_the_model_that_comes_along(brought_along):
+    recognizer = kerafer.Recognizer()
+    assert recognizer.model.parent == brought_along
+    assert recognizer.takes_whole
+    # As it takes images whole, so does what follows them.
+    (face,) = recognizer.track().update(colour(9, 9, 250, (60, 50)))
+    assert (face.box, face.label) == ((0, 0, 50, 60), "blue")
+
+
 # === Annotation ===
+
+
+def test_several_faces_are_numbered_and_one_is_not():
+    faces = [
+        FacePrediction((60 + x, 90, 80, 80), "red", {"red": 0.7, "green": 0.3})
+        for x in (0, 200)
+    ]
+    image = np.zeros((400, 500, 3), np.uint8)
+    one, two = annotate(image, faces[:1]), annotate(image, faces)
+    plate = slice(40, 90), slice(60, 160)
+    assert (one[plate] != two[plate]).any()
+    again = TrackedFace(7, *faces[0], 0.9)
+    assert (annotate(image, [again, faces[1]])[plate] != two[plate]).any()
+    assert (annotate(image, [again])[plate] == one[plate]).all()
+
+
+def test_a_percentage_promises_no_certainty():
+    shares = (0.0, 0.004, 0.005, 0.873, 0.994, 0.995, 1.0)
+    told = ["0", "0", "1", "87", "99", ">99", ">99"]
+    assert [percent(share) for share in shares] == told
+
+
+def test_what_is_out_of_the_question_is_not_on_the_caption():
+    sure = {"red": 0.996, "green": 0.003, "blue": 0.001}
+    image = np.zeros((400, 500, 3), np.uint8)
+    box = (60, 90, 80, 80)
+    drawn = annotate(image, [FacePrediction(box, "red", sure)])
+    alone = annotate(image, [FacePrediction(box, "red", {"red": 0.996})])
+    np.testing.assert_array_equal(drawn, alone)
 
 
 def test_annotation_draws_on_a_copy(recognizer):

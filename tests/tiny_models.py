@@ -63,6 +63,31 @@ def to_tflite(channels=3, size=8, quantized=False):
         return converter.convert()
 
 
+def to_onnx(batch=1):
+    """The same, written by ONNX' own helpers; a word is any batch."""
+    import onnx
+
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weights = _WEIGHTS / 255
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0
+            ),
+            helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", kind, (batch, 8, 8, 3))],
+        [helper.make_tensor_value_info("probabilities", kind, (batch, 3))],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
 def with_labels(model, labels=LABELS):
     """The bytes of a .tflite file with a label file appended as a zip."""
     stream = io.BytesIO(model)

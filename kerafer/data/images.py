@@ -131,7 +131,7 @@ def has_several_frames(source: str | os.PathLike | bytes) -> bool:
     return False
 
 
-def as_image(picture: Picture) -> np.ndarray:
+def as_image(picture: Picture, bgr: bool = False) -> np.ndarray:
     """Make an array of whatever shows a picture without doubt.
 
     Args:
@@ -139,6 +139,8 @@ def as_image(picture: Picture) -> np.ndarray:
             an image of Pillow, or a uint8 array of shape `(height, width, 3)`
             in the order R, G, B, or `(height, width)` or
             `(height, width, 1)`, gray.
+        bgr: Whether an array is in the order B, G, R, as OpenCV reads images
+            and cameras. Defaults to `False`.
 
     Returns:
         uint8 RGB of shape `(height, width, 3)`.
@@ -149,7 +151,8 @@ def as_image(picture: Picture) -> np.ndarray:
             known, or a tensor.
     """
     if isinstance(picture, np.ndarray):
-        return _checked_array(picture)
+        image = _checked_array(picture)
+        return np.ascontiguousarray(image[..., ::-1]) if bgr else image
     if isinstance(picture, (str, os.PathLike, bytes)):
         return read_image(picture)
     if isinstance(picture, (bytearray, memoryview)):

@@ -5,15 +5,13 @@
     for box, label, probabilities in kerafer.predict("people.jpg"):
         print(box, label, probabilities[label])
 
-and with a model of one's own, kept from picture to picture:
+and with a model that is kept from picture to picture:
 
-    from kerafer.data.images import read_image
-    from kerafer.runtime import EmotionRecognizer
+    recognizer = kerafer.Recognizer("model.tflite", threads=2)
+    faces = recognizer.predict_faces("people.jpg")
 
-    recognizer = EmotionRecognizer("model.tflite", threads=2)
-    faces = recognizer.predict_faces(read_image("people.jpg"))
-
-TensorFlow is loaded for a `.keras` file, a SavedModel and `MtcnnDetector`.
+which is `EmotionRecognizer` here. TensorFlow is loaded for a `.keras` file, a
+SavedModel and `MtcnnDetector`.
 """
 
 from kerafer.runtime.annotate import annotate

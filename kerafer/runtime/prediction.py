@@ -30,6 +30,11 @@ class Prediction(NamedTuple):
         return cls(labels[int(probabilities.argmax())], named)
 
 
+def percent(share: float) -> str:
+    """A probability in whole percent, `">99"` where that would be 100."""
+    return ">99" if share >= 0.995 else f"{int(100 * share + 0.5)}"
+
+
 class FacePrediction(NamedTuple):
     """The expression of one face; unpacks to box, label and probabilities.
 

@@ -94,16 +94,17 @@ def find_model(path: str | os.PathLike[str]) -> Path:
 
     Args:
         path: The name of a model that the package brings along, or a path:
-            a `.tflite` or `.keras` file, a SavedModel's folder, the folder
-            of a run (its `best.keras`) or of an export (the first of
-            `EXPORTED` that is there, else its Keras model).
+            a `.tflite`, `.keras` or `.onnx` file, a SavedModel's folder, the
+            folder of a run (its `best.keras`) or of an export (the first of
+            `EXPORTED` that is there, else its Keras model, else its
+            `model.onnx`).
 
     Raises:
         UserError: Where there is none.
     """
     path = model_path(path)
     if path.is_file():
-        if path.suffix.lower() in (".tflite", ".keras"):
+        if path.suffix.lower() in (".tflite", ".keras", ".onnx"):
             return path
         raise UserError(f"{_RULE} Received: {path}.")
     if not path.exists():
@@ -115,6 +116,8 @@ def find_model(path: str | os.PathLike[str]) -> Path:
             return path / name
     if (found := keras_file_in(path)) is not None:
         return found
+    if (path / "model.onnx").is_file():
+        return path / "model.onnx"
     raise UserError(f"{_RULE}\nThere is none in {path}.")
 
 
@@ -123,7 +126,7 @@ def open_predictor(model: Path | keras.Model, threads: int = 2) -> Predictor:
 
     Args:
         model: The model's file or folder, or one of Keras' in memory.
-        threads: For a .tflite file. Defaults to 2.
+        threads: For a .tflite or .onnx file. Defaults to 2.
 
     Raises:
         UserError: Where it can't be loaded, or takes or gives something else
@@ -134,10 +137,15 @@ def open_predictor(model: Path | keras.Model, threads: int = 2) -> Predictor:
 
 
 def _engine(model: Path | keras.Model, threads: int) -> Engine:
-    if isinstance(model, Path) and model.suffix.lower() == ".tflite":
+    suffix = model.suffix.lower() if isinstance(model, Path) else ""
+    if suffix == ".tflite":
         from kerafer.runtime.litert_engine import LiteRTEngine
 
         return LiteRTEngine(model, threads)
+    if suffix == ".onnx":
+        from kerafer.runtime.onnx_engine import OnnxEngine
+
+        return OnnxEngine(model, threads)
     with extra_for("A model other than a .tflite file"):
         # A SavedModel is TensorFlow's, a .keras file any backend's.
         if isinstance(model, Path) and model.is_dir():
@@ -152,7 +160,7 @@ def _engine(model: Path | keras.Model, threads: int) -> Engine:
 
 
 _RULE = (
-    "A model is a .tflite or .keras file, a SavedModel's folder, the folder of "
-    "a training run or an export, or the name of one that is brought along: "
-    f"{', '.join(shipped_names())}."
+    "A model is a .tflite, .keras or .onnx file, a SavedModel's folder, the "
+    "folder of a training run or an export, or the name of one that is brought "
+    f"along: {', '.join(shipped_names())}."
 )

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "explain_images": "kerafer.workflows.explanation",
         "explain_wavelets": "kerafer.workflows.explanation",
         "export_model": "kerafer.workflows.export",
+        "predict_to_folder": "kerafer.workflows.prediction",
         "reproduce": "kerafer.workflows.reproduction",
         "train": "kerafer.workflows.training",
     },

