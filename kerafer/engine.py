@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
@@ -113,7 +112,11 @@ def check_installed(backend: str) -> None:
     Raises:
         MissingExtraError: Where it is not installed.
     """
-    if importlib.util.find_spec(backend) is None:
+    try:
+        there = importlib.util.find_spec(backend) is not None
+    except ImportError:
+        there = False
+    if not there:
         raise MissingExtraError(
             f"Keras' backend is {backend} here, which is not installed:\n"
             f"{install(EXTRAS[backend])}\n"
@@ -160,13 +163,6 @@ def _load() -> None:
 def let_gpu_memory_grow() -> None:
     """Let TensorFlow take of a GPU's memory what it needs, not all.
 
-    For commands, whose process is their own: it can't be undone.
+    For commands, whose process is their own, before TensorFlow is loaded.
     """
-    if "tensorflow" not in sys.modules:
-        return
-    import tensorflow as tf
-
-    for gpu in tf.config.list_physical_devices("GPU"):
-        # Refused where the GPU is in use already, as it was chosen then.
-        with contextlib.suppress(RuntimeError):
-            tf.config.experimental.set_memory_growth(gpu, True)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

@@ -36,6 +36,8 @@ def setting(
     most: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    metavar: str | None = None,
+    group: str | None = None,
 ) -> Any:
     """A dataclass field with all that its flag is declared by.
 
@@ -47,11 +49,16 @@ def setting(
         most: The largest.
         above: What it is more than, in place of `least`.
         below: What it is less than, in place of `most`.
+        metavar: What stands for its value in the help, such as `"DIR"`.
+            Defaults to one of its type.
+        group: Title under which the help has it. Defaults to none.
     """
     metadata = {
         "help": help,
         "choices": choices,
         "range": (least, most, above, below),
+        "metavar": metavar,
+        "group": group,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -70,12 +77,14 @@ def add_flags(
         without: Fields that get none.
     """
     hints = typing.get_type_hints(kind)
+    groups: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         if field.name in without:
             continue
-        choices = field.metadata["choices"]
+        choices, group = field.metadata["choices"], field.metadata["group"]
+        if group and group not in groups:
+            groups[group] = parser.add_argument_group(group)
         arguments: dict[str, Any] = {"default": argparse.SUPPRESS}
-        told = "none" if field.default is None else field.default
         if hints[field.name] is bool:
             arguments["action"] = "store_true"
             arguments["help"] = field.metadata["help"]
@@ -84,10 +93,13 @@ def add_flags(
             arguments["metavar"] = (
                 "|".join(map(str, choices))
                 if choices
-                else _metavar(arguments["type"])
+                else field.metadata["metavar"] or _metavar(arguments["type"])
             )
-            arguments["help"] = f"{field.metadata['help']} (default: {told})"
-        parser.add_argument(flag_of(field.name), **arguments)
+            arguments["help"] = field.metadata["help"]
+            if field.default is not None:
+                arguments["help"] += f" (default: {field.default})"
+        place = groups.get(group, parser)
+        place.add_argument(flag_of(field.name), **arguments)
 
 
 def given(kind: type, flags: argparse.Namespace) -> dict[str, Any]:

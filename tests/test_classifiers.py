@@ -207,5 +207,5 @@ def test_keras_itself_loads_our_layers_in_a_fresh_process(tmp_path):
         [sys.executable, "-c", code, str(file)], capture_output=True, text=True
     )
     assert done.stdout.strip() == "MultiScaleConv2D", done.stderr
-    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    assert "`import kerafer.layers`" in readme
+    page = Path(__file__).parents[1] / "docs" / "models.md"
+    assert "`import kerafer.layers`" in page.read_text("utf-8")

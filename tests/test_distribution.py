@@ -144,7 +144,10 @@ ALL = ("--num-processes", "2", "--process-id", "0", "--coordinator", "a:1")
         ((*ALL[:5], "here"), "host:port"),
         ((*ALL, "--batch-size", "9"), "a multiple of --num-processes"),
         ((*ALL, "--folds", "3"), "Several processes train one fold"),
-        ((*ALL, "--devices", "all"), "Each of several processes trains on one"),
+        (
+            (*ALL, "--devices", "all"),
+            "Several processes train on one device each",
+        ),
         (ALL, "KERAS_BACKEND=jax"),
         (("--devices", "all"), "Keras sees 1 CPU"),
     ],

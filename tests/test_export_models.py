@@ -514,7 +514,7 @@ def test_a_size_that_is_open_is_asked_for(tmp_path):
         model, tmp_path / "out", "float32", image_size=(24, 20)
     )
     assert manifest["input"]["shape"] == [1, 24, 20, 3]
-    with pytest.raises(UserError, match="Received: --image-size 20"):
+    with pytest.raises(UserError, match="Received: 20 for `image_size`"):
         kerafer.export_model(sequential(), tmp_path / "no", image_size=20)
 
 

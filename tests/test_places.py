@@ -15,6 +15,7 @@ from kerafer.data.cache import cache_folder, cache_place
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.errors import UserError
 from kerafer.files import output_file, output_folder
+from kerafer.workflows import benchmarks
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def test_a_benchmark_looks_before_it_measures(here, monkeypatch, capsys, name):
     def too_late(*_, **__):
         pytest.fail("The work began before --out was looked at.")
 
-    monkeypatch.setattr("kerafer.commands.benchmark._pipeline", too_late)
+    monkeypatch.setitem(benchmarks._OF_KERAS, "pipeline", too_late)
     assert main(["benchmark", "pipeline", "--out", name]) == 2
     told = capsys.readouterr().err
     assert "--out is a file that can be written" in told

@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    kinds = (
-        "a .keras or .tflite file, a SavedModel's folder, the folder of a run "
-        "or an export, or the name of a model that is brought along"
-    )
     parser.add_argument(
         "--model",
         metavar="PATH",
         required=True,
-        help=f"{kinds}; a run brings its data set and split along, any other "
-        "needs --dataset",
+        help="folder of a run, which brings its data set and split along; or, "
+        "with --dataset, any model's file, export or name",
     )
     parser.add_argument(
         "--against",

@@ -70,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Export, verify, and say what was written."""
     config = from_flags(ExportConfig, parsed)
-    out = parsed.out or default_folder(parsed.model)
+    out = parsed.out
+    if out is None:
+        out = default_folder(parsed.model)
     use_backend("tensorflow")
     try:
         manifest = export_model(

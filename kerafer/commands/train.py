@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from kerafer.commands.show_run import show
-from kerafer.engine import let_gpu_memory_grow, load_backend
+from kerafer.engine import let_gpu_memory_grow
 from kerafer.errors import UserError
-from kerafer.files import output_folder
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import Processes
 from kerafer.training.recipes import find_recipe
+from kerafer.training.run_folder import RunFolder
+from kerafer.workflows.cross_validation import cross_validate
+from kerafer.workflows.run import Run
+from kerafer.workflows.run_report import show_run
+from kerafer.workflows.shared_training import train_together
+from kerafer.workflows.training import train
 
 # How a training is run, not what it computes: a run may go on otherwise.
 _PLACES = ("devices", "num_processes", "process_id", "coordinator")
@@ -69,77 +73,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Train, or go on training, and test."""
+    """Train, or go on training, test, and show the scores."""
     config = _configuration(parsed)
     processes = Processes.from_flags(
         parsed.num_processes, parsed.process_id, parsed.coordinator
     )
-    _check_folder(parsed, processes)
-    if processes.several:
-        return _train_together(config, parsed, processes)
-    # Backends take seconds to import; mistakes above come without it.
-    load_backend()
     let_gpu_memory_grow()
-    if parsed.devices != "all":
-        _train(config, parsed)
-        return 0
-    from kerafer.training.replicas import all_devices
-
-    with all_devices(config.batch_size):
-        _train(config, parsed)
-    return 0
-
-
-def _train(config: TrainingConfig, parsed: argparse.Namespace) -> None:
-    if parsed.folds is not None:
-        from kerafer.workflows.cross_validation import cross_validate
-
-        cross_validate(config, parsed.folds, parsed.out)
+    devices = parsed.devices or "one"
+    if processes.several:
+        found = _train_together(config, parsed, processes)
+    elif parsed.folds is not None:
+        cross_validate(config, parsed.folds, parsed.out, devices)
+        found = None
     else:
-        from kerafer.workflows.training import train
-
-        show(train(config, parsed.out, resume=parsed.resume))
+        found = train(config, parsed.out, resume=parsed.resume, devices=devices)
+    if found is not None:
+        show_run(found)
+    return 0
 
 
 def _train_together(
     config: TrainingConfig, parsed: argparse.Namespace, processes: Processes
-) -> int:
-    from kerafer.commands.train_together import train_together
-
+) -> Run | None:
+    rule = None
     if parsed.folds is not None:
-        raise UserError(
-            "Several processes train one fold, such as --split fold-1-of-5. "
-            f"Received: --folds {parsed.folds}."
-        )
+        rule = "train one fold, such as --split fold-1-of-5, without --folds"
     if parsed.devices == "all":
-        raise UserError(
-            "Each of several processes trains on one device. Received: "
-            "--devices all with --num-processes."
-        )
-    processes.check(config.batch_size)
+        rule = "train on one device each, without --devices all"
+    if rule:
+        raise UserError(f"Several processes {rule}.")
     return train_together(config, parsed.out, parsed.resume, processes)
-
-
-def _check_folder(parsed: argparse.Namespace, processes: Processes) -> None:
-    """Refuse a folder that the run could not be written to in the end."""
-    from kerafer.training.run_folder import RunFolder
-
-    if processes.several and not processes.is_first:
-        return
-    if parsed.resume:
-        output_folder(parsed.resume, name="`resume`")
-    elif parsed.out is None or parsed.folds is not None:
-        output_folder(parsed.out, "runs")
-    else:
-        RunFolder.check_free(parsed.out)
 
 
 def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
     if parsed.resume is None:
         file = parsed.config and find_recipe(parsed.config)
         return from_flags(TrainingConfig, parsed, file)
-    from kerafer.training.run_folder import RunFolder
-
     others = set(vars(parsed)) - {"command", "run", "resume", *_PLACES}
     others = [name for name in others if getattr(parsed, name) is not None]
     if others:

@@ -20,85 +20,141 @@ class TrainingConfig(DataConfig):
         UserError: For a number out of its range.
     """
 
-    arch: str = setting("wca_mcnn", "model, one of kerafer.list_models()")
+    arch: str = setting(
+        "wca_mcnn",
+        "model, one of kerafer.list_models()",
+        metavar="NAME",
+        group="model",
+    )
     options: str | None = setting(
-        None, "options of the model's builder, such as ratio=8,shared=false"
+        None,
+        "options of the model's builder, such as ratio=8,shared=false",
+        metavar="NAME=X",
+        group="model",
     )
     init_from: str | None = setting(
-        None, "a .keras file or run whose weights the model starts with"
+        None,
+        "a .keras file or run whose weights the model starts with",
+        metavar="PATH",
+        group="model",
     )
     freeze_until: str | None = setting(
-        None, "layer up to which the weights stay as they start"
+        None,
+        "layer up to which the weights stay as they start",
+        metavar="LAYER",
+        group="model",
     )
     augment: str = setting(
         "light",
         "random changes of the training pictures",
         ("none", "light", "strong", "robust"),
+        group="augmentation",
     )
     mix: str = setting(
         "none",
         "whether training pictures and their labels are mixed in pairs",
         ("none", "mixup", "cutmix", "both"),
+        group="augmentation",
     )
     mix_alpha: float = setting(
-        0.2, "of the Beta distribution of their shares", above=0
+        0.2,
+        "of the Beta distribution of their shares",
+        above=0,
+        group="augmentation",
     )
-    epochs: int = setting(200, "at most this many", least=1)
-    batch_size: int = setting(32, "pictures a step", least=1)
+    epochs: int = setting(
+        200, "at most this many", least=1, group="optimisation"
+    )
+    batch_size: int = setting(
+        32, "pictures a step", least=1, group="optimisation"
+    )
     optimizer: str = setting(
-        "adam", "how the weights are changed", ("adam", "adamw", "sgd")
+        "adam",
+        "how the weights are changed",
+        ("adam", "adamw", "sgd"),
+        group="optimisation",
     )
     learning_rate: float = setting(
-        1e-4, "of the optimizer, at its highest", above=0
+        1e-4, "of the optimizer, at its highest", above=0, group="optimisation"
     )
     schedule: str = setting(
-        "constant", "of the learning rate", ("constant", "cosine")
+        "constant",
+        "of the learning rate",
+        ("constant", "cosine"),
+        group="optimisation",
     )
     warmup_epochs: int = setting(
-        0, "epochs in which a cosine schedule rises from 0", least=0
+        0,
+        "epochs in which a cosine schedule rises from 0",
+        least=0,
+        group="optimisation",
     )
     weight_decay: float = setting(
         0.0,
         "of adamw or sgd, on kernels alone, times the learning rate",
         least=0,
+        group="optimisation",
     )
     loss: str = setting(
         "own",
         "own is that of the model's authors, where they have one",
         ("own", "crossentropy", "focal"),
+        group="loss and labels",
     )
     label_smoothing: float = setting(
-        0.0, "share of a label given to all", least=0, below=1
+        0.0,
+        "share of a label given to all",
+        least=0,
+        below=1,
+        group="loss and labels",
     )
     ema: float = setting(
         0.0,
         "momentum of a running average of the weights; 0 is none",
         least=0,
         below=1,
+        group="optimisation",
     )
     teacher: str | None = setting(
-        None, "runs or .keras files to learn from, with commas between"
+        None,
+        "runs or .keras files to learn from, with commas between",
+        metavar="PATHS",
+        group="distillation",
     )
     distill_alpha: float = setting(
-        0.7, "share of the teachers in the loss", least=0, most=1
+        0.7,
+        "share of the teachers in the loss",
+        least=0,
+        most=1,
+        group="distillation",
     )
     temperature: float = setting(
-        4.0, "that softens what the teachers say", above=0
+        4.0, "that softens what the teachers say", above=0, group="distillation"
     )
     ask_teachers: str = setting(
         "steps",
         "when teachers answer: in all steps, of the changed pictures, or once, "
         "of the pictures as they are and mirrored, which costs steps nothing",
         ("steps", "once"),
+        group="distillation",
     )
     patience: int = setting(
-        30, "epochs without a better validation loss before it stops", least=0
+        30,
+        "epochs without a better validation loss before it stops",
+        least=0,
+        group="early stopping",
     )
     min_delta: float = setting(
-        1e-5, "least change that counts as better", least=0
+        1e-5,
+        "least change that counts as better",
+        least=0,
+        group="early stopping",
     )
     class_weights: str = setting(
-        "none", "whether rare classes weigh more", ("none", "balanced")
+        "none",
+        "whether rare classes weigh more",
+        ("none", "balanced"),
+        group="loss and labels",
     )
     prior_correction: float = setting(
         0.0,
@@ -106,19 +162,24 @@ class TrainingConfig(DataConfig):
         "model's answers are divided by, so that rare ones are named more",
         least=0,
         most=1,
+        group="predictions of the trained model",
     )
     calibrate: bool = setting(
         False,
         "scale the classifier in the end, so that its probabilities are as "
         "high as it is right on validation pictures",
+        group="predictions of the trained model",
     )
     precision: str = setting(
         "auto",
         "number format; auto is bfloat16 where the hardware computes in it",
         ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+        group="numbers",
     )
     deterministic: bool = setting(
-        False, "the same seed gives the same weights, bit for bit"
+        False,
+        "the same seed gives the same weights, bit for bit",
+        group="numbers",
     )
 
     def __post_init__(self) -> None:

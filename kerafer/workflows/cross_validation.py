@@ -20,6 +20,7 @@ def cross_validate(
     config: TrainingConfig,
     count: int,
     out: str | os.PathLike[str] | None = None,
+    devices: str = "one",
 ) -> CrossValidation:
     """Train each fold that is not over yet, and tell of all.
 
@@ -28,6 +29,7 @@ def cross_validate(
         count: How many there are, at least 2.
         out: Folder of the runs, `fold-1` and so on. `None` makes
             `runs/<arch>-<dataset>-<count>-folds`.
+        devices: As for `train`. Defaults to `"one"`.
 
     Returns:
         The runs and their scores, which are in the folder's `report.md` too.
@@ -67,7 +69,9 @@ def cross_validate(
             console.print(f"{run.path} is over already.")
             continue
         console.print(f"Fold {fold} of {count}")
-        train(own, run.path, resume=run.path if begun else None)
+        train(
+            own, run.path, resume=run.path if begun else None, devices=devices
+        )
     from kerafer.evaluation.cross_validation import CrossValidation
     from kerafer.files import write_text
     from kerafer.tables import write_table

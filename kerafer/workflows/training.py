@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerafer.console import console
+from kerafer.engine import load_backend
 from kerafer.errors import UserError
-from kerafer.files import is_full
+from kerafer.files import is_full, output_folder
 from kerafer.lifetimes import interrupts_kept
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, Processes
@@ -47,6 +48,7 @@ def train(
     *,
     resume: str | os.PathLike[str] | None = None,
     processes: Processes = ALONE,
+    devices: str = "one",
 ) -> Run:
     """Train a model and test it, or go on with a training.
 
@@ -60,6 +62,8 @@ def train(
             settings.
         processes: Which of several this is, which all do the same until the
             first alone tests. Defaults to the only one.
+        devices: `"all"` lets every GPU of this machine take a share of each
+            batch. Defaults to `"one"`.
 
     Returns:
         The run, which is over.
@@ -71,6 +75,8 @@ def train(
             is no number, a full disk.
     """
     folder = None
+    if processes.is_first:
+        _check_folder(out, resume)
     if resume is not None:
         folder, own = RunFolder.open(resume)
         if config not in (None, own):
@@ -82,21 +88,24 @@ def train(
         config = own
     if config is None:
         raise UserError("A training has a config, or a run to resume.")
+    # Backends take seconds to import; mistakes above come without it.
+    load_backend()
     from kerafer.data.splits import default_kind
     from kerafer.models.registry import find_builder
     from kerafer.training.precision import resolve_precision
+    from kerafer.training.replicas import all_devices
     from kerafer.training.scope import training_settings
     from kerafer.workflows.pictures import find_pictures
     from kerafer.workflows.starting_model import load_teachers, starting_model
 
     find_builder(config.arch, config.model_options)
     with contextlib.ExitStack() as held:
+        if devices == "all":
+            held.enter_context(all_devices(config.batch_size))
         split = None
         if folder is not None:
             held.enter_context(folder.held())
             split = folder.split if folder.split.exists() else None
-        elif out:
-            RunFolder.check_free(out)
         pictures = find_pictures(config, split)
         if split:
             name = config.split or default_kind(pictures.dataset)
@@ -123,6 +132,19 @@ def train(
                 processes,
             )
             return Run(folder, config)
+
+
+def _check_folder(
+    out: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
+) -> None:
+    """Refuse a folder that the run could not be written to in the end."""
+    if resume is not None:
+        output_folder(resume, name="`resume`")
+    elif out is None:
+        output_folder("runs")
+    else:
+        RunFolder.check_free(out)
 
 
 def _train(

@@ -21,11 +21,14 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from kerafer.commands.show_run import show
-from kerafer.errors import UserError
+from kerafer.console import console
+from kerafer.errors import ConfigError, UserError
+from kerafer.files import write_text
+from kerafer.foreign import read_json
 from kerafer.lifetimes import interruption
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import Processes
+from kerafer.workflows.run import Run
 
 # Exit codes of a worker that told by itself why it ended; 1 is a defect.
 _TOLD = (0, 1, 2, 130)
@@ -37,10 +40,10 @@ _SAID_OF_LOST = ("Gloo", "NCCL", "coordination service", "DEADLINE_EXCEEDED")
 
 def train_together(
     config: TrainingConfig,
-    out: str | None,
-    resume: str | None,
+    out: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
     processes: Processes,
-) -> int:
+) -> Run | None:
     """Train as one of several processes.
 
     Args:
@@ -50,11 +53,15 @@ def train_together(
         processes: Which of them this is.
 
     Returns:
-        The exit code.
+        The run, where this is the first process.
 
     Raises:
-        UserError: Where another process was lost, or this one was killed.
+        UserError: As `train`, and where another process was lost, or this one
+            was killed.
+        KeyboardInterrupt: Where one of them was interrupted.
     """
+    # Mistakes are told here, before another process waits for this one.
+    processes.check(config.batch_size)
     with (
         tempfile.TemporaryDirectory(prefix="kerafer-") as scratch,
         tempfile.TemporaryFile() as log,
@@ -62,26 +69,43 @@ def train_together(
         job = {
             "config": dataclasses.asdict(config),
             "processes": dataclasses.asdict(processes),
+            "quiet": console.quiet or not processes.is_first,
+            "result": os.path.join(scratch, "result.json"),
         }
         if processes.is_first:
-            job |= {"out": out, "resume": resume}
+            job |= {"out": out and os.fspath(out)}
+            job |= {"resume": resume and os.fspath(resume)}
         else:
             job |= _folders_of_its_own(Path(scratch) / "run", resume)
         code = _run_worker(job, log.fileno())
         if code in _TOLD:
-            return code
+            return _outcome(code, Path(job["result"]), processes.is_first)
         log.seek(0)
         reason = _reason(code, log.read().decode(errors="replace"))
     again = resume or out or "RUN"
-    raise UserError(
+    raise ConfigError(
         "this training lost one of its processes, or this one's connection to "
         "it.\nThe epochs that were written are kept. Start all processes "
-        "again, each with its own --process-id:\n"
+        "again, each with its own `process_id`:\n"
         f"{processes.going_on(again)}\n({reason})"
     )
 
 
-def _folders_of_its_own(folder: Path, resume: str | None) -> dict[str, object]:
+def _outcome(code: int, result: Path, is_first: bool) -> Run | None:
+    """What a worker told of its end."""
+    if code == 1:
+        raise RuntimeError("The training failed; its error stands above.")
+    told = read_json(result)["told"]
+    if code == 2:
+        raise ConfigError(told)
+    if code == 130:
+        raise KeyboardInterrupt(told)
+    return Run.open(told) if is_first else None
+
+
+def _folders_of_its_own(
+    folder: Path, resume: str | os.PathLike[str] | None
+) -> dict[str, object]:
     """Where a process works that is not the first.
 
     Keras writes a shared model by steps that all processes take together, so
@@ -143,42 +167,34 @@ def _work() -> NoReturn:
     job = json.loads(sys.stdin.readline())
     sys.stderr = os.fdopen(job["stderr"], "w", buffering=1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    told = ""
     try:
-        _train(job)
-        code = 0
+        code, told = 0, os.fspath(_train(job).path)
     except UserError as error:
-        print(f"kerafer train: {error}", file=sys.stderr)
-        code = 2
+        code, told = 2, str(error)
     except KeyboardInterrupt as stop:
-        print(f"kerafer train: {interruption(stop)}", file=sys.stderr)
-        code = 130
+        code, told = 130, interruption(stop)
     except BaseException as error:
         lost = any(word in str(error) for word in _SAID_OF_LOST)
         traceback.print_exc(file=sys.__stderr__ if lost else sys.stderr)
         code = _LOST if lost else 1
+    write_text(job["result"], json.dumps({"told": told}))
     # An orderly end would wait minutes for a lost process.
     for stream in (sys.stdout, sys.stderr, sys.__stderr__):
         stream.flush()
     os._exit(code)
 
 
-def _train(job: dict[str, object]) -> None:
-    from kerafer.console import console
-    from kerafer.engine import let_gpu_memory_grow, load_backend
+def _train(job: dict[str, object]) -> Run:
     from kerafer.workflows.training import train
 
-    processes = Processes(**job["processes"])
-    console.quiet = not processes.is_first
-    load_backend()
-    let_gpu_memory_grow()
-    run = train(
+    console.quiet = job["quiet"]
+    return train(
         TrainingConfig(**job["config"]),
         job["out"],
         resume=job["resume"],
-        processes=processes,
+        processes=Processes(**job["processes"]),
     )
-    if processes.is_first:
-        show(run)
 
 
 def _end_with_parent() -> NoReturn:
