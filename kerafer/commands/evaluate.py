@@ -10,6 +10,7 @@ from rich.table import Table
 
 from kerafer.console import console
 from kerafer.data.config import DataConfig
+from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, given
 from kerafer.workflows.evaluation import PARTS, default_folder, evaluate
 
@@ -54,13 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="DIR",
         help="folder of the results (default: "
-        "evaluations/<model>-<dataset>-<part>, and -flips with --flips)",
+        "evaluations/<model>-<dataset>-<part>, and -flips)",
     )
     parser.add_argument(
         "--force",
         action="store_true",
         help="replace an earlier evaluation in that folder",
     )
+    add_figure_format(parser)
     add_flags(parser, DataConfig)
 
 
@@ -72,16 +74,17 @@ def run(parsed: argparse.Namespace) -> int:
     if out is None:
         named = settings.get("dataset")
         out = default_folder(parsed.model, named, parsed.part, parsed.flips)
-    found = evaluate(
-        parsed.model,
-        part=parsed.part,
-        against=parsed.against,
-        labels=labels,
-        flips=parsed.flips,
-        out=out,
-        force=parsed.force,
-        **settings,
-    )
+    with figures_as(parsed.figure_format):
+        found = evaluate(
+            parsed.model,
+            part=parsed.part,
+            against=parsed.against,
+            labels=labels,
+            flips=parsed.flips,
+            out=out,
+            force=parsed.force,
+            **settings,
+        )
     _show(found, Path(out))
     return 0
 

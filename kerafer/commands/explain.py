@@ -7,6 +7,7 @@ import dataclasses
 
 from kerafer.engine import use_backend
 from kerafer.errors import UserError
+from kerafer.figures import add_figure_format, figures_as
 from kerafer.runtime.detectors import DETECTORS
 from kerafer.settings import add_flags, from_flags, setting
 from kerafer.workflows.explanation import (
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="explain this class (default: each model's answer)",
     )
+    add_figure_format(parser)
     add_flags(parser, ExplainConfig)
 
 
@@ -74,6 +76,14 @@ def run(parsed: argparse.Namespace) -> int:
             "picture."
         )
     use_backend("tensorflow")
+    with figures_as(parsed.figure_format):
+        _explain(parsed, config, labels)
+    return 0
+
+
+def _explain(
+    parsed: argparse.Namespace, config: ExplainConfig, labels: list[str] | None
+) -> None:
     if parsed.paths:
         explain_images(
             parsed.model,
@@ -91,4 +101,3 @@ def run(parsed: argparse.Namespace) -> int:
             data_dir=config.data_dir,
             out=config.out,
         )
-    return 0

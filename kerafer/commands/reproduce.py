@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kerafer.errors import UserError
+from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.workflows.reproduction import reproduce
@@ -53,11 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of report and runs (default: reproduction/<dataset>)",
     )
+    add_figure_format(parser)
     add_flags(parser, TrainingConfig, without=_OWN)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Plan, train what is missing, and write the report."""
+    with figures_as(parsed.figure_format):
+        _reproduce(parsed)
+    return 0
+
+
+def _reproduce(parsed: argparse.Namespace) -> None:
     reproduce(
         from_flags(TrainingConfig, parsed),
         tables=_numbers("--tables", parsed.tables),
@@ -68,7 +76,6 @@ def run(parsed: argparse.Namespace) -> int:
         executor=parsed.executor,
         out=parsed.out,
     )
-    return 0
 
 
 def _words(text: str | None) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 
 from kerafer.engine import let_gpu_memory_grow
 from kerafer.errors import UserError
+from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
-from kerafer.training.processes import Processes
+from kerafer.training.processes import PlaceConfig
 from kerafer.training.recipes import find_recipe
 from kerafer.training.run_folder import RunFolder
 from kerafer.workflows.cross_validation import cross_validate
@@ -18,7 +20,7 @@ from kerafer.workflows.shared_training import train_together
 from kerafer.workflows.training import train
 
 # How a training is run, not what it computes: a run may go on otherwise.
-_PLACES = ("devices", "num_processes", "process_id", "coordinator")
+_PLACES = ("figure_format", *(f.name for f in fields(PlaceConfig)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,42 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="go on with an interrupted run, with its own settings",
     )
-    parser.add_argument(
-        "--devices",
-        choices=("one", "all"),
-        help="whether every GPU of this machine takes a share of each batch "
-        "(default: one)",
-    )
-    parser.add_argument(
-        "--num-processes",
-        metavar="N",
-        type=int,
-        help="how many processes train this model together, on Keras' JAX "
-        "backend",
-    )
-    parser.add_argument(
-        "--process-id",
-        metavar="I",
-        type=int,
-        help="which of them this one is, from 0, which writes the run's folder",
-    )
-    parser.add_argument(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="address of the first of them, where all meet",
-    )
+    add_figure_format(parser)
+    add_flags(parser, PlaceConfig)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Train, or go on training, test, and show the scores."""
     config = _configuration(parsed)
-    processes = Processes.from_flags(
-        parsed.num_processes, parsed.process_id, parsed.coordinator
-    )
+    place = from_flags(PlaceConfig, parsed)
     let_gpu_memory_grow()
-    devices = parsed.devices or "one"
-    if processes.several:
-        found = _train_together(config, parsed, processes)
+    with figures_as(parsed.figure_format):
+        _train(config, parsed, place)
+    return 0
+
+
+def _train(
+    config: TrainingConfig, parsed: argparse.Namespace, place: PlaceConfig
+) -> None:
+    devices = place.devices
+    if place.processes.several:
+        found = _train_together(config, parsed, place)
     elif parsed.folds is not None:
         cross_validate(config, parsed.folds, parsed.out, devices)
         found = None
@@ -89,20 +75,19 @@ def run(parsed: argparse.Namespace) -> int:
         found = train(config, parsed.out, resume=parsed.resume, devices=devices)
     if found is not None:
         show_run(found)
-    return 0
 
 
 def _train_together(
-    config: TrainingConfig, parsed: argparse.Namespace, processes: Processes
+    config: TrainingConfig, parsed: argparse.Namespace, place: PlaceConfig
 ) -> Run | None:
     rule = None
     if parsed.folds is not None:
         rule = "train one fold, such as --split fold-1-of-5, without --folds"
-    if parsed.devices == "all":
+    if place.devices == "all":
         rule = "train on one device each, without --devices all"
     if rule:
         raise UserError(f"Several processes {rule}.")
-    return train_together(config, parsed.out, parsed.resume, processes)
+    return train_together(config, parsed.out, parsed.resume, place.processes)
 
 
 def _configuration(parsed: argparse.Namespace) -> TrainingConfig:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from kerafer.data.audit import Audit
 from kerafer.data.dataset import Dataset
 from kerafer.data.splits import PARTS
-from kerafer.files import written_beside
+from kerafer.figures import save_figure
 
 _NAMED = 10
 
@@ -174,8 +173,7 @@ def plot_duplicates(
                 f"{picture['label']}",
                 fontsize=7,
             )
-    with written_beside(Path(file)) as beside:
-        figure.savefig(beside, dpi=110)
+    save_figure(figure, file, 110)
     return True
 
 

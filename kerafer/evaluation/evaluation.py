@@ -16,10 +16,11 @@ from kerafer.evaluation.bootstrap import CONFIDENCE, RESAMPLES
 from kerafer.evaluation.comparison import Comparison
 from kerafer.evaluation.predictions import WITH_FLIPS, Predictions
 from kerafer.evaluation.scores import Scores
+from kerafer.figures import FIGURE_FORMATS
 from kerafer.files import output_folder, write_text, written_beside
 from kerafer.versions import versions
 
-# What `Evaluation.write` writes; the last two only where there is something.
+# What `Evaluation.write` writes; from mistakes.png on where there is any.
 FILES = (
     "predictions.csv",
     "metrics.json",
@@ -30,6 +31,11 @@ FILES = (
     "report.md",
     "mistakes.png",
     "comparison.json",
+    *(
+        f"{name}.{kind}"
+        for name in ("confusion", "reliability", "mistakes")
+        for kind in FIGURE_FORMATS[1:]
+    ),
 )
 
 

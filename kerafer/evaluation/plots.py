@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
-from kerafer.files import written_beside
+from kerafer.figures import save_figure
 
 
 def plot_history(history: pd.DataFrame, file: str | os.PathLike) -> None:
@@ -23,7 +23,7 @@ def plot_history(history: pd.DataFrame, file: str | os.PathLike) -> None:
             `val_accuracy`.
         file: A .png to write.
     """
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
     best = int(history["val_loss"].argmin())
     epochs = np.arange(1, len(history) + 1)
     for axes, name in zip(
@@ -31,7 +31,9 @@ def plot_history(history: pd.DataFrame, file: str | os.PathLike) -> None:
     ):
         style = {"marker": "o"} if len(history) == 1 else {}
         axes.plot(epochs, history[name], label="training", **style)
-        axes.plot(epochs, history[f"val_{name}"], label="validation", **style)
+        axes.plot(
+            epochs, history[f"val_{name}"], "--", label="validation", **style
+        )
         axes.axvline(
             best + 1, color="gray", linestyle=":", label=f"best: {best + 1}"
         )
@@ -54,7 +56,7 @@ def plot_confusion(
         class_names: In the order of rows and columns.
         file: A .png to write.
     """
-    side = 1.8 + 0.72 * len(class_names)
+    side = 1.4 + 0.56 * len(class_names)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
     image = draw_confusion(axes, confusion, class_names)
@@ -92,7 +94,8 @@ def draw_confusion(
                 f"{count}\n{part:.0%}",
                 ha="center",
                 va="center",
-                fontsize=8,
+                fontsize=8.5,
+                linespacing=0.95,
                 color="white" if part > 0.5 else "black",
             )
     ticks = range(len(class_names))
@@ -112,7 +115,7 @@ def plot_reliability(
         error: The expected calibration error.
         file: A .png to write.
     """
-    figure = Figure(figsize=(5.6, 6.4), layout="constrained")
+    figure = Figure(figsize=(5, 5.6), layout="constrained")
     upper, lower = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
     )
@@ -230,14 +233,9 @@ def plot_mistakes(
             )
             # A long name would make its column wider.
             caption.set_in_layout(False)
-    save_figure(figure, file)
+    # Photographs have no more to show at 300.
+    save_figure(figure, file, 150)
 
 
 _BLUE, _RED = "#3b7dbd", "#b3261e"
 _FEW = 10
-
-
-def save_figure(figure: Figure, file: str | os.PathLike) -> None:
-    """Write a figure as .png, whole or not at all."""
-    with written_beside(file) as beside:
-        figure.savefig(beside, dpi=120)

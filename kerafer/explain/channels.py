@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kerafer.errors import UserError
-from kerafer.evaluation.plots import save_figure
 from kerafer.explain.graph import find_calls
 from kerafer.explain.inputs import BATCH_SIZE, checked_pictures
 from kerafer.explain.wavelets import find_gates
+from kerafer.figures import save_figure
 
 
 def channel_weights(

@@ -9,18 +9,22 @@ from kerafer.data.images import resize
 from kerafer.errors import UserError
 
 # Matplotlib has it under the same name, for the bar of a sheet.
-COLOUR_MAP = "turbo"
-_OPACITY = 0.55
+COLOUR_MAP = "viridis"
+_PALEST, _STRONGEST = 0.15, 0.6
 
 
-def overlay(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
-    """Lay a heat map over a picture: blue for 0 over green to red for 1.
+def overlay(
+    image: np.ndarray, heatmap: np.ndarray, probability: float = 1.0
+) -> np.ndarray:
+    """Lay a heat map over a picture: violet for 0 over green to yellow for 1.
 
     Args:
         image: uint8 RGB or gray, of shape `(height, width, 3)` or
             `(height, width, 1)`.
         heatmap: 0 to 1, of shape `(height, width)`; another size is enlarged
             or shrunk to the picture's. What is outside counts as 0 or 1.
+        probability: Of the class that is explained, 0 to 1: where it is low,
+            the colours are pale. Defaults to 1.
 
     Returns:
         uint8 RGB of the picture's height and width.
@@ -42,7 +46,9 @@ def overlay(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     heat = np.clip(heatmap, 0.0, 1.0).astype(np.float32)
     heat = resize(heat, image.shape[:2])
     levels = np.rint(255 * heat).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1]
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1]
     # Gray below: a picture's own red would pass for heat.
     gray = image.astype(np.float32).mean(axis=2, keepdims=True)
-    return np.rint(gray * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8)
+    share = float(np.clip(probability, 0.0, 1.0))
+    opacity = _PALEST + (_STRONGEST - _PALEST) * share
+    return np.rint(gray * (1 - opacity) + colours * opacity).astype(np.uint8)

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from kerafer.evaluation.plots import save_figure
 from kerafer.explain.explanation import Explanation, explain
 from kerafer.explain.heatmap import COLOUR_MAP, overlay
+from kerafer.figures import save_figure
 
 _CELL = 2.4
 _SHOWN_SIDE = 480
@@ -82,7 +82,7 @@ def plot_sheet(
             one = found[row]
             _draw(
                 grid[row, column],
-                overlay(shown, one.heatmap),
+                overlay(shown, one.heatmap, one.probability),
                 _caption(one),
                 "black" if label in (None, one.answer) else _WRONG,
             )
@@ -105,15 +105,16 @@ def plot_sheet(
         anchor=(0.0, 1.0),
         aspect=22,
     ).set_label(_BAR[method], fontsize=9)
-    save_figure(figure, file)
+    save_figure(figure, file, 120)
 
 
-_LITTLE = "\nred: less than 0.1 points"
-_GRAD_CAM = "speaks for the class,\npart of the highest"
+_LITTLE = "\nyellow: less than 0.1 points"
+_PALE = "\npale where it is unsure"
+_GRAD_CAM = f"speaks for the class,\npart of the highest;{_PALE}"
 _BAR = {
     "grad-cam": _GRAD_CAM,
     "grad-cam++": _GRAD_CAM,
-    "occlusion": "probability lost when\ncovered, part of the most",
+    "occlusion": f"probability lost when\ncovered, part of the most;{_PALE}",
 }
 
 
@@ -125,7 +126,7 @@ def _caption(one: Explanation) -> str:
         return f"{text}\nno part speaks for it"
     if one.largest_drop is not None:
         points = 100 * one.largest_drop
-        text += f"\nred: {-points:.1f} points" if points >= 0.1 else _LITTLE
+        text += f"\nyellow: {-points:.1f} points" if points >= 0.1 else _LITTLE
     return text
 
 

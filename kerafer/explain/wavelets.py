@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kerafer.errors import UserError
-from kerafer.evaluation.plots import save_figure
+from kerafer.figures import save_figure
 from kerafer.layers import Morlet
 from kerafer.layers.morlet import SMALLEST_SCALE
 from kerafer.layers.wavelet_gate import WaveletGate
@@ -155,13 +155,16 @@ def _draw_curves(axes: Axes, changes: Axes, wavelet: Morlet, name: str) -> None:
 def _draw_spread(
     axes: Axes, values: np.ndarray, start: float, name: str
 ) -> None:
-    axes.hist(values, bins=20, color=_LEARNED)
-    axes.axvline(start, color="black", linewidth=2)
+    change = values - start
+    axes.hist(change, bins=20, color=_LEARNED)
+    axes.axvline(0, color="black", linewidth=2)
     axes.set(
-        title=f"start {start:g}, now {values.min():.3g} to {values.max():.3g}",
-        xlabel=name,
+        title=f"{change.min():+.2g} to {change.max():+.2g}",
+        xlabel=f"{name}, change from {start:g}",
         ylabel="wavelets",
     )
+    axes.ticklabel_format(axis="x", scilimits=(-2, 2))
+    axes.xaxis.get_major_locator().set_params(nbins=4)
     axes.title.set_fontsize(10)
     axes.yaxis.get_major_locator().set_params(integer=True)
 

@@ -7,7 +7,8 @@ import os
 import numpy as np
 from matplotlib.figure import Figure
 
-from kerafer.evaluation.plots import draw_confusion, save_figure
+from kerafer.evaluation.plots import draw_confusion
+from kerafer.figures import save_figure
 
 
 def plot_confusions(

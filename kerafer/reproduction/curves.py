@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kerafer.evaluation.plots import save_figure
+from kerafer.figures import save_figure
+
+# Okabe and Ito's, which all kinds of colour vision tell apart, darkest first.
+_COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
+_LINES = ("-", "--", "-.", ":")
 
 
 def plot_bands(
@@ -27,7 +31,7 @@ def plot_bands(
         title: Over the picture.
         file: A .png to write.
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(6.8, 3), layout="constrained")
     figure.suptitle(title, fontsize=11)
     for axes, column, name in zip(
         figure.subplots(1, 2),
@@ -35,10 +39,12 @@ def plot_bands(
         ("validation accuracy", "validation loss"),
         strict=True,
     ):
-        for label, runs in histories.items():
+        for place, (label, runs) in enumerate(histories.items()):
             mean, low, high = band([run[column].to_numpy() for run in runs])
             epochs = np.arange(1, len(mean) + 1)
             style = {"marker": "o"} if len(mean) == 1 else {}
+            style["linestyle"] = _LINES[place % len(_LINES)]
+            style["color"] = _COLOURS[place % len(_COLOURS)]
             (line,) = axes.plot(epochs, mean, label=label, **style)
             axes.fill_between(
                 epochs, low, high, color=line.get_color(), alpha=0.15, lw=0
@@ -46,7 +52,12 @@ def plot_bands(
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        if column == "val_accuracy":
+            several = any(len(runs) > 1 for runs in histories.values())
+            axes.legend(
+                frameon=False,
+                title="mean, lowest to highest run" if several else None,
+            )
     save_figure(figure, file)
 
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 from matplotlib.figure import Figure
 
-from kerafer.evaluation.plots import save_figure
+from kerafer.figures import save_figure
 
 
 def plot_samples(

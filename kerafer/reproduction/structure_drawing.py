@@ -12,7 +12,7 @@ from keras import layers
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
-from kerafer.evaluation.plots import save_figure
+from kerafer.figures import save_figure
 from kerafer.layers import MultiScaleConv2D
 from kerafer.layers.wavelet_gate import WaveletGate
 

@@ -7,6 +7,7 @@ import os
 
 from kerafer.engine import check_installed
 from kerafer.errors import ConfigError, UserError
+from kerafer.settings import check_ranges, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,33 +46,6 @@ class Processes:
                 "`coordinator` is the first process' host:port, such as "
                 f"10.0.0.1:9911. Received: {self.coordinator}."
             )
-
-    @classmethod
-    def from_flags(
-        cls,
-        num_processes: int | None,
-        process_id: int | None,
-        coordinator: str | None,
-    ) -> Processes:
-        """What the three flags say, or one process without them.
-
-        Raises:
-            UserError: Where only some of them are given.
-        """
-        flags = {
-            "`num_processes`": num_processes,
-            "`process_id`": process_id,
-            "`coordinator`": coordinator,
-        }
-        missing = [name for name, value in flags.items() if value is None]
-        if len(missing) == len(flags):
-            return cls()
-        if missing:
-            raise UserError(
-                f"{', '.join(flags)} go together. Missing: "
-                f"{', '.join(missing)}."
-            )
-        return cls(num_processes, process_id, coordinator)
 
     @property
     def is_first(self) -> bool:
@@ -153,3 +127,57 @@ class Processes:
 
 
 ALONE = Processes()
+_PLACE = "devices and machines"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlaceConfig:
+    """Where a training runs, which is no part of what it computes.
+
+    Raises:
+        ConfigError: Where only some of what several processes need is given.
+    """
+
+    devices: str = setting(
+        "one",
+        "whether every GPU of this machine takes a share of each batch",
+        ("one", "all"),
+        group=_PLACE,
+    )
+    num_processes: int | None = setting(
+        None,
+        "how many processes train this model together, on Keras' JAX backend",
+        group=_PLACE,
+    )
+    process_id: int | None = setting(
+        None,
+        "which of them this one is, from 0, which writes the run's folder",
+        group=_PLACE,
+    )
+    coordinator: str | None = setting(
+        None,
+        "address of the first of them, where all meet",
+        metavar="HOST:PORT",
+        group=_PLACE,
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        given = {
+            f"`{name}`": getattr(self, name)
+            for name in ("num_processes", "process_id", "coordinator")
+        }
+        missing = [name for name, value in given.items() if value is None]
+        if missing and len(missing) < len(given):
+            raise ConfigError(
+                f"{', '.join(given)} go together. Missing: "
+                f"{', '.join(missing)}."
+            )
+        _ = self.processes
+
+    @property
+    def processes(self) -> Processes:
+        """Which of several this process is."""
+        if self.num_processes is None:
+            return ALONE
+        return Processes(self.num_processes, self.process_id, self.coordinator)

@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
+from kerafer.figures import figure_format, figures_as
 from kerafer.files import write_text
 from kerafer.foreign import read_json
 from kerafer.lifetimes import interruption
@@ -69,6 +70,7 @@ def train_together(
         job = {
             "config": dataclasses.asdict(config),
             "processes": dataclasses.asdict(processes),
+            "figure_format": figure_format(),
             "quiet": console.quiet or not processes.is_first,
             "result": os.path.join(scratch, "result.json"),
         }
@@ -189,12 +191,13 @@ def _train(job: dict[str, object]) -> Run:
     from kerafer.workflows.training import train
 
     console.quiet = job["quiet"]
-    return train(
-        TrainingConfig(**job["config"]),
-        job["out"],
-        resume=job["resume"],
-        processes=Processes(**job["processes"]),
-    )
+    with figures_as(job["figure_format"]):
+        return train(
+            TrainingConfig(**job["config"]),
+            job["out"],
+            resume=job["resume"],
+            processes=Processes(**job["processes"]),
+        )
 
 
 def _end_with_parent() -> NoReturn:
