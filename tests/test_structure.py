@@ -134,6 +134,22 @@ def test_no_picture_of_a_person_is_in_the_repository():
     assert photographs == []
 
 
+def test_commands_are_thin():
+    files = [
+        f for f in (PACKAGE / "commands").glob("*.py") if "__" not in f.name
+    ]
+    assert {file.stem for file in files} == set(cli.COMMANDS)
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        functions = {
+            node.name
+            for node in ast.parse(text).body
+            if isinstance(node, ast.FunctionDef)
+        }
+        assert {"add_arguments", "run"} <= functions, file
+        assert text.count("\n") <= 120, file
+
+
 def test_the_library_names_settings_not_flags():
     """A flag is the command's word; whole commands may be quoted."""
     # A flag alone is a word for a process, one beside others is told.

@@ -445,7 +445,7 @@ def test_a_resumed_run_marks_only_what_is_better(tmp_path, monkeypatch, capfd):
     assert main(words) == 130
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
     lines = [x for x in capfd.readouterr().err.splitlines() if "images/s" in x]
-    marked = [line.split("|")[1].endswith("* ") for line in lines]
+    marked = [line.split("|")[1].endswith("best so far ") for line in lines]
     assert marked == [True, True, False, False, False]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["best_epoch"] == 2

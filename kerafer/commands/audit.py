@@ -11,7 +11,7 @@ from pathlib import Path
 from kerafer.console import console
 from kerafer.data.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.files import output_file, output_folder, write_text
+from kerafer.files import keep_results, output_file, output_folder, write_text
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.tables import write_table
 
@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the report (default: audits/<dataset>)",
     )
     parser.add_argument(
+        "--force", action="store_true", help="replace an earlier report there"
+    )
+    parser.add_argument(
         "--clean",
         metavar="FILE",
         help="also write a split without what was found, a .csv for "
@@ -56,6 +59,7 @@ def run(parsed: argparse.Namespace) -> int:
             f"There is already: {parsed.clean}."
         )
     out = output_folder(parsed.out, Path("audits") / config.dataset)
+    keep_results([out / "audit.md"], parsed.force)
     if parsed.clean:
         output_file(parsed.clean, "`clean`")
     from kerafer.data import write_split

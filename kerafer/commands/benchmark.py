@@ -10,7 +10,7 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.engine import BACKENDS, use_backend
 from kerafer.errors import UserError
-from kerafer.files import output_file, write_text
+from kerafer.files import keep_results, output_file, write_text
 from kerafer.settings import add_flags, from_flags
 from kerafer.workflows.benchmarks import KINDS, BenchmarkConfig, benchmark
 
@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", help="also write the table as CSV"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace that file"
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -53,7 +56,7 @@ def run(parsed: argparse.Namespace) -> int:
             f"Received: {parsed.kind}."
         )
     if parsed.out is not None:
-        output_file(parsed.out)
+        keep_results([output_file(parsed.out)], parsed.force)
     if parsed.backend:
         use_backend(parsed.backend)
     table = benchmark(

@@ -93,12 +93,9 @@ def _show(found: Evaluation, out: Path) -> None:
     from kerafer.evaluation.evaluation import FILES
     from kerafer.evaluation.evaluation_report import points, verdict
 
-    kind = "" if found.part == "all" else f"{found.part} "
-    scores = found.scores
-    table = Table(
-        title=f"{found.told_name} on {len(found.predictions.labels):,} "
-        f"{kind}pictures of {found.dataset}"
-    )
+    scores, count = found.scores, len(found.predictions.labels)
+    where = f"{count:,} pictures of {found.dataset}, {found.part}"
+    table = Table(title=f"{found.told_name} on {where}")
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column(f"95 % over {scores.groups:,} {scores.over}")

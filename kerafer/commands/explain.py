@@ -22,7 +22,13 @@ class ExplainConfig:
     """The flags of `kerafer explain` that may be given once."""
 
     method: str = setting("grad-cam", "how pictures are explained", METHODS)
-    out: str = setting("explained", "folder for what is written")
+    out: str | None = setting(
+        None,
+        "folder for what is written (default: explained, or explained-2 and "
+        "so on, where that is there)",
+        metavar="DIR",
+    )
+    force: bool = setting(False, "replace what is there in the folder")
     detector: str = setting(
         "auto",
         "finds the faces; none takes each picture whole, auto does where the "
@@ -93,6 +99,7 @@ def _explain(
             detector=config.detector,
             labels=labels,
             out=config.out,
+            force=config.force,
         )
     else:
         explain_wavelets(
@@ -100,4 +107,5 @@ def _explain(
             labels=labels,
             data_dir=config.data_dir,
             out=config.out,
+            force=config.force,
         )

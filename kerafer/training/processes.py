@@ -147,11 +147,13 @@ class PlaceConfig:
     num_processes: int | None = setting(
         None,
         "how many processes train this model together, on Keras' JAX backend",
+        least=1,
         group=_PLACE,
     )
     process_id: int | None = setting(
         None,
         "which of them this one is, from 0, which writes the run's folder",
+        least=0,
         group=_PLACE,
     )
     coordinator: str | None = setting(

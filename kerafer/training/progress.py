@@ -100,9 +100,10 @@ class EpochProgress(keras.callbacks.Callback):
         left = (now - self.began) / done * (self.epochs - epoch - 1)
         console.print(
             f"epoch {epoch + 1:3d}/{self.epochs}"
-            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.3f}"
-            f"  | validation {logs['val_loss']:.4f}"
-            f"  {logs['val_accuracy']:.3f} {'*' if better else ' '}"
+            f"  loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.3f}"
+            f" | val_loss {logs['val_loss']:.4f},"
+            f" val_accuracy {logs['val_accuracy']:.3f}"
+            f"{', best so far' if better else '             '}"
             f" | {logs['images_per_second']:.0f} images/s"
             f" | at most {datetime.timedelta(seconds=round(left))} left",
             soft_wrap=True,

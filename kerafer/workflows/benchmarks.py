@@ -14,7 +14,7 @@ from kerafer.quiet import stderr_held_back
 from kerafer.settings import setting
 
 KINDS = {
-    "training": "a training in float32 and what --precision auto chooses, and "
+    "training": "a training in float32 and in the precision auto, and "
     "where its time goes",
     "pipeline": "decoding, cropping, and input batches for each augmentation",
     "stem": "the multi-scale layer as one convolution and as branches",

