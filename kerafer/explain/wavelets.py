@@ -163,8 +163,9 @@ def _draw_spread(
         xlabel=f"{name}, change from {start:g}",
         ylabel="wavelets",
     )
-    axes.ticklabel_format(axis="x", scilimits=(-2, 2))
-    axes.xaxis.get_major_locator().set_params(nbins=4)
+    # Powers of ten beside the axis would lie on its label.
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.2g}")
+    axes.xaxis.get_major_locator().set_params(nbins=3)
     axes.title.set_fontsize(10)
     axes.yaxis.get_major_locator().set_params(integer=True)
 
