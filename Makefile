@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Its own warnings are about its settings and of no use here; errors are shown.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test test-all test-precisions test-backends test-clients faults \
+.PHONY: demo docs test test-all test-precisions test-backends test-clients faults \
   mutants advisories check-aarch64 lint bench clean
 
 # Has the model that kerafer brings along look at a picture, as one would after an
@@ -27,6 +27,19 @@ demo: $(VENV)/.installed
 	  '![A face with the prediction on it](predictions/AF01HAS.jpg)' \
 	  >> demo/report.md
 	@echo 'All of it to read: demo/report.md'
+
+# Guides, results and the reference out of the docstrings, to be read without a
+# network: build/site/index.html. What builds it has an environment of its own.
+docs: build/docs-venv/.installed
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict -q \
+	  -f docs/site/mkdocs.yml
+	@echo 'Written to build/site/index.html'
+
+build/docs-venv/.installed: setup.cfg
+	$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/python $(PIP_INSTALL) 'mkdocs-material>=9.5,<10' \
+	  'mkdocstrings[python]>=1.0,<2'
+	touch $@
 
 # All but what takes long alone; that too with test-all.
 test: $(VENV)/.installed-test lint
