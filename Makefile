@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Its own warnings are about its settings and of no use here; errors are shown.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo docs test test-all test-precisions test-backends test-clients faults \
+.PHONY: demo docs types test test-all test-precisions test-backends test-clients faults \
   mutants advisories check-aarch64 lint bench clean
 
 # Has the model that kerafer brings along look at a picture, as one would after an
@@ -39,6 +39,16 @@ build/docs-venv/.installed: setup.cfg
 	$(PYTHON) -m venv build/docs-venv
 	build/docs-venv/bin/python $(PIP_INSTALL) 'mkdocs-material>=9.5,<10' \
 	  'mkdocstrings[python]>=1.0,<2'
+	touch $@
+
+# Types, by mypy in an environment of its own. What it found before is known by
+# file, and may only become less; it depends on mypy and on the packages' versions.
+types: build/types-venv/.installed $(VENV)/.installed-test
+	build/types-venv/bin/python tests/check_types.py $(BIN)/python
+
+build/types-venv/.installed: setup.cfg
+	$(PYTHON) -m venv build/types-venv
+	build/types-venv/bin/python $(PIP_INSTALL) 'mypy==2.4.1'
 	touch $@
 
 # All but what takes long alone; that too with test-all.

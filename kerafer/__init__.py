@@ -10,10 +10,27 @@ first used.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerafer.extras import extra_for
 from kerafer.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from kerafer.data.dataset import Dataset as Dataset
+    from kerafer.errors import UserError as UserError
+    from kerafer.models.load import load_model as load_model
+    from kerafer.models.registry import create_model as create_model
+    from kerafer.models.registry import list_models as list_models
+    from kerafer.runtime.emotion_recognizer import (
+        EmotionRecognizer as Recognizer,  # noqa: F401
+    )
+    from kerafer.runtime.predict import predict as predict
+    from kerafer.training.config import TrainingConfig as TrainingConfig
+    from kerafer.workflows.evaluation import evaluate as evaluate
+    from kerafer.workflows.export import export_model as export_model
+    from kerafer.workflows.reproduction import reproduce as reproduce
+    from kerafer.workflows.run import Run as Run
+    from kerafer.workflows.training import train as train
 
 __version__ = "0.1.0"
 

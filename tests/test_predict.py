@@ -256,15 +256,16 @@ def test_the_manifest_says_whether_faces_are_searched(here, model, margin):
 def test_predictions_are_kept_until_somebody_says_else(here, model, capsys):
     picture("red.png", 250, 0, 0)
     picture("blue.png", 0, 0, 250)
-    assert run("red.png", "--model", model) == 0
-    assert run("blue.png", "--model", model) == 0
+    whole = ("--model", model, "--detector", "none")
+    assert run("red.png", *whole) == 0
+    assert run("blue.png", *whole) == 0
     labels = []
     for folder in ("predictions", "predictions-2"):
         with open(f"{folder}/predictions.csv", encoding="utf-8") as stream:
             labels.append(next(csv.DictReader(stream))["label"])
     assert labels == ["red", "blue"]
     capsys.readouterr()
-    words = ("blue.png", "--model", model, "--out", "predictions")
+    words = ("blue.png", *whole, "--out", "predictions")
     assert run(*words) == 2
     assert "--force replaces what is there" in capsys.readouterr().err
     assert rows()[0]["label"] == "red"

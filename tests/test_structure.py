@@ -1,6 +1,7 @@
 """What the package's shape promises."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -132,6 +133,25 @@ def test_no_picture_of_a_person_is_in_the_repository():
         if Path(name).suffix.lower() in (".jpg", ".jpeg", ".bmp", ".tiff")
     ]
     assert photographs == []
+
+
+@pytest.mark.parametrize(
+    "module", ["kerafer", "kerafer.data", "kerafer.workflows"]
+)
+def test_an_editor_knows_every_lazy_name(module):
+    """The imports that types are read from are those that happen."""
+    package = importlib.import_module(module)
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    known = {
+        alias.asname: (node.module, alias.name)
+        for node in block.body
+        for alias in node.names
+    }
+    assert set(known) == set(package.__all__) - {"__version__"}
+    for name, (home, there) in known.items():
+        found = getattr(importlib.import_module(home), there)
+        assert getattr(package, name) is found
 
 
 def test_commands_are_thin():

@@ -94,8 +94,9 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
     if parsed.resume is None:
         file = parsed.config and find_recipe(parsed.config)
         return from_flags(TrainingConfig, parsed, file)
-    others = set(vars(parsed)) - {"command", "run", "resume", *_PLACES}
-    others = [name for name in others if getattr(parsed, name) is not None]
+    own = {"command", "run", "resume", *_PLACES}
+    named = vars(parsed).items()
+    others = [k for k, v in named if k not in own and v is not None]
     if others:
         flags = ", ".join(f"--{n.replace('_', '-')}" for n in sorted(others))
         raise UserError(

@@ -6,7 +6,17 @@ first used, so that the runtime has `kerafer.data.images` without it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kerafer.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from kerafer.data.dataset import Dataset as Dataset
+    from kerafer.data.loading import DATASETS as DATASETS
+    from kerafer.data.loading import load as load
+    from kerafer.data.splits import make_split as make_split
+    from kerafer.data.splits import read_split as read_split
+    from kerafer.data.splits import write_split as write_split
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,

@@ -7,13 +7,37 @@ module loads no TensorFlow: the names below arrive when they are first used.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kerafer.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from kerafer.workflows.benchmarks import benchmark as benchmark
+    from kerafer.workflows.cross_validation import (
+        cross_validate as cross_validate,
+    )
+    from kerafer.workflows.evaluation import evaluate as evaluate
+    from kerafer.workflows.explanation import explain_images as explain_images
+    from kerafer.workflows.explanation import (
+        explain_wavelets as explain_wavelets,
+    )
+    from kerafer.workflows.export import export_model as export_model
+    from kerafer.workflows.prediction import (
+        predict_to_folder as predict_to_folder,
+    )
+    from kerafer.workflows.reproduction import reproduce as reproduce
+    from kerafer.workflows.run import Run as Run
+    from kerafer.workflows.training import (
+        InterruptedTraining as InterruptedTraining,
+    )
+    from kerafer.workflows.training import train as train
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "InterruptedTraining": "kerafer.workflows.training",
         "Run": "kerafer.workflows.run",
+        "benchmark": "kerafer.workflows.benchmarks",
         "cross_validate": "kerafer.workflows.cross_validation",
         "evaluate": "kerafer.workflows.evaluation",
         "explain_images": "kerafer.workflows.explanation",

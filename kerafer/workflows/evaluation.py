@@ -106,7 +106,7 @@ def evaluate(
     for one in filter(None, (first, second)):
         column_order(one.class_names, images.class_names)
     earlier = None
-    if second is None and other is not None:
+    if other is not None and not isinstance(other, _Asked):
         earlier = _earlier(other, images)
     predictions = images.predict(first)
     if second is not None:
@@ -270,7 +270,7 @@ def _data(
     if given.get("dataset", training.dataset) != training.dataset:
         sizes = ("image_size", "channels", "face_crop", "without_face")
         kept = {name: kept[name] for name in sizes}
-    config = checked(DataConfig, kept | given)
+    config = checked(DataConfig, {**kept, **given})
     same = config.dataset == training.dataset
     divided = same and not any(name in given for name in _DIVIDING)
     return config, folder.split if divided and folder.split.is_file() else None
@@ -433,8 +433,8 @@ def _score(
     dataset = images.pictures.dataset
     return Evaluation(
         model=model.name,
-        model_file=model.file and os.fspath(model.file),
-        sha256=model.file and digest(model.file),
+        model_file=None if model.file is None else os.fspath(model.file),
+        sha256=None if model.file is None else digest(model.file),
         input_shape=model.predictor.input_shape,
         dataset=dataset.name,
         source=dataset.source,
@@ -509,10 +509,8 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
     """The predictions of an earlier evaluation, which are of these images."""
     from kerafer.evaluation.predictions import Predictions, split_digest
 
-    where, folder = str(found), found if isinstance(found, Path) else None
-    if folder is not None:
-        metrics = _read_metrics(folder / "metrics.json")
-        where = f"In {folder}"
+    if isinstance(found, Path):
+        metrics, where = _read_metrics(found / "metrics.json"), f"In {found}"
     else:
         metrics, where = found.as_dict(), "Earlier"
     dataset = images.pictures.dataset
@@ -527,16 +525,16 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
             f"{where}: {metrics['n']} pictures, {metrics['part']} of "
             f"{metrics['dataset']}, split {metrics['split']}."
         )
-    if folder is None:
+    if not isinstance(found, Path):
         predictions = found.predictions
     else:
         predictions = Predictions.read(
-            folder / "predictions.csv", images.class_names
+            found / "predictions.csv", images.class_names
         )
         if predictions.digest != metrics["split_digest"]:
             raise UserError(
                 "predictions.csv and metrics.json are of the same evaluation. "
-                f"Those in {folder} are not; evaluate that model again."
+                f"Those in {found} are not; evaluate that model again."
             )
     return _Earlier(
         metrics["model"]["name"], predictions.in_order(images.paths)

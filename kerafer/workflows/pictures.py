@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class Pictures:
 
 
 def find_pictures(
-    config: DataConfig, split_file: str | None = None
+    config: DataConfig, split_file: str | os.PathLike[str] | None = None
 ) -> Pictures:
     """Load and divide what the configuration names, and say what was found.
 
@@ -82,8 +83,8 @@ def find_pictures(
     return Pictures(dataset, split, name, tuple(notes), boxes)
 
 
-def _options(config: DataConfig) -> dict[str, object]:
-    options: dict[str, object] = {
+def _options(config: DataConfig) -> dict[str, Any]:
+    options: dict[str, Any] = {
         "angles": config.angles and parse_angles(config.angles),
         "people": config.people,
         "subject_pattern": config.subject_pattern,

@@ -141,17 +141,18 @@ def predict_to_folder(
     Raises:
         UserError: For what is not there, or where nothing can be read.
     """
-    paths, out = [os.fspath(path) for path in paths], config.out
-    if out is None:
-        out = "predictions" if config.force else free_folder("predictions")
-    out = output_folder(out)
+    given = [os.fspath(path) for path in paths]
+    folder = "predictions" if config.out is None else config.out
+    if config.out is None and not config.force:
+        folder = os.fspath(free_folder(folder))
+    out = output_folder(folder)
     # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
     with stderr_held_back():
-        sources = _sources(config, paths, out)
+        sources = _sources(config, given, out)
         recognizer = _recognizer(config)
         _tracker(config, recognizer)
         reader = None if config.camera is None else VideoReader(config.camera)
-    tell_left_out(find_left_out(paths, out))
+    tell_left_out(find_left_out(given, out))
     height, width, channels = recognizer.input_shape
     console.print(
         f"{recognizer.model}: {len(recognizer.labels)} classes, {height} x "

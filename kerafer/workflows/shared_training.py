@@ -19,7 +19,7 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
@@ -67,7 +67,7 @@ def train_together(
         tempfile.TemporaryDirectory(prefix="kerafer-") as scratch,
         tempfile.TemporaryFile() as log,
     ):
-        job = {
+        job: dict[str, Any] = {
             "config": dataclasses.asdict(config),
             "processes": dataclasses.asdict(processes),
             "figure_format": figure_format(),
@@ -107,7 +107,7 @@ def _outcome(code: int, result: Path, is_first: bool) -> Run | None:
 
 def _folders_of_its_own(
     folder: Path, resume: str | os.PathLike[str] | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Where a process works that is not the first.
 
     Keras writes a shared model by steps that all processes take together, so
@@ -121,7 +121,7 @@ def _folders_of_its_own(
     return {"out": None, "resume": str(folder)}
 
 
-def _run_worker(job: dict[str, object], log: int) -> int:
+def _run_worker(job: dict[str, Any], log: int) -> int:
     """Start a worker, send it Ctrl-C if that comes, and wait for its end."""
     stderr = os.dup(2)
     try:
@@ -187,7 +187,7 @@ def _work() -> NoReturn:
     os._exit(code)
 
 
-def _train(job: dict[str, object]) -> Run:
+def _train(job: dict[str, Any]) -> Run:
     from kerafer.workflows.training import train
 
     console.quiet = job["quiet"]
