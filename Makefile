@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Its own warnings are about its settings and of no use here; errors are shown.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo docs types test test-all test-precisions test-backends test-clients faults \
+.PHONY: demo docs types test test-all test-precisions test-notebooks test-backends test-clients faults \
   mutants advisories check-aarch64 lint bench clean
 
 # Has the model that kerafer brings along look at a picture, as one would after an
@@ -65,6 +65,10 @@ test-precisions: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) -m trains \
 	  --auto-precision mixed_bfloat16
 	$(BIN)/python -m pytest -n $(WORKERS) -m trains --auto-precision float32
+
+# The notebooks of the documentation, with small settings.
+test-notebooks: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n $(WORKERS) tests/test_notebooks.py
 
 # What trains, on Keras' other backends. PyTorch is large.
 test-backends: $(VENV)/.installed-test
