@@ -91,21 +91,6 @@ def use_backend(name: str) -> None:
     os.environ["KERAS_BACKEND"] = name
 
 
-def take_tensorflow(what: str) -> None:
-    """Choose TensorFlow for a command and load it, whatever the user chose.
-
-    A model of any backend is one of TensorFlow's, too.
-
-    Args:
-        what: As for `load_tensorflow_backend`.
-
-    Raises:
-        UserError: As `use_backend` and `load_tensorflow_backend`.
-    """
-    use_backend("tensorflow")
-    load_tensorflow_backend(what)
-
-
 def check_installed(backend: str) -> None:
     """Refuse a backend of Keras' that is not there, without importing it.
 
