@@ -15,8 +15,8 @@ from harness import (
 
 import kerafer
 from kerafer.evaluation import complexity
+from kerafer.models.alexnet import build_cnn
 from kerafer.models.attention import make_attention
-from kerafer.models.cnn_body import build_cnn
 from kerafer.models.save import save_model
 
 # Trainable parameters and multiply-adds at 7 classes and 224 x 224, worked out

@@ -1,23 +1,21 @@
 """All models, by name."""
 
+from kerafer.models.alexnet import cnn, mcnn, wca_cnn, wca_mcnn, wse_mcnn
 from kerafer.models.cder_net import cder_net
-from kerafer.models.cnn import cnn
 from kerafer.models.ddamfn import ddamfn
 from kerafer.models.fold import fold
 from kerafer.models.kerafer_edge import kerafer_edge
 from kerafer.models.load import load_model
 from kerafer.models.ma_net import ma_net
-from kerafer.models.mcnn import mcnn
 from kerafer.models.mlcl_net import mlcl_net
-from kerafer.models.msc_resnet18 import msc_resnet18
-from kerafer.models.msc_wca_resnet18 import msc_wca_resnet18
 from kerafer.models.registry import create_model, list_models, register_model
 from kerafer.models.res_emote_net import res_emote_net
-from kerafer.models.resnet18 import resnet18
-from kerafer.models.wca_cnn import wca_cnn
-from kerafer.models.wca_mcnn import wca_mcnn
-from kerafer.models.wca_resnet18 import wca_resnet18
-from kerafer.models.wse_mcnn import wse_mcnn
+from kerafer.models.resnet18 import (
+    msc_resnet18,
+    msc_wca_resnet18,
+    resnet18,
+    wca_resnet18,
+)
 
 __all__ = [
     "cder_net",

@@ -7,7 +7,7 @@ from keras import layers
 
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18_body import apply_stages, apply_stem
+from kerafer.models.resnet18 import apply_stages, apply_stem
 
 
 @register_model

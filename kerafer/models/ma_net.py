@@ -12,7 +12,7 @@ from kerafer.layers import ChannelSlice, ConvolutionalBlockAttention
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_scaling
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18_body import (
+from kerafer.models.resnet18 import (
     apply_basic_block,
     apply_stages,
     apply_stem,

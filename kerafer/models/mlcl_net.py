@@ -11,7 +11,7 @@ from kerafer.errors import UserError
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18_body import apply_basic_block
+from kerafer.models.resnet18 import apply_basic_block
 
 # Halved twice it leaves 2 x 2 positions to the coarsest scale.
 _LEAST_SIZE = 5

@@ -10,7 +10,7 @@ from kerafer.layers import SqueezeExcitation
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18_body import apply_basic_block
+from kerafer.models.resnet18 import apply_basic_block
 
 # Three poolings by 2 leave one position of it.
 _LEAST_SIZE = 8
