@@ -10,6 +10,7 @@ import pandas as pd
 
 from kerafer.engine import backend_name, load_backend
 from kerafer.errors import ConfigError
+from kerafer.model_files import model_path
 from kerafer.quiet import stderr_held_back
 from kerafer.settings import setting
 
@@ -47,7 +48,8 @@ def benchmark(
     Args:
         kind: One of `KINDS`.
         config: Sizes and repeats. Defaults to those of `BenchmarkConfig`.
-        export: Folder of an export, for `"latency"` and `"inference"`.
+        export: Folder of an export, or the name of one that is brought along,
+            for `"latency"` and `"inference"`.
         model: Folder of a run whose Keras model is timed beside its export,
             for `"latency"`.
 
@@ -61,6 +63,7 @@ def benchmark(
         UserError: For what is not there.
     """
     config = config or BenchmarkConfig()
+    export, model = (x and model_path(x) for x in (export, model))
     if kind not in KINDS:
         raise ConfigError(
             f"A benchmark is one of {', '.join(KINDS)}. Received: {kind}."
