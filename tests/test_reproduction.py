@@ -25,6 +25,7 @@ from kerafer.reproduction.ablations import (
     open_questions,
 )
 from kerafer.reproduction.curves import band
+from kerafer.reproduction.estimate import estimate_seconds
 from kerafer.reproduction.figures import FIGURES
 from kerafer.reproduction.paper_results import paper_results, paper_value
 from kerafer.reproduction.plan import Training, find_runs, make_plan
@@ -94,9 +95,24 @@ def trainer(monkeypatch):
 
     monkeypatch.setitem(executors.RUN, "here", fake)
     monkeypatch.setattr(
-        "kerafer.reproduction.estimate._timed", lambda config: 100.0
+        "kerafer.reproduction.estimate._timed", lambda config: (7.0, 100.0)
     )
     return ran
+
+
+def test_an_estimate_counts_the_start(trainer, tmp_path):
+    config = dataclasses.replace(BASE, arch="cnn", epochs=10)
+    done = Training(config, tmp_path / "done", "done")
+    made_up_run(done.folder, config, 0.5)
+    again = Training(dataclasses.replace(config, seed=1), tmp_path, "missing")
+    other = dataclasses.replace(config, arch="mcnn")
+    new = Training(other, tmp_path, "missing")
+    found = estimate_seconds([done, again, new], 1000)
+    # Two epochs of the run took a minute, with all that is beside the steps.
+    assert found == {
+        again.name: (10 * 30.0, "a run"),
+        new.name: (7 + 10 * 1000 / 100, "a short timing"),
+    }
 
 
 # === The article's numbers and the ablations as data ===

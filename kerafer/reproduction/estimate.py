@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from kerafer.foreign import read_json
 from kerafer.reproduction.plan import Training
 from kerafer.training.config import TrainingConfig
@@ -12,9 +14,10 @@ def estimate_seconds(
 ) -> dict[str, tuple[float, str]]:
     """Judge how long the missing trainings of a plan take at most.
 
-    The speed of a model is that of a run of it that stands, else that of a
-    few steps taken now. Reading the data and the tests are not counted, and
-    early stopping may end a run sooner.
+    An epoch of a model takes what it took in a run of it that stands, with
+    validation and start-up; else what a few steps taken now say, and the start
+    is that of these. Reading the data and the tests are not counted, and early
+    stopping may end a run sooner.
 
     Args:
         plan: All trainings.
@@ -24,22 +27,22 @@ def estimate_seconds(
         For every training that is not done, by its name: seconds, and where
         its speed is from (`"a run"` or `"a short timing"`).
     """
-    speeds: dict[tuple[str, str | None, int, int], tuple[float, str]] = {}
+    known: dict[tuple[str, str | None, int, int], tuple[float, float, str]] = {}
     for training in plan:
         if training.state == "done":
             facts = read_json(training.folder / "metrics.json")
-            key = _key(training.config)
-            speeds[key] = (facts["images_per_second"], "a run")
+            epoch = facts["seconds"] / facts["epochs"]
+            known[_key(training.config)] = (0.0, epoch, "a run")
     found = {}
     for training in plan:
         config = training.config
         if training.state == "done":
             continue
-        if _key(config) not in speeds:
-            speeds[_key(config)] = (_timed(config), "a short timing")
-        speed, origin = speeds[_key(config)]
-        seconds = config.epochs * pictures / speed
-        found[training.name] = (seconds, origin)
+        if _key(config) not in known:
+            start, speed = _timed(config)
+            known[_key(config)] = (start, pictures / speed, "a short timing")
+        start, epoch, origin = known[_key(config)]
+        found[training.name] = (start + config.epochs * epoch, origin)
     return found
 
 
@@ -47,10 +50,12 @@ def _key(config: TrainingConfig) -> tuple[str, str | None, int, int]:
     return config.arch, config.options, config.image_size, config.batch_size
 
 
-def _timed(config: TrainingConfig) -> float:
+def _timed(config: TrainingConfig) -> tuple[float, float]:
+    """Seconds until the first step is done, and images a second then."""
     from kerafer.training.precision import resolve_precision
     from kerafer.training.speed import median_seconds, training_step
 
+    began = time.perf_counter()
     step = training_step(
         config.arch,
         config.image_size,
@@ -58,5 +63,7 @@ def _timed(config: TrainingConfig) -> float:
         resolve_precision(config.precision),
         config.model_options,
     )
-    seconds = median_seconds({"step": step}, repeats=3, warm_up=2)["step"]
-    return config.batch_size / seconds
+    median_seconds({"step": step}, repeats=1, warm_up=0)
+    start = time.perf_counter() - began
+    seconds = median_seconds({"step": step}, repeats=3, warm_up=1)["step"]
+    return start, config.batch_size / seconds
