@@ -15,13 +15,17 @@ matplotlib.use("agg")
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from kerafer.files import write_text, written_beside
+from kerafer.figures import save_figure
+from kerafer.files import write_text
 from kerafer.training.run_folder import RunFolder
 
 COLUMNS = (
     *("run", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"),
     *("val_f1", "seconds"),
 )
+
+# Okabe and Ito's, which all kinds of colour vision tell apart.
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 
 
 def main() -> None:
@@ -43,18 +47,21 @@ def main() -> None:
             index=False, lineterminator="\n", float_format="%.5g"
         ),
     )
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
     for index, (run, rows) in enumerate(curves.groupby("run", sort=False)):
-        shown = {"color": f"C{index}", "linewidth": 1.2}
-        axes.plot(rows["epoch"], 100 * rows["val_accuracy"], label=run, **shown)
-        axes.plot(rows["epoch"], 100 * rows["accuracy"], linestyle=":", **shown)
+        shown = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2}
+        line = "--" if index >= len(COLOURS) else "-"
+        label = run.replace("_", " ")
+        epochs, validation = rows["epoch"], 100 * rows["val_accuracy"]
+        axes.plot(epochs, validation, line, label=label, **shown)
+        axes.plot(epochs, 100 * rows["accuracy"], ":", alpha=0.6, **shown)
     axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("accuracy %: validation, and dotted training")
     axes.set_ylim(parsed.least)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
-    with written_beside(f"{parsed.out}.png") as beside:
-        figure.savefig(beside, dpi=120, format="png")
+    save_figure(figure, f"{parsed.out}.png")
 
 
 if __name__ == "__main__":

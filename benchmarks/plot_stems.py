@@ -17,7 +17,7 @@ import yaml
 from matplotlib import pyplot as plt
 
 from kerafer.evaluation.stem_costs import STEMS
-from kerafer.files import written_beside
+from kerafer.figures import save_figure
 
 # The attention costs next to nothing; costs are counted without it.
 COSTS_OF = {"wca_mcnn": "mcnn", "msc_resnet18": "msc_resnet18"}
@@ -28,6 +28,9 @@ LABELS = {
     "one scale": "7 alone",
     "stride_2": "5, 7 at stride 2",
 }
+# Okabe and Ito's, which all kinds of colour vision tell apart.
+COLOURS = ("#0072b2", "#d55e00", "#009e73")
+MARKERS = ("D", "o", "s")
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
     parsed = parser.parse_args()
     table = _joined(pd.read_csv(parsed.runs), pd.read_csv(parsed.costs))
     pixels = int(table["image_size"].iloc[0])
-    figure, axes = plt.subplots(2, 2, figsize=(9, 7), layout="constrained")
+    figure, axes = plt.subplots(2, 2, figsize=(6.8, 5.6), layout="constrained")
     for row, (arch, group) in zip(axes, table.groupby("arch"), strict=True):
         _draw(row[0], group, "gmacs", f"G multiply-adds at {pixels}")
         threads = int(group["threads"].iloc[0])
@@ -48,8 +51,7 @@ def main() -> None:
             f"ms a picture at {pixels}, {threads} threads",
         )
         row[0].set_title(f"{arch}: mean and seeds", loc="left", fontsize=10)
-    with written_beside(parsed.out) as beside:
-        figure.savefig(beside, dpi=120, format="png")
+    save_figure(figure, parsed.out)
 
 
 def _joined(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
@@ -91,22 +93,26 @@ def _plain(options: dict[str, object]) -> dict[str, object]:
 
 
 def _draw(axis: plt.Axes, group: pd.DataFrame, cost: str, label: str) -> None:
+    middle = group[cost].agg(["min", "max"]).mean()
     for index, (stem, runs) in enumerate(group.groupby("stem", sort=False)):
         x = runs[cost].iloc[0]
         mean = 100 * runs["accuracy"].mean()
-        colour = f"C{index}"
+        colour, marker = COLOURS[index], MARKERS[index]
         axis.scatter(runs[cost], 100 * runs["accuracy"], 12, colour, alpha=0.5)
-        axis.scatter(x, mean, 60, colour, marker="D")
+        axis.scatter(x, mean, 60, colour, marker=marker)
+        # Towards the middle, so that it stays inside the frame.
+        right = x <= middle
         axis.annotate(
             LABELS[stem],
             (x, mean),
-            (7, 5),
+            (7 if right else -7, 5),
             textcoords="offset points",
+            ha="left" if right else "right",
             fontsize=9,
             color=colour,
         )
     axis.set_xlabel(label)
-    axis.set_ylabel("accuracy %, drawn faces, 64 pixels")
+    axis.set_ylabel("accuracy %, synthetic\nfaces, 64 pixels")
     axis.margins(x=0.25)
     axis.grid(alpha=0.3)
 
