@@ -88,6 +88,17 @@ def test_each_format_of_8_bits_has_its_own_gate(kind):
     assert gate(kind, ExportConfig(**others), accuracy_lost=50.0)
 
 
+def test_a_gate_knows_how_small_its_test_set_is():
+    few = gate("int8", accuracy_lost=100 / 84, images=84)
+    assert "loses 1.19 points of accuracy (1 of 84 images)" in few
+    assert "too small for this gate" in few and "1.19 points" in few
+    many = gate("int8", accuracy_lost=1.0, images=3000)
+    assert "(30 of 3,000 images)" in many and "too small" not in many
+    # One image of 200 is what the gate allows.
+    assert gate("int8", accuracy_lost=0.5, images=200) is None
+    assert "too small" not in gate("int8", accuracy_lost=1.0, images=200)
+
+
 def test_the_gates_are_what_they_are_without_flags():
     lost = {"dynamic": 0.5, "int8": 0.5, "integer": 1.0}
     for kind, most in lost.items():

@@ -38,8 +38,9 @@ def missed_gate(
         if verified.accuracy_lost <= allowed + 1e-9:
             return None
         return (
-            f"loses {verified.accuracy_lost:.2f} points of accuracy; the gate "
-            f"is {allowed:g} (`max_drop_{kind}`)"
+            f"loses {verified.accuracy_lost:.2f} points of accuracy"
+            f"{_as_images(verified)}; the gate is {allowed:g} "
+            f"(`max_drop_{kind}`){_too_fine(allowed, verified.images)}"
         )
     if verified.agreement is None:
         if verified.mean_part_of_range <= _LEAST_LIKE:
@@ -56,4 +57,22 @@ def missed_gate(
     return (
         f"agrees with the Keras model on {agreement:.2f} % of the test "
         f"pictures; the gate is {gate:g} %{flag}"
+    )
+
+
+def _as_images(verified: Verified) -> str:
+    """What a loss is in images, where they were counted."""
+    if not verified.images:
+        return ""
+    lost = round(verified.accuracy_lost * verified.images / 100)
+    return f" ({lost:,} of {verified.images:,} images)"
+
+
+def _too_fine(allowed: float, images: int) -> str:
+    """A sentence where the gate lets no single image of so few be lost."""
+    if not images or not 0 < allowed < 100 / images:
+        return ""
+    return (
+        f". One image of {images:,} is {100 / images:.2f} points, more than "
+        "that: the test set is too small for this gate"
     )
