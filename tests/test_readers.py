@@ -528,7 +528,7 @@ def test_missing_data_says_what_to_do(tmp_path, monkeypatch, name, words):
             "`data_dir`",
             "KERAFER_DATA",
             f"data/{name}",
-            "kerafer train --arch kerafer_edge --dataset synthetic",
+            "kerafer train --arch wca_mcnn --dataset synthetic",
         ):
             assert word in message
         assert 4 <= len(message.splitlines()) <= 6
