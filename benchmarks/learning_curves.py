@@ -15,7 +15,7 @@ matplotlib.use("agg")
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from kerafer.figures import save_figure
+from kerafer.figures import COLOURS, save_figure
 from kerafer.files import write_text
 from kerafer.training.run_folder import RunFolder
 
@@ -23,9 +23,6 @@ COLUMNS = (
     *("run", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"),
     *("val_f1", "seconds"),
 )
-
-# Okabe and Ito's, which all kinds of colour vision tell apart.
-COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import yaml
 from matplotlib import pyplot as plt
 
 from kerafer.evaluation.stem_costs import STEMS
-from kerafer.figures import save_figure
+from kerafer.figures import COLOURS, save_figure
 
 # The attention costs next to nothing; costs are counted without it.
 COSTS_OF = {"wca_mcnn": "mcnn", "msc_resnet18": "msc_resnet18"}
@@ -28,8 +28,6 @@ LABELS = {
     "one scale": "7 alone",
     "stride_2": "5, 7 at stride 2",
 }
-# Okabe and Ito's, which all kinds of colour vision tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73")
 MARKERS = ("D", "o", "s")
 
 
@@ -97,7 +95,8 @@ def _draw(axis: plt.Axes, group: pd.DataFrame, cost: str, label: str) -> None:
     for index, (stem, runs) in enumerate(group.groupby("stem", sort=False)):
         x = runs[cost].iloc[0]
         mean = 100 * runs["accuracy"].mean()
-        colour, marker = COLOURS[index], MARKERS[index]
+        # Black is the text's.
+        colour, marker = COLOURS[1 + index], MARKERS[index]
         axis.scatter(runs[cost], 100 * runs["accuracy"], 12, colour, alpha=0.5)
         axis.scatter(x, mean, 60, colour, marker=marker)
         # Towards the middle, so that it stays inside the frame.

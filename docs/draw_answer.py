@@ -4,7 +4,8 @@
     python docs/draw_answer.py docs/answer.png
 
 The photograph is scikit-image's astronaut: Eileen Collins, by NASA, in the
-public domain. It comes inside that package.
+public domain. It comes inside that package, as `skimage/data/astronaut.png`,
+of which `kerafer predict` prints README's table.
 """
 
 import sys

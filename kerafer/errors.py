@@ -3,7 +3,7 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 # Control and format characters, halves of characters, unassigned.
 _HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
@@ -79,6 +79,12 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     near = difflib.get_close_matches(word, list(known), 1, cutoff)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - 1:,} more" if names[1:] else ""
+    return f"{names[0]}{more}"
 
 
 def first_line(error: BaseException, most: int = 200) -> str:

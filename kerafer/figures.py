@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
+# Okabe and Ito's, which all kinds of colour vision tell apart, darkest first.
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 _format = contextvars.ContextVar("figure_format", default="png")
 
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kerafer.errors import ConfigError, UserError
+from kerafer.errors import ConfigError, UserError, some
 from kerafer.locks import locked
 
 # Of Linux' renameat2.
@@ -218,13 +218,25 @@ def output_folder(
     return Path(folder)
 
 
-def free_folder(default: str | os.PathLike[str]) -> Path:
-    """The folder, or the first of `<folder>-2`, `-3` ... that is not there."""
+def results_folder(
+    given: str | os.PathLike[str] | None, default: str, force: bool
+) -> Path:
+    """The `output_folder` of results that may be there already.
+
+    Args:
+        given: What the user named, or `None`.
+        default: The folder where the user named none, or the first of
+            `<default>-2`, `-3` ... that is not there.
+        force: Whether what is there may be replaced: the default stays.
+
+    Raises:
+        UserError: As `output_folder`.
+    """
     folder, number = Path(default), 2
-    while folder.exists():
-        folder = Path(f"{os.fspath(default)}-{number}")
+    while not force and folder.exists():
+        folder = Path(f"{default}-{number}")
         number += 1
-    return folder
+    return output_folder(given, folder)
 
 
 def keep_results(files: Iterable[Path], force: bool) -> None:
@@ -237,11 +249,10 @@ def keep_results(files: Iterable[Path], force: bool) -> None:
     Raises:
         ConfigError: Where one of them is there.
     """
-    there = [] if force else [file for file in files if file.exists()]
+    there = [] if force else [str(x) for x in files if x.exists()]
     if there:
-        more = f" and {len(there) - 1:,} more" if there[1:] else ""
         raise ConfigError(
-            f"Results are kept: there is {there[0]}{more} already. `force` "
+            f"Results are kept: there is {some(there)} already. `force` "
             "replaces what is there; another `out` keeps it."
         )
 

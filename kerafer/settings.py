@@ -102,6 +102,13 @@ def add_flags(
         place.add_argument(flag_of(field.name), **arguments)
 
 
+def listed(text: str | None) -> list[str] | None:
+    """The words of `a,b,c`; `None` for `None`."""
+    if text is None:
+        return None
+    return [word.strip() for word in text.split(",")] if text else []
+
+
 def given(kind: type, flags: argparse.Namespace) -> dict[str, Any]:
     """The fields of a dataclass that a command line sets, by name."""
     names = {field.name for field in dataclasses.fields(kind)}

@@ -355,6 +355,23 @@ def test_mistakes_of_the_user(run, tmp_path, capfd):
         assert told in capfd.readouterr().err
 
 
+def test_with_images_of_its_own_a_run_s_model_is_a_file(
+    run, tmp_path, monkeypatch
+):
+    file = tmp_path / "half" / "best.keras"
+    file.parent.mkdir()
+    for name in (file.name, "config.yaml"):
+        shutil.copy(run / name, file.parent)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    cv2.imwrite(str(photos / "a.png"), noise)
+    monkeypatch.chdir(tmp_path)
+    words = ("--model", str(file), "--images", str(photos))
+    assert main(["export", *words, "--formats", "float32"]) == 0
+    assert Path("exported", "best", "float32.tflite").is_file()
+
+
 # === Latency ===
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -76,10 +75,7 @@ def run(parsed: argparse.Namespace) -> int:
     dataset = pictures.dataset
     found = audit(dataset, pictures.split, parsed.near)
     out.mkdir(parents=True, exist_ok=True)
-    told = dataclasses.replace(
-        config, data_dir="DIR" if config.data_dir else None
-    )
-    flags = as_flags(told, always=("dataset",))
+    flags = as_flags(config.anywhere(), always=("dataset",))
     command = shlex.join(["python", "scripts/audit.py", *flags])
     title = f"Audit of {dataset.name}, split {pictures.split_name}"
     write_text(out / "audit.md", audit_report(found, title, command))

@@ -64,14 +64,15 @@ def run(parsed: argparse.Namespace) -> int:
     )
     if parsed.out:
         write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))
+    measured = table[table.attrs["measured"]]
     if parsed.kind == "latency":
-        shown = table.drop(columns=["date", "processor"]).round(2)
+        shown = measured.round(2)
         console.print(shown.to_string(index=False, na_rep=""), soft_wrap=True)
         return 0
     size = config.image_size
     what = parsed.export or f"{size} x {size}, batch {config.batch_size}"
     title = f"{parsed.kind}, {what}, median of {config.repeats}"
-    _show(title, table[table.attrs["measured"]])
+    _show(title, measured)
     return 0
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.data.config import DataConfig
 from kerafer.figures import add_figure_format, figures_as
-from kerafer.settings import add_flags, given
+from kerafer.settings import add_flags, given, listed
 from kerafer.workflows.evaluation import PARTS, default_folder, evaluate
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate, write and show."""
     settings = given(DataConfig, parsed)
-    labels = parsed.labels and [w.strip() for w in parsed.labels.split(",")]
     out = parsed.out
     if out is None:
         named = settings.get("dataset")
@@ -79,7 +78,7 @@ def run(parsed: argparse.Namespace) -> int:
             parsed.model,
             part=parsed.part,
             against=parsed.against,
-            labels=labels,
+            labels=listed(parsed.labels),
             flips=parsed.flips,
             out=out,
             force=parsed.force,

@@ -9,7 +9,7 @@ from kerafer.engine import use_backend
 from kerafer.errors import UserError
 from kerafer.figures import add_figure_format, figures_as
 from kerafer.runtime.detectors import DETECTORS
-from kerafer.settings import add_flags, from_flags, setting
+from kerafer.settings import add_flags, from_flags, listed, setting
 from kerafer.workflows.explanation import (
     METHODS,
     explain_images,
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Explain, write and show."""
     config = from_flags(ExplainConfig, parsed)
-    labels = config.labels and [w.strip() for w in config.labels.split(",")]
+    labels = listed(config.labels)
     if not parsed.paths and parsed.class_name:
         raise UserError(
             "--class is a class to be explained on pictures. Received no "

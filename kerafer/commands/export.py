@@ -10,7 +10,7 @@ from kerafer.console import console
 from kerafer.engine import use_backend
 from kerafer.export.config import ExportConfig
 from kerafer.files import size
-from kerafer.settings import add_flags, from_flags
+from kerafer.settings import add_flags, from_flags, listed
 from kerafer.workflows.export import (
     NothingExportedError,
     default_folder,
@@ -72,14 +72,14 @@ def run(parsed: argparse.Namespace) -> int:
     config = from_flags(ExportConfig, parsed)
     out = parsed.out
     if out is None:
-        out = default_folder(parsed.model)
+        out = default_folder(parsed.model, parsed.images)
     use_backend("tensorflow")
     try:
         manifest = export_model(
             parsed.model,
             out,
             images=parsed.images,
-            class_names=parsed.labels and parsed.labels.split(","),
+            class_names=listed(parsed.labels),
             input=parsed.input,
             image_size=parsed.image_size,
             data_dir=parsed.data_dir,

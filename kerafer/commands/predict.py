@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kerafer.console import console
+from kerafer.errors import some
 from kerafer.runtime.prediction import FacePrediction, percent
 from kerafer.runtime.votes import count_votes, tell_votes
 from kerafer.settings import add_flags, from_flags
@@ -60,9 +61,8 @@ def _tell(done: PredictedFolder, copies: bool) -> None:
         ("with several pictures, of which the first counts", done.several),
     ):
         if names:
-            more = f" and {len(names) - 1:,} more" if names[1:] else ""
             console.print(
-                f"{len(names):,} of {done.sources:,} {what}: {names[0]}{more}",
+                f"{len(names):,} of {done.sources:,} {what}: {some(names)}",
                 soft_wrap=True,
             )
     beside = ", the annotated copies beside" if copies else ""

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 
 from kerafer.engine import let_gpu_memory_grow
-from kerafer.errors import UserError
+from kerafer.errors import UserError, flag_of
 from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
@@ -98,7 +98,7 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
     named = vars(parsed).items()
     others = [k for k, v in named if k not in own and v is not None]
     if others:
-        flags = ", ".join(f"--{n.replace('_', '-')}" for n in sorted(others))
+        flags = ", ".join(map(flag_of, sorted(others)))
         raise UserError(
             "A run goes on with its own settings; --resume stands alone. "
             f"Received: {flags}."

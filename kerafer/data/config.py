@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Self
 
 from kerafer.settings import setting
 
@@ -77,3 +78,9 @@ class DataConfig:
         most=2**32 - 1,
         group="data",
     )
+
+    def anywhere(self) -> Self:
+        """The same, but that a place on one machine is only called DIR."""
+        return dataclasses.replace(
+            self, data_dir="DIR" if self.data_dir else None
+        )

@@ -48,7 +48,7 @@ def missing(name: str, looked: str) -> ConfigError:
         f"{what}; {looked}.\n{where}.\n"
         f"Unpack it to data/{name}, or say where it is with `data_dir` or "
         "KERAFER_DATA.\n"
-        "To run now, in two minutes, on the set that is built in:\n"
+        "To run now, on the set that is built in:\n"
         "  kerafer train --arch wca_mcnn --dataset synthetic --image-size 48 "
         "--epochs 3 --warmup-epochs 1 --schedule cosine "
         "--learning-rate 3e-4 --augment none"

@@ -104,11 +104,11 @@ def make_source(
     )
 
 
-def model_in_memory(model: keras.Model) -> keras.Model:
-    """A Keras model that is built, in float32.
+def check_in_memory(model: object) -> None:
+    """Refuse what is no Keras model that is built.
 
     Raises:
-        UserError: Where it is something else.
+        UserError: Says what it is.
     """
     if not isinstance(model, keras.Model):
         raise UserError(
@@ -120,6 +120,10 @@ def model_in_memory(model: keras.Model) -> keras.Model:
             f"{model.name} has no weights yet. Build it first:\n"
             "model(keras.ops.zeros((1, 224, 224, 3)))"
         )
+
+
+def without_half_precision(model: keras.Model) -> keras.Model:
+    """The model in float32, where it can be made so."""
     try:
         return in_float32(model)
     except (NotImplementedError, TypeError, ValueError):

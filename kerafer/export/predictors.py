@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kerafer.extras import extra_for
 from kerafer.quiet import stderr_held_back
+
+# What ONNX Runtime logs; what fails is an error besides.
+_FATAL = 4
 
 Predictor = Callable[[np.ndarray], list[np.ndarray]]
 
@@ -77,14 +81,25 @@ def quantized(
     return levels.clip(limits.min, limits.max).astype(kind)
 
 
-def _onnx(path: Path, threads: int) -> Predictor:
+def onnx_session(path: Path, threads: int) -> Any:
+    """ONNX Runtime on the processor, with a file that has its weights in it.
+
+    Raises:
+        MissingExtraError: Where ONNX Runtime is not installed.
+    """
     with extra_for("An .onnx file"):
         import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
+    options.log_severity_level = _FATAL
+    # As bytes: a path would let the file name others to be read.
+    return onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"]
     )
+
+
+def _onnx(path: Path, threads: int) -> Predictor:
+    session = onnx_session(path, threads)
     (source,) = session.get_inputs()
 
     def predict(image: np.ndarray) -> list[np.ndarray]:

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kerafer.figures import save_figure
+from kerafer.figures import COLOURS, save_figure
 
-# Okabe and Ito's, which all kinds of colour vision tell apart, darkest first.
-_COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 _LINES = ("-", "--", "-.", ":")
 
 
@@ -44,7 +42,7 @@ def plot_bands(
             epochs = np.arange(1, len(mean) + 1)
             style = {"marker": "o"} if len(mean) == 1 else {}
             style["linestyle"] = _LINES[place % len(_LINES)]
-            style["color"] = _COLOURS[place % len(_COLOURS)]
+            style["color"] = COLOURS[place % len(COLOURS)]
             (line,) = axes.plot(epochs, mean, label=label, **style)
             axes.fill_between(
                 epochs, low, high, color=line.get_color(), alpha=0.15, lw=0

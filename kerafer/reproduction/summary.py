@@ -97,8 +97,5 @@ def paired_difference(
 
 
 def _command(training: Training) -> str:
-    flags = as_flags(training.config, always=("dataset", "arch"))
-    if "--data-dir" in flags:
-        # A place on one machine tells nobody anything.
-        flags[flags.index("--data-dir") + 1] = "DIR"
+    flags = as_flags(training.config.anywhere(), always=("dataset", "arch"))
     return shlex.join(["python", "scripts/train.py", *flags])

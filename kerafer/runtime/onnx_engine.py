@@ -8,7 +8,8 @@ import numpy as np
 
 from kerafer.classifier import Tensor, image_shape
 from kerafer.errors import UserError, first_line
-from kerafer.extras import extra_for
+from kerafer.export.predictors import onnx_session
+from kerafer.extras import MissingExtraError
 
 _KINDS = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _LARGEST = 2**31
@@ -27,30 +28,20 @@ class OnnxEngine:
     """
 
     def __init__(self, model: Path, threads: int = 2) -> None:
-        with extra_for("An .onnx file"):
-            import onnxruntime
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
         try:
             if model.stat().st_size > _LARGEST:
                 raise ValueError("it is larger than 2 GiB")
-            # As bytes: a path would let the file name others to be read.
-            self._session = onnxruntime.InferenceSession(
-                model.read_bytes(),
-                options,
-                providers=["CPUExecutionProvider"],
-            )
+            self._session = onnx_session(model, threads)
+        except MissingExtraError:
+            raise
         # Of a damaged file ONNX Runtime raises errors of its own.
         except Exception as error:
             raise UserError(
                 "An .onnx file is whole and has its weights in it. "
                 f"{model} can't be loaded: {first_line(error)}"
             ) from None
-        inputs, outputs = (
-            self._session.get_inputs(),
-            self._session.get_outputs(),
-        )
+        inputs = self._session.get_inputs()
+        outputs = self._session.get_outputs()
         self.input_shape = image_shape(
             model, [*map(_tensor, inputs)], [*map(_tensor, outputs)]
         )

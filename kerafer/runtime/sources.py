@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from kerafer.data.images import SUFFIXES, describe_kinds, is_image
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.runtime.video_reader import is_stream, is_video, without_secrets
 
 VIDEOS = (
@@ -74,6 +74,32 @@ def find_sources(paths: Sequence[str], out: Path) -> list[Source]:
         taken.add(name)
         sources.append(Source(file, name, _is_video(file)))
     return sources
+
+
+def keep_originals(
+    sources: Sequence[Source], written: Iterable[Path], out: Path
+) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        sources: What is read.
+        written: What will be written.
+        out: The folder that the user named for it.
+
+    Raises:
+        ConfigError: Names the first that is both.
+    """
+    originals = {
+        source.path.resolve()
+        for source in sources
+        if not is_stream(source.path)
+    }
+    for file in written:
+        if file.resolve() in originals:
+            raise ConfigError(
+                "`out` is a folder where no original would be replaced. "
+                f"Received {out}, with {file} among the originals."
+            )
 
 
 def find_left_out(paths: Sequence[str], out: Path) -> list[Path]:

@@ -102,7 +102,10 @@ def _latency(
     best = Path(model) / "best.keras" if model else None
     if best and not best.is_file():
         raise ConfigError(f"`model` is a run's folder. There is no {best}.")
-    return measure(Path(export), best, runs=config.repeats)
+    table = measure(Path(export), best, runs=config.repeats)
+    named = ("date", "processor")
+    table.attrs["measured"] = [name for name in table if name not in named]
+    return table
 
 
 def _inference(

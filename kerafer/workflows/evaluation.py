@@ -108,11 +108,13 @@ def evaluate(
     earlier = None
     if other is not None and not isinstance(other, _Asked):
         earlier = _earlier(other, images)
-    predictions = images.predict(first)
+    decoded = images.decoded(first)
+    predictions = images.predict(first, decoded)
     if second is not None:
-        earlier = _Earlier(second.name, images.predict(second))
+        theirs = images.predict(second, images.decoded(second))
+        earlier = _Earlier(second.name, theirs)
     words = {"against": against, "labels": labels, "out": out}
-    found = _score(first, second, images, predictions, earlier)
+    found = _score(first, second, images, decoded, predictions, earlier)
     found = dataclasses.replace(
         found, command=_command(model, part, flips, words, given)
     )
@@ -334,8 +336,8 @@ class _Images(NamedTuple):
         )
         return self.pictures.decode(config)
 
-    def predict(self, model: _Model) -> Predictions:
-        """A model's predictions."""
+    def predict(self, model: _Model, images: np.ndarray) -> Predictions:
+        """A model's predictions; `images` are all, `decoded` for it."""
         from kerafer.evaluation.predictions import (
             Predictions,
             checked_probabilities,
@@ -345,7 +347,7 @@ class _Images(NamedTuple):
         run = model.predictor.run
         if self.flips:
             run = functools.partial(with_flips, run)
-        images, steps = self.decoded(model), range(0, len(self.rows), _BATCH)
+        steps = range(0, len(self.rows), _BATCH)
         batches = (run(images[self.rows[at : at + _BATCH]]) for at in steps)
         answers = list(
             track(batches, f"Batches through {model.name}", len(steps))
@@ -405,6 +407,7 @@ def _score(
     model: _Model,
     second: _Model | None,
     images: _Images,
+    decoded: np.ndarray,
     predictions: Predictions,
     earlier: _Earlier | None,
 ) -> Evaluation:
@@ -446,9 +449,7 @@ def _score(
         split_notes=images.pictures.notes,
         own_notes=tuple(notes),
         mistakes=mistakes,
-        mistake_images=images.decoded(model)[
-            images.rows[mistakes["row"].to_numpy()]
-        ],
+        mistake_images=decoded[images.rows[mistakes["row"].to_numpy()]],
         against=name,
         comparison=comparison,
     )

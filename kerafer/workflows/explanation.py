@@ -16,8 +16,8 @@ from kerafer.data.faces import MARGIN, crop_faces
 from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.data.left_out import tell_left_out
 from kerafer.engine import load_tensorflow_backend
-from kerafer.errors import ConfigError, UserError
-from kerafer.files import free_folder, keep_results, output_folder
+from kerafer.errors import ConfigError, UserError, some
+from kerafer.files import keep_results, results_folder
 from kerafer.model_files import find_keras_file
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.detectors import make_detector
@@ -25,7 +25,12 @@ from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import find_model
-from kerafer.runtime.sources import Source, find_left_out, find_sources
+from kerafer.runtime.sources import (
+    Source,
+    find_left_out,
+    find_sources,
+    keep_originals,
+)
 from kerafer.tables import write_table
 
 if TYPE_CHECKING:
@@ -78,7 +83,7 @@ def explain_images(
         raise ConfigError(
             f"`method` is one of {', '.join(METHODS)}. Received: {method}."
         )
-    folder = _folder(out, force)
+    folder = results_folder(out, "explained", force)
     files = _files(models)
     sources = _sources([os.fspath(path) for path in paths], folder, method)
     keep_results([_sheet(folder, one, method) for one in sources], force)
@@ -118,7 +123,7 @@ def explain_wavelets(
     Raises:
         UserError: For models that are not there, or none with wavelets.
     """
-    folder = _folder(out, force)
+    folder = results_folder(out, "explained", force)
     files = _files(models)
     load_tensorflow_backend("Explanations")
     loaded = _models(files, labels)
@@ -149,12 +154,6 @@ class _Model(NamedTuple):
 
 
 # === What was asked for ===
-
-
-def _folder(out: str | os.PathLike[str] | None, force: bool) -> Path:
-    if out is None:
-        out = "explained" if force else free_folder("explained")
-    return output_folder(out)
 
 
 def _model_file(path: str | os.PathLike[str]) -> Path:
@@ -188,14 +187,8 @@ def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
         )
     if len(sources) < len(found):
         console.print(f"Left out: {len(found) - len(sources):,} videos.")
-    originals = {source.path.resolve() for source in sources}
-    for source in sources:
-        sheet = _sheet(out, source, method)
-        if sheet.resolve() in originals:
-            raise ConfigError(
-                "`out` is a folder where no original would be replaced. "
-                f"Received {out}, with {sheet} among the originals."
-            )
+    sheets = [_sheet(out, source, method) for source in sources]
+    keep_originals(sources, sheets, out)
     return sources
 
 
@@ -279,10 +272,7 @@ def _explain_sources(
         ("without a face (`detector` none takes them whole)", without),
     ):
         if names:
-            more = f" and {len(names) - 1:,} more" if names[1:] else ""
-            _tell(
-                f"{len(names):,} of {len(sources):,} {what}: {names[0]}{more}"
-            )
+            _tell(f"{len(names):,} of {len(sources):,} {what}: {some(names)}")
     count = len(sheets)
     _tell(f"Sheets: {count:,}. Written to {out}" if count else "Sheets: none.")
     return sheets

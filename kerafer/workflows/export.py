@@ -157,33 +157,34 @@ class _Found(NamedTuple):
         return cls(name, None, file, run)
 
     def load(self) -> keras.Model:
-        from kerafer.export.any_model import model_in_memory
+        from kerafer.export.any_model import without_half_precision
         from kerafer.models import load_model
 
         if self.file is not None:
             return load_model(self.file)
-        return model_in_memory(self.memory)
+        return without_half_precision(self.memory)
 
     def digest(self) -> str:
         if self.file is not None:
             return digest(self.file)
-        from kerafer.export.any_model import model_in_memory
+        from kerafer.export.any_model import check_in_memory
         from kerafer.models.save import digest_of_weights
 
-        # What is no model with weights has no digest either.
-        model_in_memory(self.memory)
+        check_in_memory(self.memory)
         return digest_of_weights(self.memory)
 
 
-def default_folder(model: str | os.PathLike[str]) -> Path:
-    """Where the command writes an export: `exported/<name of the model>`."""
-    return Path("exported", _Found.of(model, None).name)
+def default_folder(model: str | os.PathLike[str], images: object) -> Path:
+    """Where the command writes an export: `exported/<name of the model>`.
+
+    Args:
+        model, images: As for `export_model`.
+    """
+    return Path("exported", _Found.of(model, images).name)
 
 
 def _run_of(path: Path, file: Path) -> tuple[RunFolder, TrainingConfig] | None:
     """The run that a path is the folder or the best model of."""
-    from kerafer.training.run_folder import RunFolder
-
     folder = RunFolder(file.parent)
     is_run = folder.config.is_file() or folder.split.is_file()
     if not is_run or file.name != folder.best.name:

@@ -16,12 +16,7 @@ from kerafer.console import console, track
 from kerafer.data.images import has_several_frames
 from kerafer.data.left_out import tell_left_out
 from kerafer.errors import ConfigError, UserError
-from kerafer.files import (
-    free_folder,
-    keep_results,
-    output_folder,
-    written_beside,
-)
+from kerafer.files import keep_results, results_folder, written_beside
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.detectors import DETECTORS, LONGEST_SIDE, make_detector
@@ -31,10 +26,15 @@ from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.picture_files import PicturePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
 from kerafer.runtime.row_writer import FORMATS, RowWriter
-from kerafer.runtime.sources import Source, find_left_out, find_sources
-from kerafer.runtime.video_reader import VideoReader, is_stream
+from kerafer.runtime.sources import (
+    Source,
+    find_left_out,
+    find_sources,
+    keep_originals,
+)
+from kerafer.runtime.video_reader import VideoReader
 from kerafer.runtime.video_writer import VideoWriter
-from kerafer.settings import MOST_THREADS, setting
+from kerafer.settings import MOST_THREADS, listed, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +142,7 @@ def predict_to_folder(
         UserError: For what is not there, or where nothing can be read.
     """
     given = [os.fspath(path) for path in paths]
-    folder = "predictions" if config.out is None else config.out
-    if config.out is None and not config.force:
-        folder = os.fspath(free_folder(folder))
-    out = output_folder(folder)
+    out = results_folder(config.out, "predictions", config.force)
     # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
     with stderr_held_back():
         sources = _sources(config, given, out)
@@ -176,8 +173,9 @@ def _recognizer(config: PredictConfig) -> EmotionRecognizer:
         or config.longest_side is not None
     ):
         detector = _detector(config, config.longest_side)
-    labels = config.labels and [n.strip() for n in config.labels.split(",")]
-    return EmotionRecognizer(config.model, config.threads, labels, detector)
+    return EmotionRecognizer(
+        config.model, config.threads, listed(config.labels), detector
+    )
 
 
 def _detector(config: PredictConfig, longest_side: int | None) -> FaceDetector:
@@ -203,19 +201,8 @@ def _sources(
             f"{'both' if paths else 'neither'}."
         )
     sources = find_sources(paths, out)
-    files = {
-        source.path.resolve()
-        for source in sources
-        if not is_stream(source.path)
-    }
-    for source in sources:
-        copy = _copy(out, source)
-        if not config.rows_only and copy.resolve() in files:
-            raise ConfigError(
-                "`out` is a folder where no original would be replaced. "
-                f"Received {out}, with {copy} among the originals."
-            )
     copies = [] if config.rows_only else [_copy(out, x) for x in sources]
+    keep_originals(sources, copies, out)
     keep_results([_rows(config, out), *copies], config.force)
     return sources
 

@@ -388,7 +388,5 @@ def _command(
         if values:
             words += [f"--{name}", ",".join(map(str, values))]
     words += ["--runs", str(runs)]
-    # A place on one machine tells nobody anything.
-    place = base.data_dir and "DIR"
-    shown = dataclasses.replace(base, data_dir=place)
-    return shlex.join([*words, *as_flags(shown, always=("dataset",))])
+    flags = as_flags(base.anywhere(), always=("dataset",))
+    return shlex.join([*words, *flags])
