@@ -29,7 +29,7 @@ def plot_bands(
         title: Over the picture.
         file: A .png to write.
     """
-    figure = Figure(figsize=(6.8, 3), layout="constrained")
+    figure = Figure(figsize=(6.8, 3.4), layout="constrained")
     figure.suptitle(title, fontsize=11)
     for axes, column, name in zip(
         figure.subplots(1, 2),
@@ -50,12 +50,17 @@ def plot_bands(
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
-        if column == "val_accuracy":
-            several = any(len(runs) > 1 for runs in histories.values())
-            axes.legend(
-                frameon=False,
-                title="mean, lowest to highest run" if several else None,
-            )
+    # Below both, where it lies on no curve.
+    several = any(len(runs) > 1 for runs in histories.values())
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        title="mean, and a band from the lowest to the highest run"
+        if several
+        else None,
+    )
     save_figure(figure, file)
 
 
