@@ -124,6 +124,7 @@ build/torch/.installed:
 test-clients: $(VENV)/.installed-test
 	$(BIN)/python $(PIP_INSTALL) -e '.[ray]' 'selenium>=4.20,<5'
 	$(BIN)/kerafer demo --install
+	npm install --prefix build/axe --no-audit --no-fund axe-core@4.14.1
 	$(PYTHON) -m venv build/mediapipe-0.10
 	build/mediapipe-0.10/bin/python $(PIP_INSTALL) mediapipe==0.10.21
 	$(PYTHON) -m venv build/mediapipe

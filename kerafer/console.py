@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from kerafer.errors import shown, with_flags
@@ -24,6 +25,8 @@ from kerafer.errors import shown, with_flags
 Item = TypeVar("Item")
 
 
+# Columns, for tables where no screen bounds them: a file's, a pipe's.
+_WIDE = 10_000
 _LOGGER = logging.getLogger("kerafer")
 
 
@@ -43,6 +46,10 @@ class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Show, or hand to the logger."""
         if not self.quiet:
+            if not self.is_terminal and any(
+                isinstance(x, Table) for x in objects
+            ):
+                options = {"width": _WIDE, "crop": False} | options
             objects = tuple(
                 with_flags(x, self.flags) if isinstance(x, str) else x
                 for x in objects

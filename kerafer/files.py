@@ -239,12 +239,16 @@ def results_folder(
     return output_folder(given, folder)
 
 
-def keep_results(files: Iterable[Path], force: bool) -> None:
+def keep_results(
+    files: Iterable[Path], force: bool, name: str = "`out`"
+) -> None:
     """Refuse to replace results that nobody said may go.
 
     Args:
         files: What will be written.
         force: Whether they may be replaced.
+        name: What the user named their folder with, for the message. Defaults
+            to the setting `out`.
 
     Raises:
         ConfigError: Where one of them is there.
@@ -253,7 +257,7 @@ def keep_results(files: Iterable[Path], force: bool) -> None:
     if there:
         raise ConfigError(
             f"Results are kept: there is {some(there)} already. `force` "
-            "replaces what is there; another `out` keeps it."
+            f"replaces what is there; another {name} keeps it."
         )
 
 

@@ -31,9 +31,19 @@ from kerafer.commands import demo
 from kerafer.data.faces import crop
 from kerafer.data.images import fit
 from kerafer.data.synthetic.dataset import draw_picture
-from kerafer.demo import DemoServer, find_litert_js, install_litert_js
+from kerafer.demo import (
+    DemoServer,
+    find_litert_js,
+    install_litert_js,
+    write_page,
+)
+from kerafer.demo.examples import examples
 from kerafer.errors import UserError
-from kerafer.runtime import MtcnnOpencvDetector
+from kerafer.runtime import (
+    EmotionRecognizer,
+    MtcnnOpencvDetector,
+    shipped_model,
+)
 
 PAGE = Path(demo.__file__).parents[1] / "demo" / "page"
 SMILE = draw_picture("AF02/AF02HAS.JPG", 1, (320, 400))
@@ -140,7 +150,7 @@ def test_every_file_that_the_page_names_is_served(server):
     kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
     named = set(
         re.findall(
-            r'(?:src|href)="(/[^"]*)"', (PAGE / "index.html").read_text()
+            r'(?:src|href)="\.(/[^"]*)"', (PAGE / "index.html").read_text()
         )
     )
     for script in PAGE.glob("*.js"):
@@ -188,16 +198,31 @@ def test_the_scale_of_an_output_of_integers_is_told(tmp_path):
     assert output == {"scale": 1 / 256, "zero": 0}
 
 
-def test_drawn_faces_are_offered_and_found(server):
+def test_examples_are_offered_and_found(server):
     _, facts = told(server, "GET", "/facts.json")
-    captions = [face["caption"] for face in facts["drawn"]]
+    captions = [face["caption"] for face in facts["examples"]]
     assert len(set(captions)) == 7
-    assert captions[0].endswith("happy")
-    for face in facts["drawn"]:
-        status, headers, body = ask(server, "GET", face["path"])
-        assert (status, headers["Content-Type"]) == (200, "image/png")
+    assert "NASA" in captions[0]
+    assert captions[1].endswith("happy")
+    for face in facts["examples"]:
+        status, headers, body = ask(server, "GET", f"/{face['path']}")
+        kind = "image/jpeg" if face["path"].endswith("jpg") else "image/png"
+        assert (status, headers["Content-Type"]) == (200, kind)
         status, answer = told(server, "POST", "/faces", body)
         assert (status, len(answer["boxes"])) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    "model", ["kerafer_edge_ferplus", "kerafer_edge_small_ferplus"]
+)
+def test_the_models_that_come_along_are_right_on_the_examples(model):
+    recognizer = EmotionRecognizer(model)
+    words = {"astronaut": "happy", "surprised": "surprise", "fearful": "fear"}
+    for example in examples():
+        (face,) = recognizer.predict_faces(example.content)
+        meant = Path(example.name).stem
+        assert face.label == words.get(meant, meant)
+        assert max(face.probabilities.values()) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -209,7 +234,7 @@ def test_drawn_faces_are_offered_and_found(server):
         "/..%2fdemo_server.py",
         "//etc/passwd",
         "/litert/index.js",
-        "/drawn/7.png",
+        "/examples/8.png",
         "//[",
     ],
 )
@@ -365,14 +390,21 @@ def test_models_that_browsers_cannot_take(tmp_path):
 # --- LiteRT.js
 
 
-FILES = (
-    "core/dist/index.js",
-    "wasm-utils/dist/index.js",
-    "core/wasm/litert_wasm_internal.js",
-    "core/wasm/litert_wasm_internal.wasm",
-    "core/wasm/litert_wasm_compat_internal.js",
-    "core/wasm/litert_wasm_compat_internal.wasm",
-)
+FILES = {
+    "litert/index.js": "@litertjs/core/dist/index.js",
+    "litert/wasm-utils.js": "@litertjs/wasm-utils/dist/index.js",
+    "face_detector.tflite": (
+        "@mediapipe/face_detection/face_detection_short_range.tflite"
+    ),
+} | {
+    f"litert/litert_wasm_{name}": f"@litertjs/core/wasm/litert_wasm_{name}"
+    for name in (
+        "internal.js",
+        "internal.wasm",
+        "compat_internal.js",
+        "compat_internal.wasm",
+    )
+}
 
 
 @pytest.fixture
@@ -383,8 +415,8 @@ import os, sys
 from pathlib import Path
 Path({str(tmp_path / "asked")!r}).write_text(" ".join(sys.argv[1:]))
 assert Path("package-lock.json").is_file() and Path("package.json").is_file()
-for name in {FILES}:
-    file = Path("node_modules/@litertjs", name)
+for name in {tuple(FILES.values())}:
+    file = Path("node_modules", name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(name)
 if "FAIL" in os.environ:
@@ -410,20 +442,20 @@ def test_npm_installs_what_the_page_asks_for(npm, model):
     assert "--ignore-scripts" in words
     with serving(DemoServer(model, port=0)) as server:
         assert told(server, "GET", "/facts.json")[1]["litert"] is True
-        for name in FILES:
-            last = Path(name).name
-            path = f"/litert/{last}"
-            if name.startswith("wasm-utils"):
-                path = "/litert/wasm-utils.js"
-            status, headers, body = ask(server, "GET", path)
+        for path, name in FILES.items():
+            status, headers, body = ask(server, "GET", f"/{path}")
             assert (status, body.decode()) == (200, name)
-            kind = "application/wasm" if ".wasm" in last else "text/javascript"
-            assert headers["Content-Type"] == kind
+            kind = {
+                ".js": "text/javascript",
+                ".wasm": "application/wasm",
+                ".tflite": "application/octet-stream",
+            }[Path(path).suffix]
+            assert headers["Content-Type"].split(";")[0] == kind
 
 
 def test_a_new_installation_takes_the_place_of_a_broken_one(npm):
     first = install_litert_js()
-    lost = first / "node_modules" / "@litertjs" / FILES[0]
+    lost = first / "node_modules" / FILES["face_detector.tflite"]
     lost.unlink()
     assert find_litert_js() == {}
     assert install_litert_js() == first
@@ -455,11 +487,76 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_host():
     assert set(packages) == {
         "node_modules/@litertjs/core",
         "node_modules/@litertjs/wasm-utils",
+        "node_modules/@mediapipe/face_detection",
     }
     for package in packages.values():
-        assert package["version"] == "2.5.3"
+        assert re.fullmatch(r"\d+\.\d+\.\d+", package["version"])
         assert package["integrity"].startswith("sha512-")
     assert "://" not in text
+
+
+# --- the page as a folder
+
+
+def test_a_folder_holds_all_that_its_page_names(npm, model, tmp_path):
+    install_litert_js()
+    folder = write_page(model, tmp_path / "a page")
+    page = (folder / "index.html").read_text()
+    named = set(re.findall(r'(?:src|href)="\./([^"]*)"', page))
+    for script in folder.glob("*.js"):
+        named |= set(re.findall(r'from "\./(.*)"', script.read_text()))
+    facts = json.loads((folder / "facts.json").read_text())
+    named |= {example["path"] for example in facts["examples"]} | set(FILES)
+    assert [name for name in named if not (folder / name).is_file()] == []
+    assert (folder / "model.tflite").read_bytes() == model.read_bytes()
+    assert facts["faces"] == "browser"
+    # No server will send the policy.
+    (policy,) = re.findall(r'Policy" content="([^"]*)"', page)
+    (script,) = InlineScripts(page).texts
+    expected = base64.b64encode(sha256(script.encode()).digest()).decode()
+    assert f"'sha256-{expected}'" in policy
+    assert "default-src 'none'" in policy
+    notice = (folder / "NOTICE.txt").read_text()
+    assert "Apache License" in notice
+    assert not (folder / "MODEL_CARD.md").exists()
+
+
+def test_a_folder_keeps_what_is_there(npm, model, tmp_path):
+    install_litert_js()
+    (tmp_path / "style.css").write_text("mine")
+    (tmp_path / "other.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"style\.css already. `force` repl"):
+        write_page(model, tmp_path)
+    assert not (tmp_path / "index.html").exists()
+    write_page(model, tmp_path, force=True)
+    assert "mine" not in (tmp_path / "style.css").read_text()
+    assert (tmp_path / "other.txt").read_text() == "mine"
+
+
+def test_a_folder_of_the_model_that_comes_along_has_its_card(npm, tmp_path):
+    install_litert_js()
+    folder = write_page(shipped_model(), tmp_path / "page")
+    assert "FER+" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_a_folder_wants_what_is_not_installed(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="kerafer demo --install"):
+        write_page(model, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.usefixtures("shown")
+def test_the_command_writes_a_folder_and_ends(npm, model, tmp_path, capsys):
+    install_litert_js()
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    words = ["--model", str(model), "--write", str(tmp_path / "page")]
+    assert demo.run(parser.parse_args(words)) == 0
+    assert "python -m http.server --directory" in capsys.readouterr().err
+    with pytest.raises(UserError, match="another `write` keeps it"):
+        demo.run(parser.parse_args(words))
+    assert demo.run(parser.parse_args([*words, "--force"])) == 0
 
 
 # --- the command

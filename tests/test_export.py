@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -323,9 +324,26 @@ def test_an_interrupted_export_changes_nothing(run, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("kerafer.export.export.model_card", interrupt)
-    assert export(run, out, "float32,dynamic") == 130
+    assert export(run, out, "float32,dynamic", "--force") == 130
     assert {f.name: f.read_bytes() for f in out.iterdir()} == before
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_formats_that_are_there_are_kept(run, tmp_path, capfd):
+    out = tmp_path / "out"
+    assert export(run, out, "float32") == 0
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    capfd.readouterr()
+    assert export(run, out, "dynamic,float32") == 2
+    told = capfd.readouterr().err
+    assert "float32.tflite already. --force replaces what is there" in told
+    assert {f.name: f.read_bytes() for f in out.iterdir()} == before
+    # Further ones join them.
+    assert export(run, out, "dynamic") == 0
+    assert {"float32.tflite", "dynamic.tflite"} <= set(os.listdir(out))
+    made = (out / "float32.tflite").stat().st_mtime_ns
+    assert export(run, out, "float32", "--force") == 0
+    assert (out / "float32.tflite").stat().st_mtime_ns > made
 
 
 def test_mistakes_of_the_user(run, tmp_path, capfd):

@@ -426,9 +426,11 @@ def test_a_model_of_floats_is_told_and_takes_floats(tmp_path):
     with pytest.raises(UserError, match="takes floats"):
         kerafer.predict(images(1)[0], out / "float16.tflite")
     with pytest.raises(UserError, match=r"input is .float32"):
-        kerafer.export_model(model, out, images=images(), input="float32")
+        kerafer.export_model(
+            model, out, images=images(), input="float32", force=True
+        )
     with pytest.raises(UserError, match=r"input is .uint8"):
-        kerafer.export_model(model, out, images=floats)
+        kerafer.export_model(model, out, images=floats, force=True)
 
 
 def test_labels_bring_the_gates_and_scores(tmp_path):
@@ -625,7 +627,8 @@ def test_any_file_is_exported_under_its_name(here, capfd):
         *("float32.tflite", "manifest.json", "MODEL_CARD.md", "golden.npz"),
     }
     folder = write(here / "photos")
-    assert main(["export", *words, "--images", folder]) == 0
+    assert main(["export", *words, "--images", folder]) == 2
+    assert main(["export", *words, "--images", folder, "--force"]) == 0
     manifest = json.loads((here / "exported/my/manifest.json").read_text())
     assert manifest["test"]["labelled"] is False
     assert set(manifest["files"]) == {"float32.tflite", "int8.tflite"}
@@ -638,6 +641,7 @@ def test_any_file_is_exported_under_its_name(here, capfd):
 def test_images_of_classes_are_labelled(here, capfd):
     folder = write(here / "set", ("a", "b", "c", "d"))
     words = ("--model", "my.keras", "--images", folder, "--formats", "float16")
+    words = (*words, "--force")
     assert main(["export", *words]) == 2
     assert "--labels a,b,c" in capfd.readouterr().err
     assert main(["export", *words, "--labels", "d,c,b,a"]) == 0
@@ -647,5 +651,6 @@ def test_images_of_classes_are_labelled(here, capfd):
     assert main(["export", *words, "--labels", "a,b,c,e"]) == 2
     assert main(["export", "--model", "my.keras", "--data-dir", folder]) == 2
     assert main(["export", *words, "--input", "float32"]) == 2
-    assert main(["export", *words[:2], "--images", "nowhere"]) == 2
+    words = ("--model", "my.keras", "--images", "nowhere", "--force")
+    assert main(["export", *words]) == 2
     assert "There is no nowhere" in capfd.readouterr().err

@@ -174,7 +174,7 @@ def test_the_library_names_settings_not_flags():
     """A flag is the command's word; whole commands may be quoted."""
     # A flag alone is a word for a process, one beside others is told.
     flag = re.compile(r"(?<![\w-])--[a-z][a-z-]*\S*\s+\S|\S\s+--[a-z]")
-    command = re.compile("kerafer (?:train|export|predict)")
+    command = re.compile("kerafer (?:train|export|predict|demo)")
     told, strings = [], 0
     for file in PACKAGE.rglob("*.py"):
         where = file.relative_to(PACKAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import shlex
 
 from kerafer.console import console
 from kerafer.quiet import stderr_held_back
@@ -25,8 +26,17 @@ class DemoConfig:
     )
     install: bool = setting(
         False,
-        "install LiteRT.js with npm, once, and end; without it Python runs "
-        "the model",
+        "install LiteRT.js and a face detector for browsers with npm, once, "
+        "and end; without them Python runs the model",
+    )
+    write: str | None = setting(
+        None,
+        "write the page there as a folder for any web server, where browsers "
+        "find the faces too, and end",
+        metavar="FOLDER",
+    )
+    force: bool = setting(
+        False, "replace what is there in the folder of --write"
     )
 
 
@@ -40,6 +50,8 @@ def run(parsed: argparse.Namespace) -> int:
     config = from_flags(DemoConfig, parsed)
     if config.install:
         return _install()
+    if config.write is not None:
+        return _write(config)
     from kerafer.demo.demo_server import DemoServer
 
     # LiteRT tells of its delegate.
@@ -64,6 +76,19 @@ def _install() -> int:
 
     folder = install_litert_js()
     console.print(f"LiteRT.js is in {folder}.", soft_wrap=True)
+    return 0
+
+
+def _write(config: DemoConfig) -> int:
+    from kerafer.demo.static_page import write_page
+
+    with stderr_held_back():
+        folder = write_page(_model(config), config.write, config.force)
+    console.print(
+        f"The page is in {folder}, for any web server. To look at it:\n\n"
+        f"    python -m http.server --directory {shlex.quote(str(folder))}\n",
+        soft_wrap=True,
+    )
     return 0
 
 

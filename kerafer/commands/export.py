@@ -64,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the run's data set is now, if it has moved",
     )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="make formats anew that the folder has already",
+    )
     add_flags(parser, ExportConfig)
 
 
@@ -83,6 +88,7 @@ def run(parsed: argparse.Namespace) -> int:
             input=parsed.input,
             image_size=parsed.image_size,
             data_dir=parsed.data_dir,
+            force=parsed.force,
             **dataclasses.asdict(config),
         )
         files, left_out = manifest["files"], manifest["left_out"]

@@ -11,13 +11,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from kerafer.demo.page_files import MOST_BYTES
 from kerafer.errors import UserError
 
 if TYPE_CHECKING:
     from kerafer.demo.demo_server import DemoServer
 
-# Of a picture that is posted.
-MOST_BYTES = 32_000_000
 _BODY_SECONDS = 60
 _ANSWER_SECONDS = 120
 _DRAIN_SECONDS = 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -12,10 +11,12 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from kerafer.demo.demo_handler import MOST_BYTES, DemoHandler
-from kerafer.demo.drawn_faces import draw_faces
-from kerafer.demo.litert_js import find_litert_js
-from kerafer.demo.page_files import content_security_policy, page_files
+from kerafer.demo.demo_handler import DemoHandler
+from kerafer.demo.page_files import (
+    as_text,
+    content_security_policy,
+    page_files,
+)
 from kerafer.demo.page_model import PageModel
 from kerafer.errors import ConfigError
 
@@ -24,7 +25,6 @@ _BUSY = (
     b"HTTP/1.0 503 Service Unavailable\r\nContent-Type: application/json\r\n"
     b'Connection: close\r\n\r\n{"error": "Too many at once."}'
 )
-_BINARY = "application/octet-stream"
 
 
 class DemoServer(ThreadingHTTPServer):
@@ -58,9 +58,12 @@ class DemoServer(ThreadingHTTPServer):
 
     def __init__(self, model: str | os.PathLike[str], port: int = 8000) -> None:
         self.model = PageModel(model)
-        self.files: dict[str, tuple[str, bytes | Path]] = dict(page_files())
-        self.policy = content_security_policy(self.files["/"][1])
-        self._add_model()
+        files = page_files(self.model, "python")
+        self.files: dict[str, tuple[str, bytes | Path]] = {
+            f"/{name}": content for name, content in files.items()
+        }
+        self.files["/"] = self.files.pop("/index.html")
+        self.policy = as_text(content_security_policy(self.files["/"][1]))
         self._lock = threading.Lock()
         self._asked: dict[socket.socket, bool] = {}
         try:
@@ -119,24 +122,3 @@ class DemoServer(ThreadingHTTPServer):
         """Say what went wrong, unless the browser has just gone away."""
         if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
-
-    def _add_model(self) -> None:
-        self.files["/model.tflite"] = (_BINARY, self.model.file)
-        litert = find_litert_js()
-        for name, file in litert.items():
-            script = name.endswith(".js")
-            kind = "text/javascript" if script else "application/wasm"
-            self.files[f"/litert/{name}"] = (kind, file)
-        drawn = []
-        for index, face in enumerate(draw_faces()):
-            path = f"/drawn/{index}.png"
-            self.files[path] = ("image/png", face.png)
-            caption = f"A drawn face, meant to look {face.expression}"
-            drawn.append({"path": path, "caption": caption})
-        facts = self.model.facts() | {
-            "litert": bool(litert),
-            "most_bytes": MOST_BYTES,
-            "drawn": drawn,
-        }
-        text = json.dumps(facts).encode()
-        self.files["/facts.json"] = ("application/json", text)

@@ -1,4 +1,7 @@
-"""LiteRT.js, which runs .tflite files in browsers, out of npm's registry."""
+"""What browsers need, out of npm's registry.
+
+LiteRT.js runs .tflite files there, and BlazeFace is one that finds faces.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ from kerafer.files import output_folder
 # runtime these two need no isolation headers; the second is for browsers
 # without relaxed SIMD.
 _FILES = {
-    "index.js": "core/dist/index.js",
-    "wasm-utils.js": "wasm-utils/dist/index.js",
+    "litert/index.js": "@litertjs/core/dist/index.js",
+    "litert/wasm-utils.js": "@litertjs/wasm-utils/dist/index.js",
+    "face_detector.tflite": (
+        "@mediapipe/face_detection/face_detection_short_range.tflite"
+    ),
 } | {
-    name: f"core/wasm/{name}"
+    f"litert/{name}": f"@litertjs/core/wasm/{name}"
     for build in ("litert_wasm_internal", "litert_wasm_compat_internal")
     for name in (f"{build}.js", f"{build}.wasm")
 }
@@ -30,7 +36,7 @@ _LISTS = ("package.json", "package-lock.json")
 
 
 def find_litert_js() -> dict[str, Path]:
-    """The files of LiteRT.js by the names that the page uses.
+    """LiteRT.js and the face detector, by the paths that the page uses.
 
     Returns:
         An empty dictionary where it is not installed.
@@ -38,18 +44,18 @@ def find_litert_js() -> dict[str, Path]:
     folder = _folder()
     if folder is None:
         return {}
-    scope = folder / "node_modules" / "@litertjs"
-    files = {name: scope / path for name, path in _FILES.items()}
+    modules = folder / "node_modules"
+    files = {name: modules / path for name, path in _FILES.items()}
     # Another user's home folder may not even be looked into.
     return files if all(map(os.path.isfile, files.values())) else {}
 
 
 def install_litert_js() -> Path:
-    """Install LiteRT.js into the user's cache folder with npm.
+    """Install LiteRT.js and the face detector into the user's cache with npm.
 
     The version and the hashes of the packages are those of the lock file that
     kerafer brings; no script of theirs is run. An installation that breaks
-    off leaves none. It takes about 40 MB.
+    off leaves none. It takes about 55 MB.
 
     Returns:
         The folder.
@@ -84,10 +90,10 @@ def install_litert_js() -> Path:
 
 
 def _folder() -> Path | None:
-    """Where the version that is wanted belongs; `None` without a home."""
+    """Where the versions that are wanted belong; `None` without a home."""
     wanted = json.loads(_list("package.json"))["dependencies"]
     place = cache_place("litert.js")
-    return place and place / wanted["@litertjs/core"]
+    return place and place / "-".join(wanted.values())
 
 
 def _list(name: str) -> str:

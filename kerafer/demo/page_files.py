@@ -4,35 +4,68 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from importlib import resources
+from pathlib import Path
+from typing import Literal
 
+from kerafer.data.images import MAX_PIXELS
+from kerafer.demo.examples import examples
+from kerafer.demo.litert_js import find_litert_js
+from kerafer.demo.page_model import PageModel
+
+# Of a picture that is given to the page.
+MOST_BYTES = 32_000_000
+_BINARY = "application/octet-stream"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
 }
 _IMPORT_MAP = re.compile(rb'<script type="importmap">(.*?)</script>', re.S)
 
+Files = dict[str, tuple[str, bytes | Path]]
 
-def page_files() -> dict[str, tuple[str, bytes]]:
-    """Media type and bytes of every file of the page, by its URL's path."""
+
+def page_files(model: PageModel, faces: Literal["python", "browser"]) -> Files:
+    """Media type, and bytes or file, of all that a page loads, by its path.
+
+    Args:
+        model: What the page runs.
+        faces: Who finds the faces: Python behind the page, or the browser,
+            which wants what `install_litert_js` installs.
+    """
     folder = resources.files("kerafer.demo") / "page"
-    files = {}
-    for file in folder.iterdir():
-        kind = _TYPES.get(file.name[file.name.rfind(".") :])
-        if kind:
-            files[f"/{file.name}"] = (kind, file.read_bytes())
-    files["/"] = files.pop("/index.html")
+    files: Files = {
+        file.name: (_kind(file.name), file.read_bytes())
+        for file in folder.iterdir()
+    }
+    files["model.tflite"] = (_BINARY, model.file)
+    litert = find_litert_js()
+    files |= {name: (_kind(name), file) for name, file in litert.items()}
+    tried = [(f"examples/{each.name}", each) for each in examples()]
+    files |= {path: (each.kind, each.content) for path, each in tried}
+    facts = model.facts() | {
+        "faces": faces,
+        "litert": bool(litert),
+        "most_bytes": MOST_BYTES,
+        "most_pixels": MAX_PIXELS,
+        "examples": [
+            {"path": path, "caption": each.caption} for path, each in tried
+        ],
+    }
+    files["facts.json"] = ("application/json", json.dumps(facts).encode())
     return files
 
 
-def content_security_policy(page: bytes) -> str:
-    """The strictest policy under which a page works.
+def content_security_policy(page: bytes) -> dict[str, str]:
+    """The strictest policy under which a page works, rule by rule.
 
-    Everything comes from the server itself. Of inline scripts only the page's
-    import map counts, by its hash; WebAssembly may be compiled.
+    Everything comes from the page's own server. Of inline scripts only the
+    page's import map counts, by its hash; WebAssembly may be compiled.
 
     Args:
         page: The HTML, as it is served.
@@ -41,7 +74,7 @@ def content_security_policy(page: bytes) -> str:
     for text in _IMPORT_MAP.findall(page):
         digest = base64.b64encode(hashlib.sha256(text).digest()).decode()
         scripts.append(f"'sha256-{digest}'")
-    rules = {
+    return {
         "default-src": "'none'",
         "script-src": " ".join(scripts),
         "style-src": "'self'",
@@ -51,4 +84,12 @@ def content_security_policy(page: bytes) -> str:
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def as_text(policy: dict[str, str]) -> str:
+    """A policy as browsers want it."""
+    return "; ".join(f"{name} {value}" for name, value in policy.items())
+
+
+def _kind(name: str) -> str:
+    return _TYPES.get(Path(name).suffix, _BINARY)

@@ -16,6 +16,8 @@ from kerafer.runtime.predictors import find_model
 
 # More than faces are searched at.
 _LONGEST_SIDE = 1280
+# Below, another class than the likeliest is more probable than it.
+_UNSURE = 0.5
 
 
 class PageModel:
@@ -55,7 +57,8 @@ class PageModel:
             `model`, a name for people; `labels`; `input`, height, width and
             channels; `margin`, around a face; `output`, `scale` and `zero` of
             an output of integers, the scale 0 for one of floats; `votes`, the
-            temperature that makes votes of its probabilities, or `None`.
+            temperature that makes votes of its probabilities, or `None`;
+            `unsure`, the probability below which an answer is none.
         """
         scale, zero = self._quantization()
         recognizer = self._recognizer
@@ -66,6 +69,7 @@ class PageModel:
             "margin": recognizer.face_margin,
             "output": {"scale": scale, "zero": zero},
             "votes": recognizer.vote_temperature,
+            "unsure": _UNSURE,
         }
 
     def find_faces(self, picture: bytes) -> list[Box]:

@@ -68,5 +68,12 @@ def complexity(model: keras.Model, convention: str = "paper") -> Complexity:
         "paper": sum(cost.macs + cost.paper for cost in costs),
         "flops": sum(2 * cost.macs + cost.others for cost in costs),
     }[convention]
-    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
-    return Complexity(parameters, operations)
+    return Complexity(trainable_parameters(model), operations)
+
+
+def trainable_parameters(model: keras.Model) -> int:
+    """How many numbers of a model are trained, which is the size we tell.
+
+    What Keras counts has the moving statistics of BatchNorm too.
+    """
+    return sum(math.prod(v.shape) for v in model.trainable_variables)

@@ -82,7 +82,8 @@ def create_model(
             shape that the model can't take.
 
     Example:
-        >>> create_model("wca_mcnn", num_classes=5).count_params()
+        >>> create_model("wca_mcnn", num_classes=5).output_shape
+        (None, 5)
     """
     builder = find_builder(name, options)
     if not isinstance(num_classes, int) or num_classes < 2:

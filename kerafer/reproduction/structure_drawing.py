@@ -12,6 +12,7 @@ from keras import layers
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
+from kerafer.evaluation.complexity import trainable_parameters
 from kerafer.figures import save_figure
 from kerafer.layers import MultiScaleConv2D
 from kerafer.layers.wavelet_gate import WaveletGate
@@ -97,7 +98,7 @@ def draw_structure(model: keras.Model, file: str | os.PathLike) -> None:
     axes.text(
         9.9,
         -0.75,
-        f"{model.count_params():,} parameters",
+        f"{trainable_parameters(model):,} parameters",
         ha="right",
         fontsize=9,
         color="#555555",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.export.config import ExportConfig
-from kerafer.files import digest, output_folder
+from kerafer.files import digest, keep_results, output_folder
 from kerafer.foreign import read_json
 from kerafer.model_files import find_keras_file, model_path
 from kerafer.training.run_folder import RunFolder
@@ -58,6 +58,7 @@ def export_model(
     image_size: int | tuple[int, int] | None = None,
     keep_gray: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
+    force: bool = False,
     **gates: Any,
 ) -> dict[str, Any]:
     """Write a model as SavedModel, TFLite and ONNX, each compared with Keras.
@@ -75,7 +76,8 @@ def export_model(
             `Sequential`, subclassed, nested, with one output or several; or a
             `.keras` file, or the folder of a run or an export. Where no
             `images` are given, a run's own calibrate and test its files.
-        out: The folder, new or empty, or an earlier export of the same model.
+        out: The folder, new or empty, or an earlier export of the same model,
+            which gets further formats.
         formats: Any of keras, savedmodel, float32, float16, dynamic, int8,
             integer and onnx. Defaults to savedmodel, float16, and, where there
             are images, dynamic and int8.
@@ -96,6 +98,8 @@ def export_model(
         keep_gray: Whether the files of a gray model take gray images. Defaults
             to `False`: they take RGB, and make it gray themselves.
         data_dir: Where a run's data set is now, if it has moved.
+        force: Whether formats that `out` has already are made anew. Defaults
+            to `False`.
         **gates: Further fields of `kerafer.export.config.ExportConfig`, such
             as `max_drop_int8`, `allow_drop`, `also_on` or `threads`.
 
@@ -117,10 +121,11 @@ def export_model(
     output_folder(output_folder(out).absolute().parent)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow_backend("Exports")
-    from kerafer.export.export import earlier_export, export
+    from kerafer.export.export import FILES, earlier_export, export
 
     sha256 = found.digest()
     earlier_export(Path(out), sha256)
+    keep_results([Path(out, FILES[kind]) for kind in config.chosen], force)
     if found.run is not None:
         source = _of_run(*found.run, config, sha256, input, data_dir)
     else:

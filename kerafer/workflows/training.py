@@ -157,6 +157,7 @@ def _train(
     processes: Processes,
 ) -> None:
     from kerafer.data import write_split
+    from kerafer.evaluation.complexity import trainable_parameters
     from kerafer.training.replicas import one_device
     from kerafer.training.run_backup import RunBackup
 
@@ -164,8 +165,8 @@ def _train(
         write_split(folder.split, pictures.dataset, pictures.split)
         images = pictures.decode(config)
         console.print(
-            f"{config.arch}: {model.count_params():,} parameters, {precision}, "
-            f"in {folder.path}"
+            f"{config.arch}: {trainable_parameters(model):,} parameters, "
+            f"{precision}, in {folder.path}"
         )
         with interrupts_kept():
             history = _fit(

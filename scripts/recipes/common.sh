@@ -29,7 +29,7 @@ train_once() {
 
 # evaluate OUT NAME
 evaluate() {
-  "$KERAFER" evaluate --model "$1/$2" --out "$1/evaluations/$2"
+  "$KERAFER" evaluate --model "$1/$2" --out "$1/evaluations/$2" --force
 }
 
 # export_run OUT NAME OTHER_PICTURES
@@ -38,5 +38,5 @@ export_run() {
   if [ -n "$3" ]; then
     words+=(--also-on "$3" --subject-pattern "$PERSON")
   fi
-  "$KERAFER" export --model "$1/$2" --out "$EXPORTED/$2" "${words[@]}"
+  "$KERAFER" export --model "$1/$2" --out "$EXPORTED/$2" --force "${words[@]}"
 }

@@ -342,7 +342,8 @@ def export_kills(count):
     """`kerafer export` over an earlier export, killed at any moment."""
     with tempfile.TemporaryDirectory() as folder:
         ended(run([*TRAIN, "--epochs", "1", "--out", "one"], folder))
-        words = ["export", "--model", "one", "--out", "out", "--formats"]
+        words = ["export", "--model", "one", "--out", "out", "--force"]
+        words.append("--formats")
         ended(run([*words, "float16", "--allow-drop"], folder))
         out = Path(folder, "out")
         whole = {p.name: p.read_bytes() for p in out.iterdir()}

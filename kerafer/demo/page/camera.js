@@ -3,10 +3,16 @@
 const REST_MILLISECONDS = 150;
 
 const REASONS = {
-  NotAllowedError: "The camera may not be used: the browser was told so.",
-  NotFoundError: "No camera was found.",
-  NotReadableError: "The camera is in use by another program.",
+  NotAllowedError:
+    "This page may not use the camera. Allow it beside the page's address, " +
+    "or choose a picture.",
+  NotFoundError: "No camera was found. Connect one, or choose a picture.",
+  NotReadableError:
+    "Another program uses the camera. End that, or choose a picture.",
 };
+const NO_CAMERA =
+  "Browsers give the camera to pages from https: or this machine alone. " +
+  "Choose a picture.";
 
 export class Camera {
   #video;
@@ -23,10 +29,16 @@ export class Camera {
   async start() {
     const wish = { width: { ideal: 640 }, height: { ideal: 480 } };
     const devices = navigator.mediaDevices;
+    if (!devices) {
+      throw new Error(NO_CAMERA);
+    }
     try {
       this.#stream = await devices.getUserMedia({ video: wish });
     } catch (error) {
-      throw new Error(REASONS[error.name] ?? error.message);
+      throw new Error(
+        REASONS[error.name] ??
+          `The camera does not start (${error.message}). Choose a picture.`,
+      );
     }
     this.#video.srcObject = this.#stream;
     await this.#video.play();

@@ -1,9 +1,11 @@
-// The page: a picture comes in, faces are found, the largest is read.
+// The page: a picture comes in, faces are found, and each of them is read.
 
 import { Camera } from "./camera.js";
+import { openFaceFinder } from "./face_finder.js";
+import { labelFace, markFace, showFaces } from "./faces_view.js";
 import { openLiteRt } from "./litert_engine.js";
 import { cropFace, resize } from "./pixels.js";
-import { findFaces, python } from "./python_engine.js";
+import { pythonEngine, pythonFinder } from "./python_engine.js";
 import * as view from "./view.js";
 import { tellVotes } from "./votes.js";
 
@@ -11,17 +13,29 @@ const find = (id) => document.getElementById(id);
 const camera = new Camera(find("video"));
 let facts;
 let engine;
+let finder;
 let image;
-let drawn = 0;
+let faces = [];
+let chosen = 0;
+let examples = 0;
 // A picture's turn is over when the next one comes; late answers are dropped.
 let turn = 0;
 
 async function start() {
   view.setState("starting");
-  facts = await (await fetch("/facts.json")).json();
+  facts = await loadFacts();
   view.makeBars(facts.labels);
-  find("model").textContent = facts.model;
-  await chooseEngine();
+  const served = facts.faces === "python";
+  finder = served ? pythonFinder : await hereAlone(openFaceFinder);
+  const told = served ? await chooseEngine() : await hereAlone(openHere);
+  view.showPlaces({
+    engine: `${told} ${finder.by} finds the faces.`,
+    privacy: served
+      ? "Nothing leaves this machine, and no picture is kept."
+      : "No picture leaves this browser.",
+    model: facts.model,
+  });
+  view.setEngine(engine.name);
   for (const button of document.querySelectorAll("button, input")) {
     button.disabled = false;
   }
@@ -29,21 +43,49 @@ async function start() {
   view.setState("ready");
 }
 
-async function chooseEngine() {
-  if (!facts.litert) {
-    return usePython("LiteRT.js is not installed (kerafer demo --install)");
-  }
+async function loadFacts() {
   try {
-    engine = await openLiteRt(facts);
-    view.showEngine("LiteRT.js in this browser runs the model.");
+    const answer = await fetch("facts.json");
+    if (!answer.ok) {
+      throw new Error(`the server answers ${answer.status}`);
+    }
+    return await answer.json();
   } catch (error) {
-    usePython(`LiteRT.js can't run this model (${error.message})`);
+    throw new Error(
+      `The page's file facts.json can't be read (${error.message}). Start ` +
+        "kerafer demo, or write the page's folder anew with kerafer demo " +
+        "--write, then reload.",
+    );
   }
 }
 
-function usePython(reason) {
-  engine = python;
-  view.showEngine(`Python on this machine runs the model: ${reason}.`);
+async function chooseEngine() {
+  let reason = "LiteRT.js is not installed (kerafer demo --install)";
+  if (facts.litert) {
+    try {
+      return await openHere();
+    } catch (error) {
+      reason = `LiteRT.js can't run this model (${error.message})`;
+    }
+  }
+  engine = pythonEngine;
+  return `Python on this machine runs the model: ${reason}.`;
+}
+
+async function openHere() {
+  engine = await openLiteRt(facts);
+  return "LiteRT.js in this browser runs the model.";
+}
+
+async function hereAlone(open) {
+  try {
+    return await open();
+  } catch (error) {
+    throw new Error(
+      `LiteRT.js can't run this page's models in this browser (` +
+        `${error.message}). Try a current Chrome, Edge, Firefox or Safari.`,
+    );
+  }
 }
 
 /** Do something with a new picture; whatever fails is told. */
@@ -55,19 +97,26 @@ async function attempt(work) {
     await work(current);
   } catch (error) {
     if (current()) {
-      stopCamera();
-      view.clearPicture();
-      view.showNothing(error.message);
-      view.setState("failed");
+      fail(error);
     }
   }
+}
+
+function fail(error) {
+  stopCamera();
+  view.clearPicture();
+  showFaces([]);
+  view.showNothing(error.message);
+  view.setState("failed");
 }
 
 async function readFile(file, caption, current) {
   stopCamera();
   if (file.size > facts.most_bytes) {
     const most = Math.round(facts.most_bytes / 1e6);
-    throw new Error(`A picture has at most ${most} MB.`);
+    throw new Error(
+      `A picture has at most ${most} MB. Choose a smaller file.`,
+    );
   }
   const bitmap = await decode(file);
   if (!current()) {
@@ -76,47 +125,132 @@ async function readFile(file, caption, current) {
   view.mirror(false);
   image = view.showPicture(bitmap, bitmap.width, bitmap.height);
   bitmap.close();
-  view.showBoxes([]);
+  showFaces([]);
   view.showCaption(caption);
-  await readFaces(file, current);
+  chosen = 0;
+  await findAndRead(file, current);
 }
 
 async function decode(file) {
   // Python does not look at colour profiles either.
   const options = { colorSpaceConversion: "none" };
+  let bitmap;
   try {
-    return await createImageBitmap(file, options);
+    bitmap = await createImageBitmap(file, options);
   } catch {
-    throw new Error("This browser can't read that file as a picture.");
+    throw new Error(
+      "This browser can't read that file as a picture. Choose a JPEG, PNG " +
+        "or WebP file.",
+    );
   }
+  const pixels = bitmap.width * bitmap.height;
+  if (pixels > facts.most_pixels) {
+    bitmap.close();
+    const million = (count) => Math.round(count / 1e6);
+    throw new Error(
+      `A picture has at most ${million(facts.most_pixels)} million pixels, ` +
+        `this one ${million(pixels)}. Make it smaller, then choose it again.`,
+    );
+  }
+  return bitmap;
 }
 
-async function readFaces(bytes, current) {
-  const boxes = await findFaces(bytes);
+async function findAndRead(bytes, current) {
+  const begun = performance.now();
+  const boxes = await finder.find(image, bytes, camera.running);
+  const found = performance.now();
   if (!current()) {
     return;
   }
-  view.showBoxes(boxes);
-  if (boxes.length) {
-    await readFace(boxes[0], current);
-  } else {
+  if (!boxes.length) {
+    showFaces([]);
     view.showNothing("No face was found.");
     view.setState("faceless");
+    return;
   }
+  chosen = camera.running ? nearest(boxes) : 0;
+  await readFaces(boxes, current, found - begun);
 }
 
-async function readFace(box, current) {
-  const [height, width] = facts.input;
-  const face = resize(cropFace(image, box, facts.margin), width, height);
-  const probabilities = await engine.run(face);
-  if (current()) {
-    view.showProbabilities(probabilities, box, engine.name);
-    if (facts.votes) {
-      const told = tellVotes(facts.labels, probabilities, facts.votes);
-      view.showVotes(`${told[0].toUpperCase()}${told.slice(1)}.`);
-    }
-    view.setState("shown");
+/** The one of new boxes where the chosen face was. */
+function nearest(boxes) {
+  const before = faces[chosen]?.box;
+  if (!before) {
+    return 0;
   }
+  const middle = ([x, y, width, height]) => [x + width / 2, y + height / 2];
+  const [x, y] = middle(before);
+  const away = boxes.map((box) => {
+    const [across, down] = middle(box);
+    return Math.hypot(across - x, down - y);
+  });
+  return away.indexOf(Math.min(...away));
+}
+
+async function readFaces(boxes, current, searched) {
+  const [height, width] = facts.input;
+  const read = [];
+  const begun = performance.now();
+  for (const box of boxes) {
+    const face = resize(cropFace(image, box, facts.margin), width, height);
+    const probabilities = await engine.run(face);
+    if (!current()) {
+      return;
+    }
+    read.push({ box, probabilities });
+  }
+  const each = (performance.now() - begun) / boxes.length;
+  faces = read;
+  showFaces(boxes, find("stage").classList.contains("mirrored"), choose);
+  faces.forEach(({ probabilities }, index) => {
+    const { label, percent, sure } = answerOf(probabilities);
+    labelFace(index, sure ? label : "unsure", sure ? percent : "");
+  });
+  choose(chosen);
+  view.showSpeed(speed(searched, each));
+  view.setState("shown");
+}
+
+/** The likeliest class, and whether the page would say it. */
+function answerOf(probabilities) {
+  const most = Math.max(...probabilities);
+  return {
+    label: facts.labels[probabilities.indexOf(most)],
+    percent: view.inPercent(most),
+    sure: most >= facts.unsure,
+  };
+}
+
+/** Show the answer for one of the faces. */
+function choose(index) {
+  chosen = index;
+  const { box, probabilities } = faces[index];
+  const { label, percent, sure } = answerOf(probabilities);
+  const answer = `${label}, ${percent}`;
+  const several = faces.length > 1;
+  view.showAnswer({
+    text: sure ? answer : `Unsure: ${answer}`,
+    note: sure ? "" : `Below ${view.inPercent(facts.unsure)} this page says unsure.`,
+    which: several ? `Face ${index + 1} of ${faces.length}` : "",
+    probabilities,
+    box,
+  });
+  if (facts.votes) {
+    const told = tellVotes(facts.labels, probabilities, facts.votes);
+    view.showVotes(`${told[0].toUpperCase()}${told.slice(1)}.`);
+  }
+  markFace(index);
+}
+
+function speed(searched, each) {
+  const read = `read in ${milliseconds(each)} by ${engine.by}.`;
+  return searched === undefined
+    ? `The picture was ${read}`
+    : `Faces found in ${milliseconds(searched)} by ${finder.by}, each ${read}`;
+}
+
+function milliseconds(time) {
+  return `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
 }
 
 async function toggleCamera() {
@@ -133,10 +267,12 @@ async function toggleCamera() {
     view.mirror(true);
     view.setCamera(true);
     view.showCaption("");
+    faces = [];
     await camera.watch(async (video) => {
       view.setState("working");
       image = view.showPicture(video, video.videoWidth, video.videoHeight);
-      await readFaces(await view.pictureBytes(), current);
+      const served = facts.faces === "python";
+      await findAndRead(served && (await view.pictureBytes()), current);
     });
   });
 }
@@ -153,27 +289,35 @@ function readFirst([file]) {
   }
 }
 
-function readDrawn() {
-  const { path, caption } = facts.drawn[drawn++ % facts.drawn.length];
+function readExample() {
+  const { path, caption } = facts.examples[examples++ % facts.examples.length];
   attempt(async (current) => {
-    const file = await (await fetch(path)).blob();
-    await readFile(file, caption, current);
+    const answer = await fetch(path).catch(() => null);
+    if (!answer?.ok) {
+      throw new Error(
+        "The example does not come: the page's server has ended. Start it " +
+          "again, then try once more.",
+      );
+    }
+    await readFile(await answer.blob(), caption, current);
   });
 }
 
 function readWhole() {
   const box = [0, 0, image.width, image.height];
-  attempt((current) => readFace(box, current));
+  chosen = 0;
+  attempt((current) => readFaces([box], current));
 }
 
 function listen() {
   find("choose").addEventListener("click", () => find("file").click());
   find("file").addEventListener("change", ({ target }) => {
-    readFirst(target.files);
+    // The files are gone with the value.
+    readFirst([...target.files]);
     target.value = "";
   });
   find("camera").addEventListener("click", toggleCamera);
-  find("drawn").addEventListener("click", readDrawn);
+  find("example").addEventListener("click", readExample);
   find("whole").addEventListener("click", readWhole);
   document.addEventListener("paste", ({ clipboardData }) => {
     readFirst(clipboardData.files);
@@ -192,5 +336,9 @@ function listen() {
   });
 }
 
-await start();
-listen();
+try {
+  await start();
+  listen();
+} catch (error) {
+  fail(error);
+}

@@ -1,17 +1,22 @@
 // What Python on this machine does: find faces, and run the model where the
 // browser can't.
 
-/** The boxes on a picture, largest first; takes a file's bytes. */
-export async function findFaces(bytes) {
-  return (await post("/faces", bytes)).boxes;
-}
+export const pythonFinder = {
+  by: "Python",
 
-export const python = {
+  /** The boxes on a picture, largest first; takes a file's bytes. */
+  async find(image, bytes) {
+    return (await post("faces", bytes)).boxes;
+  },
+};
+
+export const pythonEngine = {
   name: "python",
+  by: "Python",
 
   /** The probabilities of a picture of the model's size. */
   async run({ pixels }) {
-    return (await post("/predict", pixels)).probabilities;
+    return (await post("predict", pixels)).probabilities;
   },
 };
 
@@ -19,11 +24,14 @@ async function post(path, body) {
   const type = "application/octet-stream";
   const request = { method: "POST", body, headers: { "Content-Type": type } };
   const answer = await fetch(path, request).catch(() => {
-    throw new Error("kerafer demo does not answer any more. Is it running?");
+    throw new Error(
+      "kerafer demo has ended. Start it again in its terminal, then try " +
+        "once more.",
+    );
   });
   const told = await answer.json();
   if (!answer.ok) {
-    throw new Error(told.error);
+    throw new Error(`${told.error} Choose another picture.`);
   }
   return told;
 }

@@ -1,6 +1,5 @@
-// What the page shows: the picture, its boxes, the bars, the messages.
+// What the page shows beside the faces: the picture, the bars, the messages.
 
-const SVG = "http://www.w3.org/2000/svg";
 const find = (id) => document.getElementById(id);
 
 const canvas = find("picture");
@@ -18,8 +17,13 @@ export function makeBars(labels) {
     const track = add(row, "track");
     track.setAttribute("aria-hidden", "true");
     const fill = add(track, "fill");
-    bars.push({ row, label, fill, share: add(row, "share") });
+    bars.push({ row, fill, share: add(row, "share") });
   }
+}
+
+/** As kerafer.runtime.prediction has it: `"87%"`, and never `"100%"`. */
+export function inPercent(probability) {
+  return probability >= 0.995 ? ">99%" : `${Math.round(probability * 100)}%`;
 }
 
 /** Draw an image or a video's frame, and return its pixels. */
@@ -36,7 +40,6 @@ export function showPicture(source, width, height) {
 export function clearPicture() {
   find("stage").classList.remove("filled");
   showCaption("");
-  showBoxes([]);
 }
 
 /** The picture that is shown, as the bytes of a PNG file. */
@@ -44,36 +47,29 @@ export function pictureBytes() {
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-/** Frames around the faces, the first of which is the one that is read. */
-export function showBoxes(boxes) {
-  const sheet = find("boxes");
-  sheet.setAttribute("viewBox", `0 0 ${canvas.width} ${canvas.height}`);
-  sheet.replaceChildren(
-    ...boxes.flatMap((box, index) =>
-      ["under", index ? "other" : "read"].map((kind) => frame(box, kind)),
-    ),
-  );
-  const several = `${boxes.length} faces found; the largest is read`;
-  const text = ["no face found", "one face found"][boxes.length] ?? several;
-  canvas.setAttribute("aria-label", `The picture: ${text}`);
-  find("count").textContent = boxes.length > 1 ? text : "";
-}
-
-/** The probabilities as bars, and all digits of them for programs. */
-export function showProbabilities(probabilities, box, engine) {
+/**
+ * The answer for one face, its bars, and all digits of them for programs.
+ *
+ * @param {string} text The answer.
+ * @param {string} note What must be known of it, or "".
+ * @param {string} which Which face it is of, or "".
+ * @param probabilities Of each class.
+ * @param box Of the face.
+ */
+export function showAnswer({ text, note, which, probabilities, box }) {
   const top = probabilities.indexOf(Math.max(...probabilities));
   bars.forEach(({ row, fill, share }, index) => {
-    const percent = probabilities[index] * 100;
     row.classList.toggle("top", index === top);
-    fill.style.width = `${percent}%`;
-    share.textContent = `${Math.round(percent)}%`;
+    fill.style.width = `${probabilities[index] * 100}%`;
+    share.textContent = inPercent(probabilities[index]);
   });
-  const percent = Math.round(probabilities[top] * 100);
-  find("answer").textContent = `${bars[top].label}, ${percent}%`;
+  find("which").textContent = which;
+  find("answer").textContent = text;
+  find("note").textContent = note;
+  result.classList.toggle("unsure", note !== "");
   Object.assign(result.dataset, {
     probabilities: JSON.stringify(probabilities),
     box: JSON.stringify(box),
-    engine,
   });
 }
 
@@ -82,10 +78,18 @@ export function showVotes(text) {
   find("votes").textContent = text;
 }
 
+/** How long it took, and by what. */
+export function showSpeed(text) {
+  find("speed").textContent = text;
+}
+
 /** Empty the bars, and say why. */
 export function showNothing(text) {
   find("answer").textContent = text;
-  showVotes("");
+  for (const name of ["which", "note", "votes", "speed"]) {
+    find(name).textContent = "";
+  }
+  result.classList.remove("unsure");
   for (const { row, fill, share } of bars) {
     row.classList.remove("top");
     fill.style.width = "0";
@@ -101,8 +105,13 @@ export function setState(state) {
   offerWhole();
 }
 
+/** Tell programs who runs the model. */
+export function setEngine(name) {
+  result.dataset.engine = name;
+}
+
 export function setCamera(running) {
-  find("stage").classList.toggle("live", running);
+  document.body.classList.toggle("live", running);
   offerWhole();
   find("camera").textContent = running ? "Stop the camera" : "Use the camera";
   // Several answers a second are too many to be read out.
@@ -117,12 +126,15 @@ export function showCaption(text) {
   find("caption").textContent = text;
 }
 
-export function showEngine(text) {
-  find("engine").textContent = text;
+/** Who does what, at the bottom. */
+export function showPlaces({ engine, privacy, model }) {
+  find("engine").textContent = engine;
+  find("privacy").textContent = privacy;
+  find("model").textContent = model;
 }
 
 function offerWhole() {
-  const live = find("stage").classList.contains("live");
+  const live = document.body.classList.contains("live");
   find("whole").hidden = live || result.dataset.state !== "faceless";
 }
 
@@ -130,13 +142,4 @@ function add(parent, kind) {
   const element = parent.appendChild(document.createElement("span"));
   element.className = kind;
   return element;
-}
-
-function frame([x, y, width, height], kind) {
-  const shape = document.createElementNS(SVG, "rect");
-  const values = { x, y, width, height, class: kind };
-  for (const [name, value] of Object.entries(values)) {
-    shape.setAttribute(name, value);
-  }
-  return shape;
 }
