@@ -45,7 +45,7 @@ train() {
 # A stratified tenth tests, a tenth of the rest validates. Pictures that stand
 # in two parts, nearly equal, or under two labels are out of use.
 if [ ! -f "$split" ]; then
-  "$KERAFER" audit "${fer2013[@]}" --out "$out/audit" --clean "$split"
+  "$KERAFER" audit "${fer2013[@]}" --out "$out/audit" --clean "$split" --force
 fi
 
 train teacher_adamw "--seed 1"

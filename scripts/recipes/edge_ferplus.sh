@@ -45,7 +45,8 @@ train() {
 # models of START have seen all of the training part.
 mkdir -p "$out"
 if [ ! -f "$split" ]; then
-  "$KERAFER" audit "${ferplus[@]}" --out "$out/audit" --clean "$out/clean.csv"
+  "$KERAFER" audit "${ferplus[@]}" --out "$out/audit" --clean "$out/clean.csv" \
+    --force
   awk -F, -v OFS=, '
     NR == FNR { if ($1 ~ /^FER2013Test/) whole = 1; next }
     FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; print; next }
