@@ -40,11 +40,11 @@ import pandas as pd
 
 from kerafer.class_names import match_classes
 from kerafer.data import load
-from kerafer.data.faces import crop_faces
 from kerafer.engine import load_tensorflow
 from kerafer.evaluation import classify, compare
+from kerafer.faces.crops import crop_faces
+from kerafer.faces.detectors import make_detector
 from kerafer.files import write_text
-from kerafer.runtime.detectors import make_detector
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import open_predictor
 from kerafer.versions import versions
@@ -242,7 +242,7 @@ def _ours(export: Path) -> Model:
     size = predictor.input_shape[:2]
 
     def prepare(face: np.ndarray) -> np.ndarray:
-        from kerafer.data.images import fit
+        from kerafer.images import fit
 
         return fit(face, (*size, 3))
 

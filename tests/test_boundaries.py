@@ -11,9 +11,8 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from kerafer.data import images
+from kerafer import images
 from kerafer.data.dataset import Dataset
-from kerafer.data.images import UnreadableImageError, find_flaw, read_image
 from kerafer.data.splits import make_split
 from kerafer.errors import UserError
 from kerafer.evaluation import (
@@ -27,8 +26,9 @@ from kerafer.evaluation.layer_costs import layer_cost
 from kerafer.export.config import ExportConfig
 from kerafer.export.gates import missed_gate
 from kerafer.export.verify import Verified
+from kerafer.faces.detector import Face
+from kerafer.images import UnreadableImageError, find_flaw, read_image
 from kerafer.layers import Morlet, MultiScaleConv2D
-from kerafer.runtime.face_detector import Face
 from kerafer.runtime.face_tracker import FaceTracker, _overlap
 from kerafer.training.early_stopping import EarlyStopping
 

@@ -19,7 +19,6 @@ from kerafer.class_names import column_order
 from kerafer.cli import main
 from kerafer.data import load, make_split, write_split
 from kerafer.data.config import DataConfig
-from kerafer.data.images import read_image
 from kerafer.errors import UserError
 from kerafer.evaluation import (
     Predictions,
@@ -37,6 +36,7 @@ from kerafer.evaluation.predictions import (
     split_digest,
     with_flips,
 )
+from kerafer.images import read_image
 
 NAMES = ("blue", "green", "red")
 

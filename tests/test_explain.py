@@ -12,7 +12,6 @@ from keras import layers
 
 from kerafer import create_model, list_models
 from kerafer.cli import main
-from kerafer.data.images import read_image
 from kerafer.errors import UserError
 from kerafer.explain import (
     METHODS,
@@ -26,6 +25,7 @@ from kerafer.explain import (
     plot_wavelets,
     wavelet_table,
 )
+from kerafer.images import read_image
 from kerafer.layers import (
     MultiScaleConv2D,
     WaveletChannelAttention,

@@ -14,13 +14,13 @@ from keras import ops
 
 import kerafer
 from kerafer.cli import main
-from kerafer.data.images import resize
 from kerafer.errors import UserError
 from kerafer.export.any_model import make_source
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.converter import Converter
 from kerafer.export.export import export
 from kerafer.export.inference import image_input
+from kerafer.images import resize
 from kerafer.layers import (
     ConvolutionalBlockAttention,
     CoordinateAttention,

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerafer.data import images
-from kerafer.data.images import (
+from kerafer import images
+from kerafer.errors import UserError
+from kerafer.images import (
     UnreadableImageError,
     find_flaw,
     is_blank,
     read_image,
     resize,
 )
-from kerafer.errors import UserError
 
 
 def quadrants():

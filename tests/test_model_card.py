@@ -19,14 +19,14 @@ from kerafer import load_model
 from kerafer.cli import main
 from kerafer.commands.train import add_arguments
 from kerafer.data import load, make_split, write_split
-from kerafer.data.limits import data_limits
+from kerafer.data.specs import find_spec
 from kerafer.errors import UserError
 from kerafer.evaluation.score_intervals import measure_scores
 from kerafer.evaluation.score_section import score_section
 from kerafer.export.verify import answer
+from kerafer.faces.detector import Face
 from kerafer.models.save import save_model
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.face_detector import Face
 from kerafer.settings import from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
@@ -167,7 +167,7 @@ def test_the_section_of_a_model_without_mistakes():
     ],
 )
 def test_limits_are_those_of_the_data_set(dataset, words):
-    assert words in " ".join(data_limits(dataset))
+    assert words in " ".join(find_spec(dataset).limits)
 
 
 # === An export ===
@@ -359,9 +359,7 @@ def test_faces_are_cut_out_as_prediction_does(
     folder = tmp_path / "others"
     shutil.copytree(run.parent / "others", folder)
     cv2.imwrite(str(folder / "red" / "dark.png"), dark)
-    monkeypatch.setattr(
-        other_pictures, "make_detector", lambda name: LeftHalf()
-    )
+    monkeypatch.setattr(other_pictures, "make_detector", lambda *_: LeftHalf())
     found = other_pictures.find_other_pictures(
         folder, None, CLASSES, (SIZE, SIZE, 3), 0.1
     )

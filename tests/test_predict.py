@@ -14,10 +14,10 @@ import pytest
 import tiny_models
 
 from kerafer import cli
-from kerafer.data.images import read_image
 from kerafer.errors import UserError
+from kerafer.faces.detector import Face
+from kerafer.images import read_image
 from kerafer.runtime import picture_files, shipped
-from kerafer.runtime.face_detector import Face
 from kerafer.runtime.sources import find_sources
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.workflows import prediction as predict

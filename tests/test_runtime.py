@@ -21,9 +21,10 @@ from PIL import Image
 from tiny_models import LABELS, expected
 
 import kerafer
-from kerafer.data.faces import crop
-from kerafer.data.images import UnreadableImageError, resize
 from kerafer.errors import UserError
+from kerafer.faces.crops import crop
+from kerafer.faces.second_look import SecondLook
+from kerafer.images import UnreadableImageError, resize
 from kerafer.runtime import (
     EmotionRecognizer,
     Face,
@@ -42,7 +43,6 @@ from kerafer.runtime.metadata import read_labels
 from kerafer.runtime.picture_files import predict_files
 from kerafer.runtime.prediction import FacePrediction, percent
 from kerafer.runtime.predictors import find_model
-from kerafer.runtime.second_look import SecondLook
 from kerafer.runtime.smoothing import Smoothing
 
 

@@ -17,6 +17,7 @@ PACKAGE = Path(cli.__file__).parent
 ROOT = PACKAGE.parent
 # Data flows one way: a room imports from those before it alone.
 ROOMS = (
+    "faces",
     "data",
     "layers",
     "models",

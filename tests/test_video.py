@@ -18,12 +18,12 @@ import tiny_models
 from PIL import Image
 
 from kerafer.cli import main
-from kerafer.data.images import describe_kinds
 from kerafer.errors import UserError
+from kerafer.faces.detector import searched_side
+from kerafer.faces.detectors import make_detector
+from kerafer.faces.second_look import SecondLook
+from kerafer.images import describe_kinds
 from kerafer.runtime.annotate import annotate
-from kerafer.runtime.detectors import make_detector
-from kerafer.runtime.face_detector import searched_side
-from kerafer.runtime.second_look import SecondLook
 from kerafer.runtime.sources import find_left_out, find_sources
 from kerafer.runtime.video_reader import VideoReader, is_stream, is_video
 from kerafer.runtime.video_writer import VideoWriter

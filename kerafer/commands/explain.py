@@ -7,8 +7,8 @@ import dataclasses
 
 from kerafer.engine import use_backend
 from kerafer.errors import UserError
+from kerafer.faces.detectors import DETECTORS
 from kerafer.figures import add_figure_format, figures_as
-from kerafer.runtime.detectors import DETECTORS
 from kerafer.settings import add_flags, from_flags, listed, setting
 from kerafer.workflows.explanation import (
     METHODS,

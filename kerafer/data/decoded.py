@@ -14,9 +14,9 @@ from kerafer.console import track
 from kerafer.data.cache import cache_folder, make_room
 from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
-from kerafer.data.faces import Box, crop
-from kerafer.data.images import fit
+from kerafer.faces.crops import Box, crop
 from kerafer.files import reserve
+from kerafer.images import fit
 
 # Counts up when decoding, cropping or resizing changes what it returns.
 _VERSION = 1

@@ -14,10 +14,10 @@ from kerafer.class_names import match_classes
 from kerafer.console import track
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
-from kerafer.data.images import is_blank
 from kerafer.data.labels import folder_labels
-from kerafer.data.missing import missing
+from kerafer.data.specs import FER2013
 from kerafer.errors import UserError
+from kerafer.images import is_blank
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 CSV_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
@@ -50,28 +50,21 @@ def read_fer2013(root: Path, verify: bool = True) -> Dataset:
     if table is not None:
         return _read_csv(table)
     if root.is_file():
-        raise missing("fer2013", f"{root} is no CSV file")
+        raise FER2013.missing(f"{root} is no CSV file")
     folders = scan.class_folders(root)
     manifest, strange = scan.tree_manifest(
         root, folders, folder_labels(folders, CLASSES)
     )
     if manifest.empty:
-        raise missing("fer2013", f"{root} has no CSV file and no pictures")
+        raise FER2013.missing(f"{root} has no CSV file and no pictures")
     dataset = Dataset(
-        manifest=manifest, root=root, left_out=strange, **_about()
+        **FER2013.facts,
+        class_names=CLASSES,
+        manifest=manifest,
+        root=root,
+        left_out=strange,
     )
     return scan.verify(dataset) if verify else dataset
-
-
-def _about() -> dict[str, object]:
-    return {
-        "name": "fer2013",
-        "class_names": CLASSES,
-        "source": "FER2013 (Goodfellow et al. 2013), "
-        "https://www.kaggle.com/datasets/msambare/fer2013",
-        "licence": "Research use; the rights in the single pictures were "
-        "never cleared",
-    }
 
 
 def _find_csv(root: Path) -> Path | None:
@@ -97,7 +90,7 @@ def _read_csv(path: Path) -> Dataset:
         rows.append((name, label, split))
         faces.append(face)
     if not rows:
-        raise missing("fer2013", f"{path} has no row with a picture")
+        raise FER2013.missing(f"{path} has no row with a picture")
     manifest = pd.DataFrame(rows, columns=["path", "label", "split"])
     if manifest["split"].isna().any():
         manifest = manifest.drop(columns="split")
@@ -113,7 +106,8 @@ def _read_csv(path: Path) -> Dataset:
         read=read,
         fingerprint=f"{path.resolve()} {status.st_size} {status.st_mtime_ns}",
         left_out=scan.left_out(strange),
-        **_about(),
+        **FER2013.facts,
+        class_names=CLASSES,
     )
 
 

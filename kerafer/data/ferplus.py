@@ -12,7 +12,7 @@ from kerafer.data import scan
 from kerafer.data.dataset import MAJORITY, SHARE, Dataset
 from kerafer.data.fer2013 import CLASSES as FER2013_CLASSES
 from kerafer.data.fer2013 import CSV_FILES, USAGES, read_fer2013
-from kerafer.data.missing import missing
+from kerafer.data.specs import FERPLUS
 from kerafer.errors import UserError
 
 CLASSES = (*FER2013_CLASSES, "contempt")
@@ -62,7 +62,7 @@ def read_ferplus(root: Path, verify: bool = True) -> Dataset:
     """
     table = root / VOTES_FILE
     if not table.is_file():
-        raise missing("ferplus", f"{root} has no {VOTES_FILE}")
+        raise FERPLUS.missing(f"{root} has no {VOTES_FILE}")
     pixels, known = None, set()
     if not any((root / folder).is_dir() for folder in _FOLDERS.values()):
         pixels = _pixels(root)
@@ -84,19 +84,15 @@ def read_ferplus(root: Path, verify: bool = True) -> Dataset:
         label = CLASSES[int(np.argmax(shares))]
         rows.append((path, label, split, majority, *shares))
     if not rows:
-        raise missing("ferplus", f"{root} has no image that {VOTES_FILE} names")
+        raise FERPLUS.missing(f"{root} has no image that {VOTES_FILE} names")
     names = (SHARE + name for name in CLASSES)
     dataset = Dataset(
-        name="ferplus",
+        **FERPLUS.facts,
         manifest=pd.DataFrame(
             rows, columns=["path", "label", "split", MAJORITY, *names]
         ),
         class_names=CLASSES,
         root=None if pixels else root,
-        source="FER+ (Barsoum et al. 2016), "
-        "https://github.com/microsoft/FERPlus, on FER2013's images",
-        licence="Votes: MIT; images: research use, the rights in the single "
-        "ones were never cleared",
         read=pixels and pixels.read,
         fingerprint=pixels.fingerprint if pixels else "",
         left_out=scan.left_out(strange),
@@ -109,8 +105,7 @@ def _pixels(root: Path) -> Dataset:
     for name in CSV_FILES:
         if (root / name).is_file():
             return read_fer2013(root / name)
-    raise missing(
-        "ferplus",
+    raise FERPLUS.missing(
         f"{root} has neither the folders {', '.join(_FOLDERS.values())} nor "
         f"FER2013's {CSV_FILES[0]}",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
 from kerafer.data.labels import folder_labels
-from kerafer.data.missing import missing
+from kerafer.data.specs import FESR
 from kerafer.errors import UserError
 from kerafer.extras import extra_for
 
@@ -33,14 +33,12 @@ def read_fesr(root: Path, verify: bool = True) -> Dataset:
         root, folders, folder_labels(folders, CLASSES)
     )
     if manifest.empty:
-        raise missing("fesr", f"{root} has no folder of a class with pictures")
+        raise FESR.missing(f"{root} has no folder of a class with pictures")
     dataset = Dataset(
-        name="fesr",
+        **FESR.facts,
         manifest=manifest,
         class_names=tuple(CLASSES),
         root=root,
-        source=f"FESR, https://www.kaggle.com/datasets/{KAGGLE}",
-        licence="See the terms on its Kaggle page; the pictures show students",
         left_out=strange,
     )
     return scan.verify(dataset) if verify else dataset

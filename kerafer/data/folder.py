@@ -12,7 +12,7 @@ import pandas as pd
 from kerafer.class_names import tidy
 from kerafer.data import scan
 from kerafer.data.dataset import SHARE, Dataset
-from kerafer.data.missing import missing
+from kerafer.data.specs import FOLDER
 from kerafer.errors import ConfigError, UserError
 
 MANIFEST = "manifest.csv"
@@ -25,9 +25,13 @@ def read_folder(
 
     The list has the columns `path` and `label` and, where they are known,
     `subject`, `session`, `angle` and `split`. Its paths are relative to the
-    folder and stay in it. The classes are in alphabetic order. Where several
-    people said what they see, the columns `share:<class>` have the part, or
-    the number, that said each class; all classes have one then.
+    folder and stay in it. The classes are in alphabetic order. Where the
+    images are faces that were cut out, `margin` says how: what was added to
+    a detector's box on each side, as a part of its longer side, the same for
+    all; prediction cuts out alike then. Without it a model of them sees
+    images whole. Where several people said what they see, the columns
+    `share:<class>` have the part, or the number, that said each class; all
+    classes have one then.
 
     Args:
         root: The folder.
@@ -56,14 +60,16 @@ def read_folder(
         manifest, strange = scan.tree_manifest(root, folders, labels)
         class_names = sorted(set(labels.values()))
     if manifest.empty:
-        raise missing("folder", f"{root} has no folder of a class with any")
+        raise FOLDER.missing(f"{root} has no folder of a class with any")
+    facts = FOLDER.facts | {
+        "source": f"{FOLDER.source}, {root.resolve().name}",
+        "margin": _margin(manifest),
+    }
     dataset = Dataset(
-        name="folder",
-        manifest=manifest,
+        **facts,
+        manifest=manifest.drop(columns="margin", errors="ignore"),
         class_names=tuple(class_names),
         root=root,
-        source=f"a folder of pictures, {root.resolve().name}",
-        licence="That of your own pictures",
         left_out=strange,
     )
     _check_classes(dataset)
@@ -177,6 +183,21 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     table = table.replace("", pd.NA)
     shares = [name for name in table if name.startswith(SHARE)]
     return _with_shares(table, shares) if shares else table
+
+
+def _margin(table: pd.DataFrame) -> float | None:
+    """How all the images of a list were cut out, if it says so."""
+    if "margin" not in table:
+        return None
+    told = table["margin"].fillna("").str.strip()
+    margin = pd.to_numeric(told, errors="coerce").to_numpy(float)
+    _refuse(
+        table,
+        ~((margin >= 0) & (margin <= 1)),
+        "has a margin of 0 to 1 for every image, or no such column",
+    )
+    _refuse(table, margin != margin[0], "has the same margin for every image")
+    return float(margin[0])
 
 
 def _with_shares(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -10,10 +10,10 @@ import numpy as np
 from kerafer.class_names import column_order
 from kerafer.console import track
 from kerafer.data import load
-from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.data.left_out import tell_left_out
 from kerafer.data.scan import class_folders, find_pictures, other_files
 from kerafer.errors import ConfigError, UserError
+from kerafer.images import UnreadableImageError, fit, read_image
 
 # Of a larger folder a part is taken, evenly.
 MOST_IMAGES = 5000

@@ -20,9 +20,9 @@ from kerafer.data.augmentation import POLICIES, make_augmentation
 from kerafer.data.cores import available_cores
 from kerafer.data.dataset import Dataset
 from kerafer.data.decoded import decode
-from kerafer.data.images import read_image, resize
 from kerafer.data.pipeline import TrainingBatches
 from kerafer.data.synthetic import load_synthetic
+from kerafer.images import read_image, resize
 
 # Height and width of KDEF's pictures.
 _HEIGHT, _WIDTH = 762, 562

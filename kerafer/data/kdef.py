@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
-from kerafer.data.missing import missing
+from kerafer.data.specs import KDEF
 from kerafer.errors import UserError
 
 CLASSES = {
@@ -66,8 +66,7 @@ def read_kdef(
         elif fields["angle"] in wanted:
             rows.append({"path": name, **fields.groupdict()})
     if not rows:
-        raise missing(
-            "kdef",
+        raise KDEF.missing(
             f"no file in {root} has the name of one from {','.join(wanted)}",
         )
     import pandas as pd
@@ -75,14 +74,10 @@ def read_kdef(
     manifest = pd.DataFrame(rows)
     manifest["label"] = manifest.pop("code").map(CLASSES)
     dataset = Dataset(
-        name="kdef",
+        **KDEF.facts,
         manifest=manifest[["path", "label", "subject", "session", "angle"]],
         class_names=tuple(CLASSES.values()),
         root=root,
-        source="Karolinska Directed Emotional Faces (Lundqvist, Flykt & "
-        "Oehman 1998), https://kdef.se",
-        licence="For non-commercial research, asked for at https://kdef.se; "
-        "not to be passed on",
         left_out=scan.left_out(strange),
     )
     if verify:

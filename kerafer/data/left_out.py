@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerafer.console import console
-from kerafer.data.images import describe_kinds
+from kerafer.images import describe_kinds
 
 
 def tell_left_out(files: Sequence[Path]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,9 @@ from kerafer.data.archive import unpacked
 from kerafer.data.dataset import Dataset
 from kerafer.data.folder import MANIFEST
 from kerafer.data.left_out import tell_left_out
-from kerafer.data.missing import missing
 from kerafer.data.scan import other_files
+from kerafer.data.specs import DATASETS, SPECS
 from kerafer.errors import ConfigError, UserError
-
-DATASETS = ("kdef", "fesr", "fer2013", "ferplus", "folder", "synthetic")
 
 
 def load(
@@ -53,7 +50,7 @@ def load(
         raise UserError(
             f"A data set is one of {', '.join(DATASETS)}. Received: {name}."
         )
-    reader = _reader(name)
+    reader = SPECS[name].load_reader()
     options = {k: v for k, v in options.items() if v is not None}
     known = [k for k in inspect.signature(reader).parameters if k != "root"]
     unknown = [option for option in options if option not in known]
@@ -95,7 +92,7 @@ def find_root(name: str, root: str | os.PathLike | None = None) -> Path:
     place = Path("data") / name
     if not os.path.exists(place):
         looked = f"neither KERAFER_DATA nor {place} has it"
-        raise missing(name, looked)
+        raise SPECS[name].missing(looked)
     return _inside(name, place, "there is no {}")
 
 
@@ -104,7 +101,7 @@ def _inside(name: str, root: Path, absent: str) -> Path:
     with contextlib.suppress(RuntimeError):
         root = root.expanduser()
     if not os.path.exists(root):
-        raise missing(name, absent.format(root))
+        raise SPECS[name].missing(absent.format(root))
     if root.suffix.lower() == ".zip" and root.is_file():
         return unpacked(root)
     if root.is_file() and not (
@@ -125,22 +122,6 @@ def _fetch(root: str | os.PathLike | None) -> Path:
             f"`data_dir` out. Received: {os.fspath(root)}."
         )
     return download_fesr()
-
-
-def _reader(name: str) -> Callable[..., Dataset]:
-    if name == "kdef":
-        from kerafer.data.kdef import read_kdef as reader
-    elif name == "fesr":
-        from kerafer.data.fesr import read_fesr as reader
-    elif name == "fer2013":
-        from kerafer.data.fer2013 import read_fer2013 as reader
-    elif name == "ferplus":
-        from kerafer.data.ferplus import read_ferplus as reader
-    elif name == "folder":
-        from kerafer.data.folder import read_folder as reader
-    else:
-        from kerafer.data.synthetic import load_synthetic as reader
-    return reader
 
 
 def _tell_left_out(dataset: Dataset) -> None:

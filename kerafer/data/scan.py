@@ -14,8 +14,8 @@ from kerafer.console import track
 from kerafer.data.checked import Checked
 from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
-from kerafer.data.images import SUFFIXES, find_flaw
 from kerafer.errors import UserError
+from kerafer.images import SUFFIXES, find_flaw
 
 if TYPE_CHECKING:
     import pandas as pd

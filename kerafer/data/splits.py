@@ -13,6 +13,7 @@ import pandas as pd
 
 from kerafer.class_names import same_word
 from kerafer.data.dataset import Dataset
+from kerafer.data.specs import find_spec
 from kerafer.errors import ConfigError, UserError
 from kerafer.tables import read_table, write_table
 
@@ -110,8 +111,8 @@ def parse_fold(kind: str) -> tuple[int, int] | None:
 
 def default_kind(dataset: Dataset) -> str:
     """The kind of split that `make_split` takes if none is asked for."""
-    if dataset.name == "kdef":
-        return "paper"
+    if split := find_spec(dataset.name).split:
+        return split
     if dataset.has_subjects:
         return "subject"
     return "given" if "split" in dataset.manifest else "paper"

@@ -10,10 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from kerafer.data.images import MAX_PIXELS
 from kerafer.demo.examples import examples
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.demo.page_model import PageModel
+from kerafer.images import MAX_PIXELS
 
 # Of a picture that is given to the page.
 MOST_BYTES = 32_000_000
@@ -47,7 +47,7 @@ def page_files(model: PageModel, faces: Literal["python", "browser"]) -> Files:
     litert = find_litert_js()
     files |= {name: (_kind(name), file) for name, file in litert.items()}
     tried = [(f"examples/{each.name}", each) for each in examples()]
-    files |= {path: (each.kind, each.content) for path, each in tried}
+    files |= {path: ("image/png", each.png) for path, each in tried}
     facts = model.facts() | {
         "faces": faces,
         "litert": bool(litert),

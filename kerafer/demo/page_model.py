@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from kerafer.data.images import read_reduced
 from kerafer.errors import UserError
+from kerafer.faces.detector import Box
+from kerafer.images import read_reduced
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.face_detector import Box
 from kerafer.runtime.predictors import find_model
 
 # More than faces are searched at.

@@ -29,7 +29,7 @@ https://www.apache.org/licenses/LICENSE-2.0:
   @mediapipe/face_detection.
 
 The model, model.tflite, has terms of its own; see MODEL_CARD.md where there is
-one. The photograph astronaut.jpg is by NASA, in the public domain.
+one. The faces in examples/ are drawn by kerafer.
 
 """
 

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerafer.data.images import resize
 from kerafer.errors import UserError
 from kerafer.explain.graph import Call, find_calls
 from kerafer.explain.inputs import (
     checked_classes,
     checked_pictures,
 )
+from kerafer.images import resize
 
 # What the tape keeps of more pictures at once fills the memory of a laptop.
 _BATCH_SIZE = 8

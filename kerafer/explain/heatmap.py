@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kerafer.data.images import resize
 from kerafer.errors import UserError
+from kerafer.images import resize
 
 # Matplotlib has it under the same name, for the bar of a sheet.
 COLOUR_MAP = "viridis"

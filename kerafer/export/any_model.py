@@ -11,13 +11,13 @@ import numpy as np
 
 from kerafer.class_names import tidy
 from kerafer.classifier import tells_classes
-from kerafer.data.images import Picture, as_image, resize
 from kerafer.data.splits import spread_rows
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
 from kerafer.export.export import Source, golden_images
 from kerafer.export.inference import ImageInput, keras_answers
 from kerafer.export.verify import Reference
+from kerafer.images import Picture, as_image, resize
 from kerafer.models.float32 import in_float32
 
 _RANDOM_IMAGES = 16

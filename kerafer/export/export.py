@@ -66,7 +66,7 @@ class Source:
         calibration: Training images as the files take them; none for formats
             of floats alone.
         reference: The test images with the model's answers.
-        face_margin: As `kerafer.data.face_margin.training_margin` tells it.
+        face_margin: As `kerafer.data.specs.face_margin` tells it.
         other_pictures: Pictures of another kind to test on. Defaults to none.
         vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
             tells it. Defaults to none.

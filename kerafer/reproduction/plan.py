@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from kerafer.data.specs import find_spec
 from kerafer.errors import UserError
 from kerafer.reproduction.ablations import Variant
 from kerafer.training.config import TrainingConfig
@@ -16,8 +17,6 @@ from kerafer.training.run_folder import RunFolder
 
 # Where the pictures are does not change a training.
 _PLACE = ("data_dir", "download")
-# What `kerafer.data.make_split` takes there, whether it is said or not.
-_DEFAULT_SPLIT = {"kdef": "paper", "synthetic": "subject"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _key(config: TrainingConfig) -> str:
     values = dataclasses.asdict(config)
     for name in _PLACE:
         values.pop(name)
-    values["split"] = config.split or _DEFAULT_SPLIT.get(config.dataset)
+    values["split"] = config.split or find_spec(config.dataset).split
     return json.dumps(values, sort_keys=True)
 
 

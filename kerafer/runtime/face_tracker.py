@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from kerafer.errors import UserError
+from kerafer.faces.detector import Box, Face, FaceDetector
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.face_detector import Box, Face, FaceDetector
 from kerafer.runtime.prediction import Prediction
 from kerafer.runtime.smoothing import Smoothing
 

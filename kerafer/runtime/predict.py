@@ -9,8 +9,8 @@ from typing import overload
 import numpy as np
 from PIL import Image
 
-from kerafer.data.images import Picture, UnreadableImageError, as_image
 from kerafer.errors import UserError
+from kerafer.images import Picture, UnreadableImageError, as_image
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import Faces
 
@@ -46,7 +46,7 @@ def predict(
     needed.
 
     Args:
-        pictures: What `kerafer.data.images.as_image` takes: a file, its bytes,
+        pictures: What `kerafer.images.as_image` takes: a file, its bytes,
             an image of Pillow, or a uint8 array, RGB or gray; or several of
             such, in a list or anything else that can be gone through once.
         model: What `EmotionRecognizer` takes. Defaults to the model that the

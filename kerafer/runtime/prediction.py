@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerafer.runtime.face_detector import Box
+from kerafer.faces.detector import Box
 
 
 class Prediction(NamedTuple):

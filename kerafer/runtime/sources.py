@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kerafer.data.images import SUFFIXES, describe_kinds, is_image
 from kerafer.errors import ConfigError, UserError
+from kerafer.images import SUFFIXES, describe_kinds, is_image
 from kerafer.runtime.video_reader import is_stream, is_video, without_secrets
 
 VIDEOS = (

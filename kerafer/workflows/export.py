@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from kerafer.data.images import Picture
     from kerafer.export.export import Source
+    from kerafer.images import Picture
     from kerafer.training.config import TrainingConfig
     from kerafer.workflows.pictures import Pictures
 
@@ -82,7 +82,7 @@ def export_model(
             integer and onnx. Defaults to savedmodel, float16, and, where there
             are images, dynamic and int8.
         images: What the model was made for: uint8 of shape `(images, height,
-            width, channels)`, or what `kerafer.data.images.as_image` takes, of
+            width, channels)`, or what `kerafer.images.as_image` takes, of
             any size; floats in the range of the training where `input` is
             `"float32"`; or a folder of images, `<class>/*` or without labels.
             Up to 200 of them, and at most half, give int8 and integer their
@@ -346,8 +346,7 @@ def _of_run(
 ) -> Source:
     import numpy as np
 
-    from kerafer.data.face_margin import training_margin
-    from kerafer.data.limits import data_limits
+    from kerafer.data.specs import face_margin, find_spec
     from kerafer.data.splits import spread_rows
     from kerafer.export.export import Source
     from kerafer.export.inference import image_input, keras_answers
@@ -376,7 +375,7 @@ def _of_run(
             f"The split has {len(train)} and {len(test)}."
         )
     given = image_input(model, kind, keep_gray=config.keep_gray)
-    margin = training_margin(dataset.name, training.face_crop)
+    margin = face_margin(dataset.margin, training.face_crop)
     others = config.also_on and find_other_pictures(
         Path(config.also_on),
         config.subject_pattern,
@@ -405,11 +404,11 @@ def _of_run(
         "licence": dataset.licence,
         "learnt": _learnt(training),
         "faces": "cut out by MTCNN"
-        if training.face_crop == "mtcnn"
+        if training.face_crop != "none"
         else "as the data set has them, not cut out",
         "split": f"that of the run, seed {training.seed}: {_sizes(pictures)}",
         "notes": list(pictures.notes),
-        "limits": data_limits(dataset.name),
+        "limits": list(find_spec(dataset.name).limits),
     }
     calibration = np.repeat(images[chosen], channels, axis=3)
     return Source(

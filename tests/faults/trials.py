@@ -84,7 +84,7 @@ def images(count):
     """Malformed images, in every format."""
     from PIL import Image
 
-    from kerafer.data.images import UnreadableImageError, read_image
+    from kerafer.images import UnreadableImageError, read_image
 
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
     kinds = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000")

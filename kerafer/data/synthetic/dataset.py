@@ -16,6 +16,7 @@ from kerafer.data.kdef import (
     DEFAULT_ANGLES,
     parse_angles,
 )
+from kerafer.data.specs import SYNTHETIC
 from kerafer.data.synthetic.action_units import draw_action_units
 from kerafer.data.synthetic.identity import Identity, draw_identity
 from kerafer.data.synthetic.renderer import render_face
@@ -69,12 +70,11 @@ def load_synthetic(
             f"Received: {image_size}."
         )
     manifest = list_pictures(people, angles, seed)
+    source = f"{SYNTHETIC.source} (seed {seed}, {people} people)"
     return Dataset(
-        name="synthetic",
+        **SYNTHETIC.facts | {"source": source},
         manifest=manifest,
         class_names=tuple(CLASSES.values()),
-        source=f"drawn by kerafer (seed {seed}, {people} people)",
-        licence="Apache-2.0",
         read=functools.partial(
             draw_picture,
             seed=seed,

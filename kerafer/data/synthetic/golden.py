@@ -6,9 +6,9 @@ import itertools
 
 import numpy as np
 
-from kerafer.data.images import fit
 from kerafer.data.kdef import CLASSES
 from kerafer.data.synthetic.dataset import CLOSE_UP, draw_picture
+from kerafer.images import fit
 
 GOLDEN_PICTURES = 16
 # Other people than the ones that the data set synthetic draws by default.

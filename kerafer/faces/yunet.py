@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from kerafer.errors import UserError
-from kerafer.runtime.face_detector import Face, detect_shrunk
+from kerafer.faces.detector import Face, detect_shrunk
 
 
 class YunetDetector:

