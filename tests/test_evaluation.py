@@ -15,6 +15,7 @@ from scipy import stats
 from sklearn import metrics
 
 import kerafer
+from kerafer import markdown
 from kerafer.class_names import column_order
 from kerafer.cli import main
 from kerafer.data import load, make_split, write_split
@@ -874,3 +875,13 @@ def test_mistakes_of_the_user(case, bad, colours, tmp_path, monkeypatch, capfd):
     assert told in shown
     assert "Traceback" not in shown
     assert not list(tmp_path.glob("evaluations/*/metrics.json"))
+
+
+def test_a_class_may_have_any_name_in_a_table():
+    lines = markdown.table(("class", "n"), [("a|b\nc", 3), ("d", 4)])
+    assert lines == [
+        "| class | n |",
+        "|---|---:|",
+        "| a\\|b c | 3 |",
+        "| d | 4 |",
+    ]

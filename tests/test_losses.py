@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, rel_entr, softmax
 
-from kerafer.training.losses import ClassPairDivergence, HeadDiversity
+from kerafer.models.losses import ClassPairDivergence, HeadDiversity
 
 # Class 2 has one picture and no pair.
 CLASSES = np.array([0, 1, 0, 2, 1, 0])

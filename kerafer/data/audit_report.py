@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kerafer import markdown
 from kerafer.data.audit import Audit
 from kerafer.data.dataset import Dataset
 from kerafer.data.splits import PARTS
@@ -52,23 +53,20 @@ def audit_report(found: Audit, title: str, command: str) -> str:
     lines = [f"# {title}", ""]
     lines += [f"* {sentence}" for sentence in findings(found)]
     lines += ["", "## Pictures of each class", ""]
-    lines += [
-        "| class | " + " | ".join(found.balance.columns) + " |",
-        "|---|" + "---:|" * len(found.balance.columns),
-    ]
-    lines += [
-        f"| {name} | " + " | ".join(f"{n:,}" for n in row) + " |"
-        for name, row in zip(
-            found.balance.index, found.balance.to_numpy(), strict=True
-        )
-    ]
+    lines += markdown.table(
+        ("class", *found.balance.columns),
+        [
+            (name, *(f"{n:,}" for n in row))
+            for name, row in zip(
+                found.balance.index, found.balance.to_numpy(), strict=True
+            )
+        ],
+    )
     if len(found.left_out):
         lines += ["", "## Files that are not taken", ""]
-        lines += ["| reason | files |", "|---|---:|"]
-        lines += [
-            f"| {reason} | {count:,} |"
-            for reason, count in facts["left_out"].items()
-        ]
+        counts = facts["left_out"].items()
+        rows = [(reason, f"{count:,}") for reason, count in counts]
+        lines += markdown.table(("reason", "files"), rows)
     lines += [
         "",
         "`duplicates.csv` names every picture of every group. Pictures are "

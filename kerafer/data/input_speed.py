@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from kerafer.data.decoded import decode
 from kerafer.data.pipeline import TrainingBatches
 from kerafer.data.synthetic import load_synthetic
 from kerafer.images import read_image, resize
+from kerafer.timing import interleaved_median
 
 # Height and width of KDEF's pictures.
 _HEIGHT, _WIDTH = 762, 562
@@ -64,7 +63,7 @@ def input_speed(
         }
         for policy in POLICIES:
             runs[f"augment {policy}"] = _epoch(images, batch_size, policy)
-        taken = _medians(runs, repeats)
+        taken = interleaved_median(runs, repeats, warm_up=1)
     return [
         {
             "what": name,
@@ -119,17 +118,3 @@ def _epoch(
         ]
 
     return epoch
-
-
-def _medians(
-    runs: dict[str, Callable[[], object]], repeats: int
-) -> dict[str, float]:
-    """Seconds of each; in turns, so that a slow minute falls on all."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(1 + repeats):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            if turn:
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(taken) for name, taken in times.items()}

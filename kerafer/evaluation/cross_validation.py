@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from kerafer import markdown
 from kerafer.data.splits import parse_fold
 from kerafer.errors import ConfigError, UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
@@ -134,24 +135,34 @@ def _table(folds: list[_Fold]) -> pd.DataFrame:
 def _rows(table: pd.DataFrame) -> list[str]:
     """The table in Markdown, with the mean and deviation of the scores."""
     scores = table[["accuracy", "macro_f1"]]
-    lines = [
-        "| fold | test pictures | people | accuracy | macro F1 | best epoch |",
-        "|---|---:|---:|---:|---:|---:|",
+    head = (
+        *("fold", "test pictures", "people"),
+        *("accuracy", "macro F1", "best epoch"),
+    )
+    rows = [
+        (
+            row.fold,
+            f"{row.pictures:,}",
+            "" if pd.isna(row.people) else f"{row.people:,}",
+            f"{row.accuracy:.1%}",
+            f"{row.macro_f1:.3f}",
+            row.best_epoch,
+        )
+        for row in table.itertuples()
     ]
-    for row in table.itertuples():
-        people = "" if pd.isna(row.people) else f"{row.people:,}"
-        lines.append(
-            f"| {row.fold} | {row.pictures:,} | {people} | {row.accuracy:.1%} "
-            f"| {row.macro_f1:.3f} | {row.best_epoch} |"
+    spread = {"mean": scores.mean(), "standard deviation": scores.std(ddof=1)}
+    rows += [
+        (
+            f"**{name}**",
+            "",
+            "",
+            f"{one.accuracy:.1%}",
+            f"{one.macro_f1:.3f}",
+            "",
         )
-    for name, one in (
-        ("mean", scores.mean()),
-        ("standard deviation", scores.std(ddof=1)),
-    ):
-        lines.append(
-            f"| **{name}** |  |  | {one.accuracy:.1%} | {one.macro_f1:.3f} |  |"
-        )
-    return lines
+        for name, one in spread.items()
+    ]
+    return markdown.table(head, rows)
 
 
 def _command(fold: _Fold) -> str:

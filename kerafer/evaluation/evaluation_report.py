@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerafer import markdown
 from kerafer.engine import backend_name
 from kerafer.evaluation.bootstrap import RESAMPLES
 from kerafer.evaluation.comparison import Comparison
+from kerafer.evaluation.report import per_class_table
+from kerafer.evaluation.score_section import calibration_sentences
 from kerafer.evaluation.scores import Scores, as_percent
 from kerafer.evaluation.votes import VoteScores
 from kerafer.versions import versions
@@ -36,20 +39,12 @@ def evaluation_report(evaluation: Evaluation) -> str:
         "",
         *(f"* {note}" for note in evaluation.notes),
         "",
-        "| score | | 95 % interval |",
-        "|---|---:|---:|",
-        *(f"| {' | '.join(row)} |" for row in scores.rows()),
+        *markdown.table(("score", "", "95 % interval"), scores.rows()),
         "",
         *_what_intervals_mean(scores),
         "",
         *_comparison(evaluation),
-        "| class | precision | recall | F1 | pictures |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {name} | {row.precision:.3f} | {row.recall:.3f} "
-            f"| {row.f1:.3f} | {int(row.support):,} |"
-            for name, row in test.per_class.iterrows()
-        ),
+        *per_class_table(test),
         "",
         "Precision: of the pictures taken for the class, the part that are of "
         "it. Recall: of the pictures of the class, the part that are found.",
@@ -62,12 +57,7 @@ def evaluation_report(evaluation: Evaluation) -> str:
         "",
         *_votes(scores.votes),
         *_mistakes(mistakes, shown),
-        "| | |",
-        "|---|---|",
-        *(
-            f"| {name} | {value} |"
-            for name, value in _facts(evaluation).items()
-        ),
+        *markdown.facts(_facts(evaluation)),
         "",
         *_how_again(evaluation.command),
     ]
@@ -120,12 +110,13 @@ def _votes(votes: VoteScores | None) -> list[str]:
         f"{votes.divergence:.3f} on average. Logits were divided by "
         f"{votes.temperature:.2f}, which makes votes of probabilities.",
         "",
-        "| class | Jensen-Shannon divergence |",
-        "|---|---:|",
-        *(
-            f"| {name} | {value:.3f} |"
-            for name, value in votes.per_class.items()
-            if value is not None
+        *markdown.table(
+            ("class", "Jensen-Shannon divergence"),
+            [
+                (name, f"{value:.3f}")
+                for name, value in votes.per_class.items()
+                if value is not None
+            ],
         ),
         "",
     ]
@@ -148,12 +139,21 @@ def comparison_section(
         "",
         f"**{verdict(first, second, comparison, over)}**",
         "",
-        f"| pictures | {second} right | {second} wrong |",
-        "|---|---:|---:|",
-        f"| **{first} right** | {comparison.both_right:,} "
-        f"| {comparison.only_first:,} |",
-        f"| **{first} wrong** | {comparison.only_second:,} "
-        f"| {comparison.both_wrong:,} |",
+        *markdown.table(
+            ("pictures", f"{second} right", f"{second} wrong"),
+            [
+                (
+                    f"**{first} right**",
+                    f"{comparison.both_right:,}",
+                    f"{comparison.only_first:,}",
+                ),
+                (
+                    f"**{first} wrong**",
+                    f"{comparison.only_second:,}",
+                    f"{comparison.both_wrong:,}",
+                ),
+            ],
+        ),
         "",
         f"The difference in accuracy ({first} less {second}) is "
         f"{points(comparison.difference)} percentage points, 95 % interval "
@@ -228,16 +228,11 @@ def _what_intervals_mean(scores: Scores) -> list[str]:
 def _calibration(scores: Scores) -> str:
     there = scores.bins[scores.bins["pictures"] > 0]
     weights = there["pictures"]
-    confidence = float(np.average(there["confidence"], weights=weights))
-    accuracy = scores.classification.accuracy
-    side = "surer than it should be" if confidence > accuracy else "too modest"
-    if abs(confidence - accuracy) < 0.01:
-        side = "about as sure as it should be on the whole"
-    return (
-        f"It gives the class that it names {confidence:.1%} on average and is "
-        f"right on {accuracy:.1%}: {side}. In 15 steps of probability the two "
-        f"are {scores.calibration_error:.1%} apart on average (the expected "
-        "calibration error)."
+    return calibration_sentences(
+        float(np.average(there["confidence"], weights=weights)),
+        scores.classification.accuracy,
+        scores.calibration_error,
+        len(scores.bins),
     )
 
 

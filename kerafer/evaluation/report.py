@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from kerafer import markdown
 from kerafer.evaluation.classification import Classification
 
 
@@ -38,24 +39,13 @@ def report(
         "",
         *(f"* {note}" for note in (*test.notes(), *notes)),
         "",
-        "| class | precision | recall | F1 | pictures |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {name} | {row.precision:.3f} | {row.recall:.3f} "
-            f"| {row.f1:.3f} | {int(row.support)} |"
-            for name, row in test.per_class.iterrows()
-        ),
-        f"| **mean of classes** | {test.macro['precision']:.3f} "
-        f"| {test.macro['recall']:.3f} | {test.macro['f1']:.3f} "
-        f"| {int(test.confusion.sum())} |",
+        *per_class_table(test, mean=True),
         "",
         "![Which class is taken for which](confusion.png)",
         "",
         "![Loss and accuracy over the epochs](curves.png)",
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in facts.items()),
+        *markdown.facts(facts),
         "",
         "Reproduce with:",
         "",
@@ -63,3 +53,28 @@ def report(
         "",
     ]
     return "\n".join(lines)
+
+
+def per_class_table(test: Classification, mean: bool = False) -> list[str]:
+    """Precision, recall and F1 of each class, as lines of Markdown.
+
+    Args:
+        test: The scores.
+        mean: Whether a last row has the means over the classes. Defaults to
+            `False`.
+    """
+    scores = ("precision", "recall", "f1")
+    rows = [
+        [
+            name,
+            *(f"{row[score]:.3f}" for score in scores),
+            f"{row.support:,.0f}",
+        ]
+        for name, row in test.per_class.iterrows()
+    ]
+    if mean:
+        means = [f"{test.macro[score]:.3f}" for score in scores]
+        count = f"{test.confusion.sum():,.0f}"
+        rows.append(["**mean of classes**", *means, count])
+    head = ("class", "precision", "recall", "F1", "pictures")
+    return markdown.table(head, rows)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from kerafer import markdown
+
 _MOST_CONFUSIONS = 5
 
 
@@ -17,17 +19,29 @@ def score_section(scores: dict[str, Any]) -> list[str]:
     """
     drawn = scores["intervals"]
     return [
-        "| | | 95 % interval |",
-        "|---|---:|---:|",
-        f"| accuracy | {scores['accuracy']:.1%} "
-        f"| {_percent(scores['accuracy_interval'])} |",
-        f"| macro F1 | {scores['macro_f1']:.3f} | "
-        "{:.3f} to {:.3f} |".format(*scores["macro_f1_interval"]),
+        *markdown.table(
+            ("", "", "95 % interval"),
+            [
+                (
+                    "accuracy",
+                    f"{scores['accuracy']:.1%}",
+                    _percent(scores["accuracy_interval"]),
+                ),
+                (
+                    "macro F1",
+                    f"{scores['macro_f1']:.3f}",
+                    "{:.3f} to {:.3f}".format(*scores["macro_f1_interval"]),
+                ),
+            ],
+        ),
         "",
-        "| class | pictures | recall | 95 % interval | precision "
-        "| 95 % interval | F1 |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-        *(_row(name, row) for name, row in scores["classes"].items()),
+        *markdown.table(
+            (
+                *("class", "pictures", "recall", "95 % interval"),
+                *("precision", "95 % interval", "F1"),
+            ),
+            [_row(name, row) for name, row in scores["classes"].items()],
+        ),
         "",
         "Recall: of the pictures of the class, the part that are found. "
         "Precision: of the pictures taken for the class, the part that are of "
@@ -41,13 +55,13 @@ def score_section(scores: dict[str, Any]) -> list[str]:
     ]
 
 
-def _row(name: str, row: dict[str, Any]) -> str:
+def _row(name: str, row: dict[str, Any]) -> list[str]:
     cells = [name, f"{row['pictures']:,}"]
     for score in ("recall", "precision"):
         interval = row[f"{score}_interval"]
         cells.append("" if interval is None else f"{row[score]:.1%}")
         cells.append("" if interval is None else _percent(interval))
-    return f"| {' | '.join(cells)} | {row['f1']:.3f} |"
+    return [*cells, f"{row['f1']:.3f}"]
 
 
 def _percent(interval: list[float]) -> str:
@@ -73,11 +87,12 @@ def _confusion(scores: dict[str, Any]) -> list[str]:
     return [
         "What is taken for what, in pictures, each row a true class:",
         "",
-        f"| | {' | '.join(names)} |",
-        f"|---|{'---:|' * len(names)}",
-        *(
-            f"| **{name}** | {' | '.join(f'{n:,}' for n in row)} |"
-            for name, row in zip(names, counts, strict=True)
+        *markdown.table(
+            ("", *names),
+            [
+                (f"**{name}**", *(f"{n:,}" for n in row))
+                for name, row in zip(names, counts, strict=True)
+            ],
         ),
         "",
         *_most_frequent(names, np.array(counts)),
@@ -113,18 +128,12 @@ def _most_frequent(names: list[str], counts: np.ndarray) -> list[str]:
 
 def _calibration(scores: dict[str, Any]) -> str:
     found = scores["calibration"]
-    confidence, sure = found["mean_confidence"], found["sure"]
-    side = "surer than it should be"
-    if confidence < scores["accuracy"]:
-        side = "too modest"
-    if abs(confidence - scores["accuracy"]) < 0.01:
-        side = "about as sure as it should be on the whole"
-    text = (
-        f"It gives the class that it names {confidence:.1%} on average and is "
-        f"right on {scores['accuracy']:.1%}: {side}. In {found['bins']} steps "
-        "of probability the two are "
-        f"{found['expected_calibration_error']:.1%} apart on average (the "
-        "expected calibration error)."
+    sure = found["sure"]
+    text = calibration_sentences(
+        found["mean_confidence"],
+        scores["accuracy"],
+        found["expected_calibration_error"],
+        found["bins"],
     )
     if not sure["pictures"]:
         return f"{text} It was never {sure['at_least']:.0%} sure."
@@ -132,4 +141,26 @@ def _calibration(scores: dict[str, Any]) -> str:
         f"{text} Of the {sure['pictures']:,} answers that it gave "
         f"{sure['at_least']:.0%} or more, "
         f"{sure['right'] / sure['pictures']:.1%} were right."
+    )
+
+
+def calibration_sentences(
+    confidence: float, accuracy: float, error: float, bins: int
+) -> str:
+    """Whether a model is as sure as it is right, in words.
+
+    Args:
+        confidence: Mean of the probabilities of what it says.
+        accuracy: How often it is right.
+        error: The expected calibration error.
+        bins: Of probability, that the error was measured in.
+    """
+    side = "surer than it should be" if confidence > accuracy else "too modest"
+    if abs(confidence - accuracy) < 0.01:
+        side = "about as sure as it should be on the whole"
+    return (
+        f"It gives the class that it names {confidence:.1%} on average and is "
+        f"right on {accuracy:.1%}: {side}. In {bins} steps of probability the "
+        f"two are {error:.1%} apart on average (the expected calibration "
+        "error)."
     )

@@ -11,6 +11,7 @@ import keras
 from kerafer.engine import load_tensorflow
 from kerafer.evaluation.complexity import complexity
 from kerafer.models import create_model, fold
+from kerafer.timing import interleaved_median
 
 # Options of a model's builder, by the name of the form.
 STEMS: dict[str, dict[str, Any]] = {
@@ -65,7 +66,7 @@ def _measure(
 ) -> list[dict[str, object]]:
     import tensorflow as tf
 
-    from kerafer.training.speed import median_seconds, training_step
+    from kerafer.training.speed import training_step
 
     # One function a form is no retracing of one function.
     tf.get_logger().setLevel("ERROR")
@@ -78,11 +79,11 @@ def _measure(
     }
     models["folded"] = fold(models["full"])
     counts = {name: count_stem(model) for name, model in models.items()}
-    answering = median_seconds(
+    answering = interleaved_median(
         {name: _inference(model) for name, model in models.items()}, repeats
     )
     del models
-    training = median_seconds(
+    training = interleaved_median(
         {
             name: training_step(
                 arch, image_size, batch_size, "float32", STEMS[name]

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from scipy.stats import chi2_contingency
 
+from kerafer import markdown
+
 _GROUPS = 4
 # With fewer images a group says little, and the test nothing.
 _FEWEST = 100
@@ -83,18 +85,21 @@ def subgroups_section(rows: list[dict[str, Any]]) -> list[str]:
         "The test images in quarters, from the least to the most; in brackets "
         "the accuracy that a quarter's expressions alone would lead to:",
         "",
-        "| by | 1st | 2nd | 3rd | 4th | p |",
-        "|---|---:|---:|---:|---:|---:|",
-        *(
-            f"| {row['what']} | "
-            + " | ".join(
-                f"{accuracy:.1%} ({expected:.1%})"
-                for accuracy, expected in zip(
-                    row["accuracy"], row["expected"], strict=True
+        *markdown.table(
+            ("by", "1st", "2nd", "3rd", "4th", "p"),
+            [
+                (
+                    row["what"],
+                    *(
+                        f"{accuracy:.1%} ({expected:.1%})"
+                        for accuracy, expected in zip(
+                            row["accuracy"], row["expected"], strict=True
+                        )
+                    ),
+                    f"{row['p']:.2g}",
                 )
-            )
-            + f" | {row['p']:.2g} |"
-            for row in rows
+                for row in rows
+            ],
         ),
         "",
         "p is that of a chi-squared test for equal quarters, corrected for "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerafer import markdown
 from kerafer.evaluation.other_pictures import other_pictures_section
 from kerafer.evaluation.score_section import score_section
 from kerafer.evaluation.subgroups import subgroups_section
@@ -80,37 +81,33 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
     source, inputs = manifest["source"], manifest["input"]
     height, width, channels = inputs["shape"][1:]
     colour = "RGB" if channels == 3 else "gray"
-    return [
-        "| | |",
-        "|---|---|",
-        f"| input | one {colour} picture, {_kind(inputs)}, "
-        f"{height} x {width}, shape {inputs['shape']}; {inputs['note']} |",
-        f"| picture | {_picture(inputs['face_margin'])} |",
-        f"| output | {manifest['output']} |",
-        *_votes(manifest.get("votes")),
-        f"| labels, in this order | {', '.join(manifest['labels']) or 'none'} "
-        "|",
-        f"| trained on | {source['data']} |",
-        *(
-            [f"| learnt from other models | {', '.join(source['learnt'])} |"]
-            if source["learnt"]
-            else []
-        ),
-        f"| terms of the data | {source['licence']} |",
-        f"| faces | {source['faces']} |",
-        f"| split | {source['split']} |",
-        "",
-    ]
+    told = {
+        "input": f"one {colour} picture, {_kind(inputs)}, {height} x {width}, "
+        f"shape {inputs['shape']}; {inputs['note']}",
+        "picture": _picture(inputs["face_margin"]),
+        "output": manifest["output"],
+        "votes": _votes(manifest.get("votes")),
+        "labels, in this order": ", ".join(manifest["labels"]) or "none",
+        "trained on": source["data"],
+        "learnt from other models": ", ".join(source["learnt"]),
+        "terms of the data": source["licence"],
+        "faces": source["faces"],
+        "split": source["split"],
+    }
+    # Of few models there are votes, or others that they learnt from.
+    rare = ("votes", "learnt from other models")
+    shown = {k: v for k, v in told.items() if v or k not in rare}
+    return [*markdown.facts(shown), ""]
 
 
-def _votes(votes: dict[str, Any] | None) -> list[str]:
+def _votes(votes: dict[str, Any] | None) -> str:
     if votes is None:
-        return []
-    return [
-        "| votes | learnt from the votes of several people; probabilities to "
-        f"the power of {1 / votes['temperature']:.3f}, made to sum to 1, are "
-        "the shares of people who would name each label |"
-    ]
+        return ""
+    return (
+        "learnt from the votes of several people; probabilities to the power "
+        f"of {1 / votes['temperature']:.3f}, made to sum to 1, are the shares "
+        "of people who would name each label"
+    )
 
 
 def _kind(inputs: dict[str, Any]) -> str:
@@ -151,17 +148,23 @@ def _files(manifest: dict[str, Any]) -> list[str]:
         "",
         told,
         "",
-        "| file | MB | accuracy | macro F1 | same class as Keras "
-        "| largest difference | ms |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-        *(
-            f"| `{name}` | {file['bytes'] / 1e6:.2f} "
-            f"| {_told(file['accuracy'], '.1%')} "
-            f"| {_told(file['macro_f1'], '.3f')} "
-            f"| {_told(file['agreement'], '.1%')} "
-            f"| {file['largest_difference']:.2g} "
-            f"| {file['milliseconds']:.2f} |"
-            for name, file in manifest["files"].items()
+        *markdown.table(
+            (
+                *("file", "MB", "accuracy", "macro F1"),
+                *("same class as Keras", "largest difference", "ms"),
+            ),
+            [
+                (
+                    f"`{name}`",
+                    f"{file['bytes'] / 1e6:.2f}",
+                    _told(file["accuracy"], ".1%"),
+                    _told(file["macro_f1"], ".3f"),
+                    _told(file["agreement"], ".1%"),
+                    f"{file['largest_difference']:.2g}",
+                    f"{file['milliseconds']:.2f}",
+                )
+                for name, file in manifest["files"].items()
+            ],
         ),
         "",
         "Differences are those of the outputs; ms the median for one picture "

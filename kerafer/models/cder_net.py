@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.losses import ClassPairDivergence
+from kerafer.models.objective import (
+    Classified,
+    Objective,
+    Outputs,
+    weighted_mean,
+)
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18 import apply_stages, apply_stem
 
 
-@register_model
+def _pairs_together(classified: Classified) -> Objective:
+    together = ClassPairDivergence()
+
+    def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
+        right = weighted_mean(
+            classified(labels, outputs["probabilities"]), weights
+        )
+        return 0.3 * right + 0.7 * together(labels, outputs["embedding"])
+
+    return Objective(loss, ("embedding",))
+
+
+@register_model(objective=_pairs_together)
 def cder_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -27,7 +48,7 @@ def cder_net(
     theirs.
 
     The published loss is cross-entropy plus
-    `kerafer.training.losses.ClassPairDivergence` of the embedding, the output
+    `kerafer.models.losses.ClassPairDivergence` of the embedding, the output
     of the layer `embedding`.
 
     Args:

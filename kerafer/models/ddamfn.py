@@ -11,6 +11,13 @@ from kerafer.errors import UserError
 from kerafer.layers import ChannelSlice, CoordinateAttention, DualDirectionHead
 from kerafer.models.convolution import apply_convolution, apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.losses import HeadDiversity
+from kerafer.models.objective import (
+    Classified,
+    Objective,
+    Outputs,
+    weighted_mean,
+)
 from kerafer.models.registry import register_model
 
 # Halved four times it leaves 2 x 2 positions to the heads.
@@ -28,7 +35,19 @@ _BOTTLENECKS = (
 )
 
 
-@register_model(alias="ddmafn")
+def _heads_apart(classified: Classified) -> Objective:
+    apart, heads = HeadDiversity(), ("head_1", "head_2")
+
+    def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
+        right = weighted_mean(
+            classified(labels, outputs["probabilities"]), weights
+        )
+        return right + 0.1 * apart([outputs[head] for head in heads])
+
+    return Objective(loss, heads)
+
+
+@register_model(alias="ddmafn", objective=_heads_apart)
 def ddamfn(
     num_classes: int,
     input_shape: tuple[int, int, int],

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from kerafer.errors import UserError
 from kerafer.layers import ChannelSlice, ConvolutionalBlockAttention
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_scaling
+from kerafer.models.objective import (
+    Classified,
+    Objective,
+    Outputs,
+    weighted_mean,
+)
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18 import (
     apply_basic_block,
@@ -22,7 +28,20 @@ from kerafer.models.resnet18 import (
 _LEAST_SIZE = 9
 
 
-@register_model
+def _two_branches(classified: Classified) -> Objective:
+    shares = {"local_logits": 0.6, "global_logits": 0.4}
+
+    def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
+        total = 0.0
+        for layer, share in shares.items():
+            losses = classified(labels, ops.softmax(outputs[layer]))
+            total += share * weighted_mean(losses, weights)
+        return total
+
+    return Objective(loss, tuple(shares))
+
+
+@register_model(objective=_two_branches)
 def ma_net(
     num_classes: int,
     input_shape: tuple[int, int, int],

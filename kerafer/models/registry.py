@@ -12,22 +12,26 @@ from typing import Any
 import keras
 
 from kerafer.errors import UserError, did_you_mean
+from kerafer.models.objective import MakeObjective, plain
 
 Builder = Callable[..., keras.Model]
 
 _BUILDERS: dict[str, Builder] = {}
+_OBJECTIVES: dict[str, MakeObjective] = {}
 _ALIASES: dict[str, str] = {}
 
 
 def register_model(
-    builder: Builder | None = None, alias: str | None = None
+    builder: Builder | None = None,
+    alias: str | None = None,
+    objective: MakeObjective | None = None,
 ) -> Builder | Callable[[Builder], Builder]:
     """Make a builder function known under its own name.
 
-    A decorator, with or without an alias:
+    A decorator, with or without arguments:
 
         @register_model
-        @register_model(alias="ddmafn")
+        @register_model(alias="ddmafn", objective=heads_apart)
 
     Args:
         builder: Called with `num_classes`, `input_shape` and its own options;
@@ -35,17 +39,22 @@ def register_model(
             `**options: Unpack[...]` of a `TypedDict`.
         alias: A second name that `create_model` takes and `list_models` does
             not give. Defaults to none.
+        objective: What its authors minimise, made of the loss of
+            probabilities. Defaults to that loss.
 
     Raises:
         ValueError: Where a name is taken.
     """
     if builder is None:
-        return functools.partial(register_model, alias=alias)
+        return functools.partial(
+            register_model, alias=alias, objective=objective
+        )
     name = builder.__name__
     for new in (name, alias):
         if new in _BUILDERS or new in _ALIASES:
             raise ValueError(f"A model's name is given once. Received: {new!r}")
     _BUILDERS[name] = builder
+    _OBJECTIVES[name] = plain if objective is None else objective
     if alias is not None:
         _ALIASES[alias] = name
     return builder
@@ -128,6 +137,15 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
     for option, value in options.items():
         _check_kind(name, option, value, known[option])
     return builder
+
+
+def find_objective(name: str) -> MakeObjective:
+    """What the authors of a model minimise, as `register_model` was told.
+
+    Raises:
+        UserError: For an unknown name.
+    """
+    return _OBJECTIVES[find_builder(name, {}).__name__]
 
 
 def _options(builder: Builder) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 
 from kerafer.foreign import read_json
 from kerafer.reproduction.plan import Training
+from kerafer.timing import interleaved_median
 from kerafer.training.config import TrainingConfig
 
 
@@ -53,7 +54,7 @@ def _key(config: TrainingConfig) -> tuple[str, str | None, int, int]:
 def _timed(config: TrainingConfig) -> tuple[float, float]:
     """Seconds until the first step is done, and images a second then."""
     from kerafer.training.precision import resolve_precision
-    from kerafer.training.speed import median_seconds, training_step
+    from kerafer.training.speed import training_step
 
     began = time.perf_counter()
     step = training_step(
@@ -63,7 +64,7 @@ def _timed(config: TrainingConfig) -> tuple[float, float]:
         resolve_precision(config.precision),
         config.model_options,
     )
-    median_seconds({"step": step}, repeats=1, warm_up=0)
+    interleaved_median({"step": step}, repeats=1, warm_up=0)
     start = time.perf_counter() - began
-    seconds = median_seconds({"step": step}, repeats=3, warm_up=1)["step"]
+    seconds = interleaved_median({"step": step}, repeats=3, warm_up=1)["step"]
     return start, config.batch_size / seconds

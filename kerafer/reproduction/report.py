@@ -6,7 +6,7 @@ import dataclasses
 
 import pandas as pd
 
-from kerafer.reproduction.markdown import markdown_table
+from kerafer import markdown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +54,13 @@ def reproduction_report(
     for section in sections:
         lines += [f"## {section.title}", ""]
         if section.table is not None:
-            lines += [markdown_table(section.table)]
+            rows = section.table.itertuples(index=False)
+            lines += [*markdown.table(section.table.columns, rows), ""]
         if section.figure:
             lines += [f"![{section.title}]({section.figure})", ""]
         if section.text:
             lines += [section.text, ""]
     if facts:
-        lines += ["| | |", "|---|---|"]
-        lines += [f"| {name} | {value} |" for name, value in facts.items()]
-        lines += [""]
+        lines += [*markdown.facts(facts), ""]
     lines += ["Made by:", "", f"    {command}", ""]
     return "\n".join(lines)

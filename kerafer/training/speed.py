@@ -21,6 +21,7 @@ from kerafer.data.cores import available_cores
 from kerafer.data.pipeline import Batches, TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
+from kerafer.timing import interleaved_median
 from kerafer.training.config import TrainingConfig
 from kerafer.training.device import fits_on_device, steps_together
 from kerafer.training.fused import FusedAdam
@@ -33,29 +34,6 @@ from kerafer.training.trainer import Trainer
 _SECONDS = 1.0
 
 Functions = tuple[Callable[[], object], Callable[[], object]]
-
-
-def median_seconds(
-    functions: dict[str, Callable[[], object]], repeats: int, warm_up: int = 3
-) -> dict[str, float]:
-    """Time functions in turns, so that a slow minute falls on all of them.
-
-    Args:
-        functions: By name; each returns what is to be waited for.
-        repeats: Of each.
-        warm_up: Runs of each that do not count. Defaults to 3.
-
-    Returns:
-        Median seconds of each.
-    """
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(warm_up + repeats):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            keras.tree.map_structure(np.asarray, function())
-            if turn >= warm_up:
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def training_step(
@@ -125,7 +103,7 @@ def step_parts(
             "forward": timed.evaluate,
             "images": timed.bring,
         }
-        seconds = median_seconds(epochs, repeats, warm_up=0)
+        seconds = interleaved_median(epochs, repeats, warm_up=0)
     taken = {name: one / timed.images for name, one in seconds.items()}
     step = taken["step"]
     parts = {

@@ -13,6 +13,7 @@ from kerafer.errors import ConfigError
 from kerafer.model_files import model_path
 from kerafer.quiet import stderr_held_back
 from kerafer.settings import setting
+from kerafer.timing import interleaved_median
 
 KINDS = {
     "training": "a training in float32 and in the precision auto, and "
@@ -149,12 +150,12 @@ def _pipeline(config: BenchmarkConfig) -> list[dict[str, object]]:
 
 
 def _stem(config: BenchmarkConfig) -> list[dict[str, object]]:
-    from kerafer.training.speed import median_seconds, stem_steps
+    from kerafer.training.speed import stem_steps
 
     rows = []
     for strides in (4, 2, 1):
         steps = stem_steps(strides, config.image_size, config.batch_size)
-        taken = median_seconds(steps, config.repeats)
+        taken = interleaved_median(steps, config.repeats)
         rows += [
             _row(f"stride {strides} {name}", s, config.batch_size)
             for name, s in taken.items()
