@@ -159,7 +159,7 @@ def test_an_epoch_seeds_every_generator_anew():
     import keras
 
     from kerafer.data.pipeline import TrainingBatches
-    from kerafer.training.epoch_order import EpochOrder
+    from kerafer.training.callbacks import EpochOrder
 
     inputs = keras.Input((4,))
     x = keras.layers.Dropout(0.5)(keras.layers.Dropout(0.5)(inputs))

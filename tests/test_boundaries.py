@@ -30,7 +30,7 @@ from kerafer.faces.detector import Face
 from kerafer.images import UnreadableImageError, find_flaw, read_image
 from kerafer.layers import Morlet, MultiScaleConv2D
 from kerafer.runtime.face_tracker import FaceTracker, _overlap
-from kerafer.training.early_stopping import EarlyStopping
+from kerafer.training.callbacks import EarlyStopping
 
 # === The gates of an export ===
 

@@ -14,7 +14,7 @@ from kerafer.evaluation import complexity
 from kerafer.export.converter import Converter
 from kerafer.export.inference import image_input, inference
 from kerafer.export.tflite import tflite
-from kerafer.models.ghost_module import apply_ghost_module
+from kerafer.models.kerafer_edge import apply_ghost_module
 from kerafer.models.save import save_model
 
 

@@ -38,12 +38,11 @@ from kerafer.runtime import (
     shipped_model,
 )
 from kerafer.runtime.face_margin import find_face_margin
-from kerafer.runtime.labels import find_labels
-from kerafer.runtime.metadata import read_labels
+from kerafer.runtime.face_tracker import Smoothing
+from kerafer.runtime.labels import find_labels, read_labels
 from kerafer.runtime.picture_files import predict_files
 from kerafer.runtime.prediction import FacePrediction, percent
 from kerafer.runtime.predictors import find_model
-from kerafer.runtime.smoothing import Smoothing
 
 
 @pytest.fixture(scope="module")

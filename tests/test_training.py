@@ -21,9 +21,8 @@ from sklearn.metrics import accuracy_score, f1_score
 import kerafer
 from kerafer.cli import main
 from kerafer.data import load, read_split
-from kerafer.training.best_model import BestModel
+from kerafer.training.callbacks import BestModel, EarlyStopping
 from kerafer.training.config import TrainingConfig
-from kerafer.training.early_stopping import EarlyStopping
 from kerafer.training.fit import class_weights
 from kerafer.training.precision import processor_flags, resolve_precision
 from kerafer.training.progress import EpochProgress

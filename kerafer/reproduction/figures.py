@@ -160,7 +160,7 @@ def draw_figure(
         draw_structure(create_model(kind.arch), file)
         return True
     if kind.samples:
-        from kerafer.reproduction.sample_sheet import plot_samples
+        from kerafer.reproduction.sheets import plot_samples
 
         plot_samples(images, dataset.labels, dataset.class_names, file)
         return True
@@ -198,7 +198,7 @@ def _curves(
 
 
 def _confusions(found: dict[str, list[Training]], file: Path) -> None:
-    from kerafer.reproduction.confusion_sheet import plot_confusions
+    from kerafer.reproduction.sheets import plot_confusions
 
     sums, names = {}, ()
     for name, list_ in found.items():

@@ -139,22 +139,22 @@ def open_predictor(model: Path | keras.Model, threads: int = 2) -> Predictor:
 def _engine(model: Path | keras.Model, threads: int) -> Engine:
     suffix = model.suffix.lower() if isinstance(model, Path) else ""
     if suffix == ".tflite":
-        from kerafer.runtime.litert_engine import LiteRTEngine
+        from kerafer.runtime.engines import LiteRTEngine
 
         return LiteRTEngine(model, threads)
     if suffix == ".onnx":
-        from kerafer.runtime.onnx_engine import OnnxEngine
+        from kerafer.runtime.engines import OnnxEngine
 
         return OnnxEngine(model, threads)
     with extra_for("A model other than a .tflite file"):
         # A SavedModel is TensorFlow's, a .keras file any backend's.
         if isinstance(model, Path) and model.is_dir():
             load_tensorflow()
-            from kerafer.runtime.saved_model_engine import SavedModelEngine
+            from kerafer.runtime.engines import SavedModelEngine
 
             return SavedModelEngine(model)
         load_backend()
-        from kerafer.runtime.keras_engine import KerasEngine
+        from kerafer.runtime.engines import KerasEngine
 
         return KerasEngine(model)
 

@@ -15,17 +15,19 @@ from kerafer.data.pipeline import Batches, TrainingBatches
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.files import write_text
 from kerafer.training.batch_statistics import BatchStatistics
-from kerafer.training.best_model import BestModel
+from kerafer.training.callbacks import (
+    BestModel,
+    EarlyStopping,
+    EmaWeights,
+    EpochOrder,
+    TensorBoard,
+)
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
-from kerafer.training.early_stopping import EarlyStopping
-from kerafer.training.ema_weights import EmaWeights
-from kerafer.training.epoch_order import EpochOrder
 from kerafer.training.objective import make_objective
 from kerafer.training.optimizer import make_optimizer
 from kerafer.training.progress import EpochProgress
 from kerafer.training.run_backup import RunBackup
-from kerafer.training.tensorboard import TensorBoard
 from kerafer.training.trainer import Trainer
 
 # Of the time, at most this part goes into writing what a run goes on from.

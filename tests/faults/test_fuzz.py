@@ -19,7 +19,7 @@ from kerafer.data.archive import unpack
 from kerafer.errors import UserError
 from kerafer.foreign import parse_yaml, read_json
 from kerafer.images import UnreadableImageError, read_image
-from kerafer.runtime.metadata import read_labels
+from kerafer.runtime.labels import read_labels
 from kerafer.tables import read_table
 
 PIXELS = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
