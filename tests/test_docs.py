@@ -1,15 +1,40 @@
 """That what the documentation names is there."""
 
+import doctest
 import importlib
 import re
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 import yaml
+
+import kerafer
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+
+
+EXAMPLES = sorted(
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for file in (ROOT / "kerafer").rglob("*.py")
+    if ">>> " in file.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_docstrings_say_what_happens(name):
+    module = importlib.import_module(name)
+    known = {"keras": keras, "kerafer": kerafer, "np": np}
+    found = doctest.testmod(module, extraglobs=known)
+    assert found.attempted and not found.failed
+
+
+def test_most_layers_have_an_example():
+    layers = [name for name in EXAMPLES if ".layers." in name]
+    assert len(layers) > 8
 
 
 def resolve(name):

@@ -46,7 +46,7 @@ class ChannelAttention(BottleneckGate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> ChannelAttention(ratio=16)(features).shape
+        >>> keras.ops.shape(ChannelAttention(ratio=16)(features))
         (1, 27, 27, 192)
 
     Reference:

@@ -33,7 +33,7 @@ class ChannelSlice(keras.layers.Layer):
 
     Example:
         >>> features = keras.random.uniform((1, 14, 14, 128))
-        >>> ChannelSlice(96, 128)(features).shape
+        >>> keras.ops.shape(ChannelSlice(96, 128)(features))
         (1, 14, 14, 32)
     """
 

@@ -49,7 +49,7 @@ class ConvolutionalBlockAttention(Gate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> ConvolutionalBlockAttention(ratio=16)(features).shape
+        >>> keras.ops.shape(ConvolutionalBlockAttention(ratio=16)(features))
         (1, 27, 27, 192)
 
     Reference:

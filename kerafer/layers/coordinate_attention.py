@@ -44,7 +44,7 @@ class CoordinateAttention(DirectionGate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> CoordinateAttention()(features).shape
+        >>> keras.ops.shape(CoordinateAttention()(features))
         (1, 27, 27, 192)
 
     Reference:

@@ -50,7 +50,7 @@ class DualDirectionHead(DirectionGate):
 
     Example:
         >>> features = keras.random.uniform((1, 7, 7, 512))
-        >>> DualDirectionHead()(features).shape
+        >>> keras.ops.shape(DualDirectionHead()(features))
         (1, 7, 7, 512)
 
     Reference:

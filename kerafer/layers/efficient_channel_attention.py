@@ -42,7 +42,7 @@ class EfficientChannelAttention(Gate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> EfficientChannelAttention()(features).shape
+        >>> keras.ops.shape(EfficientChannelAttention()(features))
         (1, 27, 27, 192)
 
     Reference:

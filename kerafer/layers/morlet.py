@@ -63,7 +63,8 @@ class Morlet(keras.layers.Layer):
             positive, or an undefined number of channels.
 
     Example:
-        >>> Morlet()(keras.ops.zeros((2, 3)))  # ones: the wave's crest
+        >>> float(Morlet()(keras.ops.zeros((1, 1)))[0, 0])  # the wave's crest
+        1.0
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), "Structure of the

@@ -74,7 +74,7 @@ class MultiScaleConv2D(keras.layers.Layer):
 
     Example:
         >>> layer = MultiScaleConv2D(64, strides=4, activation="relu")
-        >>> layer(keras.random.uniform((1, 224, 224, 3))).shape
+        >>> keras.ops.shape(layer(keras.random.uniform((1, 224, 224, 3))))
         (1, 56, 56, 192)
 
     Reference:

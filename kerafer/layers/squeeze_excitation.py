@@ -42,7 +42,7 @@ class SqueezeExcitation(BottleneckGate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> SqueezeExcitation(ratio=16)(features).shape
+        >>> keras.ops.shape(SqueezeExcitation(ratio=16)(features))
         (1, 27, 27, 192)
 
     Reference:

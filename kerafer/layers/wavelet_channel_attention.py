@@ -71,7 +71,7 @@ class WaveletChannelAttention(WaveletGate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> WaveletChannelAttention()(features).shape
+        >>> keras.ops.shape(WaveletChannelAttention()(features))
         (1, 27, 27, 192)
 
     Reference:

@@ -42,7 +42,7 @@ class WaveletSqueezeExcitation(WaveletGate):
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
-        >>> WaveletSqueezeExcitation()(features).shape
+        >>> keras.ops.shape(WaveletSqueezeExcitation()(features))
         (1, 27, 27, 192)
 
     Reference:

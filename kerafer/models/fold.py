@@ -42,8 +42,9 @@ def fold(model: keras.Model) -> keras.Model:
             unbuilt one.
 
     Example:
-        >>> model = kerafer.load_model("runs/my-run")
-        >>> kerafer.models.fold(model).save("plain.keras")
+        >>> model = kerafer.create_model("kerafer_edge", 7, (48, 48, 1))
+        >>> kerafer.models.fold(model).output_shape
+        (None, 7)
 
     Reference:
         Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR
