@@ -371,9 +371,18 @@ def test_nothing_is_trained_twice(tmp_path, trainer, capfd):
     assert "Trainings needed: 4. Of these 0 stand" in told
     assert "a short timing" in told
     trainer.clear()
-    assert main([*words, "--tables", "4,7", "--figures", "14,16"]) == 0
+    before = (tmp_path / "report.md").read_text("utf-8")
+    more = [*words, "--tables", "4,7", "--figures", "14,16"]
+    assert main(more) == 2
+    assert "report of something else. --force" in capfd.readouterr().err
+    assert (tmp_path / "report.md").read_text("utf-8") == before
+    assert main([*more, "--force"]) == 0
+    # Its own it makes anew.
+    assert main(more) == 0
     assert len(trainer) == 10, "the four of table 7 stood"
-    assert "Trainings needed: 14. Of these 4 stand" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "Trainings needed: 14. Of these 4 stand" in told
+    assert "Trainings needed: 14. Of these 14 stand" in told
     names = {f.name for f in tmp_path.iterdir() if f.is_file()}
     assert names == {
         *("report.md", "runs.csv", "table_4.csv", "table_7.csv"),

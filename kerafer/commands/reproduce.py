@@ -54,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of report and runs (default: reproduction/<dataset>)",
     )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace the report of another command; runs stay",
+    )
     add_figure_format(parser)
     add_flags(parser, TrainingConfig, without=_OWN)
 
@@ -75,6 +80,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
         runs=parsed.runs,
         executor=parsed.executor,
         out=parsed.out,
+        force=parsed.force,
     )
 
 

@@ -60,6 +60,7 @@ def reproduce(
     runs: int = 5,
     executor: str = "here",
     out: str | os.PathLike[str] | None = None,
+    force: bool = False,
 ) -> Reproduction:
     """Train what tables and figures of the article need, and make them.
 
@@ -82,9 +83,12 @@ def reproduce(
             `"ray"`. Defaults to `"here"`.
         out: Folder of report and runs. Defaults to
             `reproduction/<data set>`.
+        force: Whether a report of something else that is there is replaced;
+            the runs stay. Defaults to `False`.
 
     Raises:
-        ConfigError: For numbers and words that there are not.
+        ConfigError: For numbers and words that there are not, or a report
+            that would be lost.
         UserError: For images that are not there.
     """
     if runs < 1:
@@ -93,12 +97,24 @@ def reproduce(
         raise ConfigError(f"`executor` is here or ray. Received: {executor}.")
     words = {"tables": tables, "figures": figures, "questions": questions}
     work = _Work(base, **words, archs=archs, runs=runs, out=out)
+    command = _command(base, {**words, "archs": archs}, runs)
+    if not force:
+        _keep_report(work.out / "report.md", command)
     if work.variants or work.figures:
         work.look()
     work.out.mkdir(parents=True, exist_ok=True)
     with locked(work.out / ".lock", f"The folder {work.out}"):
         work.train(executor)
-        return work.write(_command(base, {**words, "archs": archs}, runs))
+        return work.write(command)
+
+
+def _keep_report(page: Path, command: str) -> None:
+    """Refuse to replace the report that another command made."""
+    if page.is_file() and f"\n    {command}\n" not in page.read_text("utf-8"):
+        raise ConfigError(
+            f"Results are kept: {page} is a report of something else. `force` "
+            "replaces it, and no run; another `out` keeps it."
+        )
 
 
 class _Work:
