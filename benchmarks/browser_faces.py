@@ -5,7 +5,7 @@
     python benchmarks/browser_faces.py --images faces.zip \
         --out docs/results/browser_faces.csv
 
-Opens the page of `kerafer demo --write` and gives it pictures of one face
+Opens the page of `kerafer demo --write` and gives it images of one face
 each: drawn ones near and further away, and labelled portraits, a folder a
 class. Of the face that the page reads a row tells where it is beside Python's,
 and what either makes the model that comes along say.
@@ -39,7 +39,7 @@ from kerafer.versions import processor
 
 _WORDS = {"surprised": "surprise", "fearful": "fear", "disgusted": "disgust"}
 _SECONDS = 40
-# Hands a picture over as if it had been dropped, without a file.
+# Hands an image over as if it had been dropped, without a file.
 _DROP = """
 const bytes = Uint8Array.from(atob(arguments[0]), (x) => x.charCodeAt(0));
 const given = new DataTransfer();
@@ -60,7 +60,7 @@ def main() -> None:
     sets = {
         "drawn, near": drawn(1.0),
         "drawn, further away": drawn(0.6),
-        "drawn, a twentieth of the picture": small(drawn(1.0)),
+        "drawn, a twentieth of the image": small(drawn(1.0)),
         "portraits": portraits(parsed.images, parsed.count),
     }
     recognizer = EmotionRecognizer()
@@ -93,7 +93,7 @@ def drawn(close_up: float) -> Pictures:
 
 
 def small(pictures: Pictures) -> Pictures:
-    """Pictures whose faces are 70 of 1,400 pixels high, anywhere on gray."""
+    """Images whose faces are 70 of 1,400 pixels high, anywhere on gray."""
     generator = np.random.default_rng(0)
     for picture, label in pictures:
         portrait = Image.fromarray(picture).resize((104, 130))

@@ -1,4 +1,4 @@
-"""The learning curves of several runs in one table and one picture.
+"""The learning curves of several runs in one table and one image.
 
     python benchmarks/learning_curves.py runs/one runs/two \
         --out docs/results/edge_fer2013_curves

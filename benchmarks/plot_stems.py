@@ -46,7 +46,7 @@ def main() -> None:
             row[1],
             group,
             "inference_ms",
-            f"ms a picture at {pixels}, {threads} threads",
+            f"ms an image at {pixels}, {threads} threads",
         )
         row[0].set_title(f"{arch}: mean and seeds", loc="left", fontsize=10)
     save_figure(figure, parsed.out)

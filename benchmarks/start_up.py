@@ -3,7 +3,7 @@
     python benchmarks/start_up.py --out docs/results/start_up.csv
 
 `first step` is `kerafer train --arch wca_mcnn --dataset synthetic` until its
-first training step at 224 pixels is done; the pictures were decoded before.
+first training step at 224 pixels is done; the images were decoded before.
 """
 
 import argparse

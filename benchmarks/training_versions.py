@@ -4,10 +4,10 @@
     python benchmarks/training_versions.py --old OLD \
         --out docs/results/training_versions.csv
 
-For when the way to train changes: whole runs of `kerafer train` on drawn faces,
-each version in a process of its own, and what their histories say of images a
-second from the second epoch on. bdb780f is the last version whose images were
-changed beside the training step, by tf.data.
+For when the way to train changes: whole runs of `kerafer train` on synthetic
+faces, each version in a process of its own, and what their histories say of
+images a second from the second epoch on. bdb780f is the last version whose
+images were changed beside the training step, by tf.data.
 """
 
 import argparse

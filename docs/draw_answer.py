@@ -1,4 +1,4 @@
-"""Draw the picture of README's first screen.
+"""Draw the image of README's first screen.
 
     pip install scikit-image
     python docs/draw_answer.py docs/answer.png

@@ -101,7 +101,7 @@ def column_order(
     more = len(model_names) != len(class_names)
     if None in order or (more and all_shown):
         raise UserError(
-            "A model is evaluated on pictures of its own classes.\n"
+            "A model is evaluated on images of its own classes.\n"
             f"The model has {len(model_names)}: {', '.join(model_names)}.\n"
             f"The data has {len(class_names)}: {', '.join(class_names)}."
         )

@@ -26,13 +26,13 @@ _PLACES = (
 
 COMMANDS = {
     "train": "train a model on a data set and test it",
-    "evaluate": "score a model on pictures, or two models against each other",
+    "evaluate": "score a model on images, or two models against each other",
     "audit": "look for what makes a split or a data set misleading",
     "explain": "show where a model looks and what its wavelets learned",
     "reproduce": "make the article's tables and figures, ours beside its",
-    "synthesize": "write the drawn faces out as files, named like KDEF's",
+    "synthesize": "write the synthetic faces out as files, named like KDEF's",
     "export": "write a trained model as files for other machines",
-    "predict": "tell the expressions on pictures, videos or a camera",
+    "predict": "tell the expressions on images, videos or a camera",
     "demo": "serve a page where the model runs in the browser",
     "benchmark": "measure images per second on this machine",
 }

@@ -1,4 +1,4 @@
-"""Pictures from files that nobody has looked at before."""
+"""Images from files that nobody has looked at before."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUFFIXES = (
 )
 MAX_PIXELS = 100_000_000
 
-_TOO_LARGE = f"a picture has at most {MAX_PIXELS:,} pixels"
+_TOO_LARGE = f"an image has at most {MAX_PIXELS:,} pixels"
 _BLANK_RANGE = 4
 # Kinds of files that are told by name.
 _KINDS = 8
@@ -53,7 +53,7 @@ Picture = (
 
 
 class UnreadableImageError(UserError):
-    """A file that no picture can be taken from.
+    """A file that no image can be taken from.
 
     Args:
         name: The file, or what stands for it.
@@ -61,20 +61,20 @@ class UnreadableImageError(UserError):
     """
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"The picture {name} cannot be read: {reason}.")
+        super().__init__(f"The image {name} cannot be read: {reason}.")
         self.name = name
         self.reason = reason
 
 
 def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
-    """Decode a picture of any kind that a camera or a web page leaves behind.
+    """Decode an image of any kind that a camera or a web page leaves behind.
 
     Only the formats of `FORMATS` are opened, HEIC where `pillow-heif` is
     installed, and only up to `MAX_PIXELS` (100 megapixels), which is looked up
     in the header before anything is decoded. The EXIF rotation is applied.
-    Gray, palette and CMYK pictures become RGB; 16-bit gray is scaled to 8 bit;
+    Gray, palette and CMYK images become RGB; 16-bit gray is scaled to 8 bit;
     transparent pixels are laid on white; of an animation or a multi-page file
-    the first picture is taken.
+    the first image is taken.
 
     Args:
         source: A path, or the bytes of a file.
@@ -84,7 +84,7 @@ def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
 
     Raises:
         UnreadableImageError: If the file is missing, empty, cut off, damaged,
-            too large or no picture.
+            too large or no image.
     """
     return _three_channels(_decode(source))
 
@@ -92,7 +92,7 @@ def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
 def read_reduced(
     source: str | os.PathLike | bytes, longest_side: int
 ) -> tuple[np.ndarray, int]:
-    """Decode a picture that may be smaller than it is.
+    """Decode an image that may be smaller than it is.
 
     A JPEG is decoded at a half, a quarter or an eighth where that still has
     `longest_side`, which takes as much less memory and time; other kinds at
@@ -100,10 +100,10 @@ def read_reduced(
 
     Args:
         source: As for `read_image`.
-        longest_side: That the result has at least, where the picture has.
+        longest_side: That the result has at least, where the image has.
 
     Returns:
-        uint8 RGB, and how many times as large the picture is.
+        uint8 RGB, and how many times as large the image is.
 
     Raises:
         UnreadableImageError: As `read_image`.
@@ -121,7 +121,7 @@ def read_reduced(
 
 
 def has_several_frames(source: str | os.PathLike | bytes) -> bool:
-    """Whether a file has further pictures than the one that is read.
+    """Whether a file has further images than the one that is read.
 
     The small ones that cameras put behind a JPEG do not count, and a file that
     can't be read has none.
@@ -132,7 +132,7 @@ def has_several_frames(source: str | os.PathLike | bytes) -> bool:
 
 
 def as_image(picture: Picture, bgr: bool = False) -> np.ndarray:
-    """Make an array of whatever shows a picture without doubt.
+    """Make an array of whatever shows an image without doubt.
 
     Args:
         picture: A path, the bytes of a file, a file opened for reading bytes,
@@ -174,7 +174,7 @@ def as_image(picture: Picture, bgr: bool = False) -> np.ndarray:
         hint = "cv2.imread gives None for a file that it can't read."
     elif hasattr(picture, "shape"):
         kind = f"{kind} of shape {tuple(picture.shape)}"
-        hint = "Give a tensor as a uint8 array: np.asarray(picture)."
+        hint = "Give a tensor as a uint8 array: np.asarray(image)."
     else:
         hint = ""
     raise _no_picture(kind, hint)
@@ -189,17 +189,17 @@ def _checked_array(image: np.ndarray) -> np.ndarray:
     if len(shape) == 4:
         hint = "Give several as a list."
     elif len(shape) == 3 and shape[2] == 4:
-        hint = "Of R, G, B and opacity PIL.Image.fromarray(picture) makes one."
+        hint = "Of R, G, B and opacity PIL.Image.fromarray(image) makes one."
     elif len(shape) == 3 and shape[0] in (1, 3) and not fits:
-        hint = "The channels come last: np.moveaxis(picture, 0, -1)."
+        hint = "The channels come last: np.moveaxis(image, 0, -1)."
     elif image.dtype.kind == "f":
-        hint = "Where 1.0 is white: (255 * picture).round().astype('uint8')."
+        hint = "Where 1.0 is white: (255 * image).round().astype('uint8')."
     raise _no_picture(f"{image.dtype} of shape {shape}", hint)
 
 
 def _no_picture(received: str, hint: str) -> UserError:
     return UserError(
-        "A picture is a file, its bytes, an image of Pillow, or a uint8 array, "
+        "An image is a file, its bytes, an image of Pillow, or a uint8 array, "
         "RGB of shape (height, width, 3) or gray of shape (height, width). "
         "Received: "
         f"{received}." + (f"\n{hint}" if hint else "")
@@ -211,7 +211,7 @@ def _three_channels(image: np.ndarray) -> np.ndarray:
 
 
 def is_image(path: str | os.PathLike) -> bool:
-    """Whether a file begins like a picture that `read_image` may take."""
+    """Whether a file begins like an image that `read_image` may take."""
     try:
         with _opened(path):
             return True
@@ -237,7 +237,7 @@ def describe_kinds(paths: Iterable[str | os.PathLike]) -> str:
 
 
 def find_flaw(path: str | os.PathLike) -> str | None:
-    """What is wrong with a file: the reason, or `None` for a good picture.
+    """What is wrong with a file: the reason, or `None` for a good image.
 
     The whole file is decoded, large JPEGs at an eighth of their size, which is
     several times faster and notices as much.
@@ -251,10 +251,10 @@ def find_flaw(path: str | os.PathLike) -> str | None:
 
 
 def is_blank(image: np.ndarray) -> bool:
-    """Whether a picture shows one colour only.
+    """Whether an image shows one colour only.
 
     A channel may range over 4 of 255 levels, which is what JPEG makes of an
-    even surface. KDEF as it is handed out has some black pictures.
+    even surface. KDEF as it is handed out has some black images.
     """
     height, width = image.shape[:2]
     pixels = image.reshape(height * width, -1)
@@ -283,7 +283,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def fit(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Make a picture what a model takes.
+    """Make an image what a model takes.
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
@@ -342,7 +342,7 @@ def _told(name: str) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise UnreadableImageError(name, _TOO_LARGE) from None
     except Image.UnidentifiedImageError:
-        reason = f"it is no whole picture of the kinds {', '.join(FORMATS)}"
+        reason = f"it is no whole image of the kinds {', '.join(FORMATS)}"
         raise UnreadableImageError(name, reason) from None
     # Of a damaged file Pillow's decoders raise nearly every built-in error.
     except Exception as error:
@@ -383,7 +383,7 @@ def _is_heif(stream: str | os.PathLike | io.BytesIO) -> bool:
 
 
 class _NoHeifError(UnreadableImageError):
-    """A picture, but there is no package for it."""
+    """An image, but there is no package for it."""
 
 
 class _RefusedError(Exception):
@@ -415,7 +415,7 @@ def _refuse_too_large(pixels: int) -> None:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    """RGB, or gray for a picture that is gray, upright."""
+    """RGB, or gray for an image that is gray, upright."""
     image = _upright(_eight_bit(image))
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Score a model on pictures, or two models against each other.
+"""Score a model on images, or two models against each other.
 
 python scripts/evaluate.py --model runs/<run>
 """

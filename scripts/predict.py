@@ -1,4 +1,4 @@
-"""Tell the expressions on pictures, videos and from a camera.
+"""Tell the expressions on images, videos and from a camera.
 
 python scripts/predict.py people.jpg
 """

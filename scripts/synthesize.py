@@ -1,4 +1,4 @@
-"""Write the drawn faces out as files, named like KDEF's.
+"""Write the synthetic faces out as files, named like KDEF's.
 
 python scripts/synthesize.py --out data/kdef-drawn
 """

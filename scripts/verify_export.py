@@ -2,7 +2,7 @@
 
 python verify_export.py exported/<name>
 
-Runs every .tflite file of the folder on the pictures of its golden.npz and
+Runs every .tflite file of the folder on the images of its golden.npz and
 compares the answers with those of the machine that exported it. Needs NumPy
 and LiteRT (ai-edge-litert, or tflite-runtime) and nothing else; this file may
 be copied to the device alone. Exits 1 where a file differs.
@@ -44,7 +44,7 @@ def interpreter_class() -> type:
 def answers(
     file: Path, images: np.ndarray, threads: int
 ) -> tuple[np.ndarray, float]:
-    """The first output for every picture, and the median ms of one."""
+    """The first output for every image, and the median ms of one."""
     interpreter = interpreter_class()(str(file), num_threads=threads)
     interpreter.allocate_tensors()
     (source,) = interpreter.get_input_details()

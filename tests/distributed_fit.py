@@ -65,7 +65,7 @@ def train(out, share):
     given = keras.Input((6, 6, 3))
     x = keras.layers.Rescaling(1 / 255)(given)
     x = keras.layers.Conv2D(4, 3, activation="relu")(x)
-    # Frozen, since devices take means of their own pictures in training.
+    # Frozen, since devices take means of their own images in training.
     x = keras.layers.BatchNormalization(trainable=False)(x)
     x = keras.layers.Flatten()(x)
     model = keras.Model(given, keras.layers.Dense(3, "softmax")(x))

@@ -21,7 +21,7 @@ POLICIES = {
 
 
 def pictures(shape, seed=0):
-    """Random pictures, 0..255, float32."""
+    """Random images, 0..255, float32."""
     generator = np.random.default_rng(seed)
     return generator.uniform(0, 255, shape).astype("float32")
 

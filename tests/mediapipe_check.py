@@ -2,7 +2,7 @@
 
 python mediapipe_check.py exported/<name>/int8.tflite golden.npz
 
-Prints a line of JSON: for each golden picture the scores by label.
+Prints a line of JSON: for each golden image the scores by label.
 """
 
 import json

@@ -30,7 +30,7 @@ from kerafer.data.synthetic import (
 
 
 def drawn(count, size=96, people=8):
-    """Drawn faces, all different."""
+    """Synthetic faces, all different."""
     dataset = load("synthetic", people=people, angles=("S",), image_size=size)
     paths = dataset.manifest["path"][:count]
     return [dataset.read_image(path) for path in paths]
@@ -109,7 +109,7 @@ def test_the_search_finds_what_trying_all_pairs_finds():
 
 
 def test_the_hash_is_that_of_the_cosine_transform(faces):
-    """Against SciPy's transform, of the picture and of its mirror."""
+    """Against SciPy's transform, of the image and of its mirror."""
     from scipy.fft import dctn
 
     for face in faces[:20]:
@@ -218,7 +218,7 @@ def test_a_clean_split_has_no_picture_twice(folder):
 
 
 def test_different_faces_are_not_called_the_same():
-    """Every drawn face: 70 people with one look, seven expressions each."""
+    """Every synthetic face: 70 people with one look, seven expressions each."""
     dataset = load("synthetic", people=30, angles=("S",), image_size=64)
     split = make_split(dataset, "subject")
     found = audit(dataset, split)
@@ -246,8 +246,8 @@ def test_the_command_writes_what_train_takes(folder, tmp_path, capfd):
     words += ["--split", "given"]
     assert main([*words, "--out", str(out), "--clean", str(clean)]) == 0
     told = capfd.readouterr().err
-    assert "3 groups of equal or nearly equal pictures stand in" in told
-    assert "6 pictures are out of use" in told
+    assert "3 groups of equal or nearly equal images stand in" in told
+    assert "6 images are out of use" in told
     files = {file.name for file in out.iterdir()}
     assert files == {
         *("audit.md", "audit.json", "duplicates.csv", "duplicates.png"),

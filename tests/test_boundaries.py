@@ -301,14 +301,14 @@ def test_a_class_that_nobody_has_and_nobody_says():
     ("labels", "predicted", "told"),
     [
         # Three of four are of a: naming it always is right on 75 %.
-        ([0, 0, 0, 1], [0, 0, 0, 0], ["No picture is of c", "learned nothing"]),
-        ([0, 0, 0, 1], [1, 1, 0, 0], ["No picture is of c", "learned nothing"]),
-        ([0, 0, 0, 1], [0, 0, 0, 1], ["No picture is of c"]),
+        ([0, 0, 0, 1], [0, 0, 0, 0], ["No image is of c", "learned nothing"]),
+        ([0, 0, 0, 1], [1, 1, 0, 0], ["No image is of c", "learned nothing"]),
+        ([0, 0, 0, 1], [0, 0, 0, 1], ["No image is of c"]),
         ([0, 0, 1, 2], [0, 0, 0, 2], []),
         ([0, 0, 1, 2], [0, 0, 0, 0], ["learned nothing"]),
         # Of one class alone nobody can learn anything.
-        ([1, 1], [1, 1], ["No picture is of a, c:"]),
-        ([1, 1], [0, 2], ["No picture is of a, c:"]),
+        ([1, 1], [1, 1], ["No image is of a, c:"]),
+        ([1, 1], [0, 2], ["No image is of a, c:"]),
     ],
 )
 def test_what_scores_do_not_show_is_told(labels, predicted, told):

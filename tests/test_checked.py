@@ -44,7 +44,7 @@ def folder(tmp_path):
     for index in range(4):
         write(root / "ab"[index % 2] / f"{index}.png", index)
     broken = root / "a" / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     aged(broken)
     return root
 

@@ -92,7 +92,7 @@ def test_predictions_of_an_earlier_evaluation_are_read(tmp_path):
 
 
 def colours(folder, names):
-    """Pictures of red, green and blue under these names."""
+    """Images of red, green and blue under these names."""
     generator = np.random.default_rng(0)
     for place, name in enumerate(names):
         (folder / name).mkdir(parents=True)
@@ -154,7 +154,7 @@ def test_a_class_with_blanks_trains_and_is_exported(tmp_path, monkeypatch):
     assert main(["export", *words, "--out", "exported"]) == 0
     manifest = json.loads((tmp_path / "exported/manifest.json").read_text())
     assert manifest["labels"] == ["angry", "not sure", "sad"]
-    # The same pictures under other words for the classes, as other pictures.
+    # The same images under other words for the classes, as other images.
     others = colours(tmp_path / "others", ("anger", "Not Sure", "sadness"))
     words = (*words, "--also-on", str(others), "--out", "again")
     assert main(["export", *words]) in (0, 2, 3)

@@ -174,7 +174,7 @@ def test_the_least_size_is_named(name, least):
         with pytest.raises(kerafer.UserError) as caught:
             kerafer.create_model(name, 2, shape)
         said = str(caught.value)
-        assert said.startswith(f"{name} needs pictures of at least {least} x ")
+        assert said.startswith(f"{name} needs images of at least {least} x ")
         assert said.endswith(f"Received: {shape[0]} x {shape[1]}.")
 
 

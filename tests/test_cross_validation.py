@@ -24,7 +24,7 @@ NAMES = ("angry", "bored", "calm")
 
 
 def make_dataset(people=True):
-    """Sixteen people with two or more pictures of every class."""
+    """Sixteen people with two or more images of every class."""
     generator = np.random.default_rng(1)
     sizes = 6 + generator.integers(0, 5, 16)
     labels = np.concatenate([np.arange(size) % 3 for size in sizes])
@@ -134,7 +134,7 @@ def test_report_tells_mean_deviation_and_all_pictures_together(tmp_path):
     assert low == pytest.approx(100 * found.low, abs=1)
     assert high == pytest.approx(100 * found.high, abs=1)
     accuracy = np.mean(list(right.values()))
-    assert f"**{accuracy:.1%} of {len(paths)} pictures** are recog" in report
+    assert f"**{accuracy:.1%} of {len(paths)} images** are recog" in report
     assert "trained without its person" in report
     assert "choice of people reaches: 16 of them" in report
     assert "* All are well.\n* Fold 2: No calm.\n" in report
@@ -149,7 +149,7 @@ def test_without_people_the_table_has_none(tmp_path):
     report = CrossValidation(runs).report()
     assert "trained without it." in report
     size = len(make_dataset())
-    assert f"choice of pictures reaches: {size} of them" in report
+    assert f"choice of images reaches: {size} of them" in report
     assert "<NA>" not in report and "nan" not in report
 
 
@@ -157,7 +157,7 @@ def test_without_predictions_there_is_no_interval(tmp_path):
     runs, told = make_runs(tmp_path / "none", predictions=False)
     report = CrossValidation(runs).report()
     right = np.concatenate([one.labels == one.predicted for one in told])
-    assert f"**{right.mean():.1%} of {len(right)} pictures**" in report
+    assert f"**{right.mean():.1%} of {len(right)} images**" in report
     assert "95 %" not in report
     runs, _ = make_runs(tmp_path / "some")
     (runs[1] / "predictions.csv").unlink()
@@ -213,7 +213,7 @@ def turn_predictions(run):
             lambda run: change_config(run, split="fold-3-of-5"),
             "same settings",
         ),
-        (move_test_picture, "test every picture once"),
+        (move_test_picture, "test every image once"),
         (swap_predictions, "predictions.csv is not"),
         (turn_predictions, "predictions.csv is not"),
     ],

@@ -324,7 +324,7 @@ def test_head_is_get_without_the_body(server):
 @pytest.mark.parametrize(
     ("path", "body", "message"),
     [
-        ("/faces", b"no picture", "The picture of 10 bytes cannot be read"),
+        ("/faces", b"no image", "The image of 8 bytes cannot be read"),
         ("/faces", b"", "the file is empty"),
         ("/faces", png(SMILE)[:-3000], "cannot be read"),
         ("/predict", bytes(191), "192 bytes. Received: 191."),
@@ -340,7 +340,7 @@ def test_posts_are_bounded(server):
     post = ("POST", "/faces", b"")
     # Refused by its length, before any of it has come.
     status, answer = told(server, *post, Content_Length="32000001")
-    assert (status, answer["error"]) == (413, "A picture has at most 32 MB.")
+    assert (status, answer["error"]) == (413, "An image has at most 32 MB.")
     for length in (None, "-1", "many", "٣"):
         length = length and length.encode()
         assert ask(server, *post, Content_Length=length)[0] == 411
@@ -349,7 +349,7 @@ def test_posts_are_bounded(server):
 
 def test_nothing_is_written_about_requests(server, capfd):
     ask(server, "POST", "/faces", png(SMILE))
-    ask(server, "POST", "/faces", b"no picture")
+    ask(server, "POST", "/faces", b"no image")
     ask(server, "GET", "/nothing")
     # A browser that goes away in the middle of a request.
     with socket.create_connection(server.server_address) as away:

@@ -128,7 +128,7 @@ def test_devices_share_every_batch_evenly():
     batches = TrainingBatches(
         images, np.ones((22, 1), np.float32), 32, seed=3, multiple=4
     )
-    # A batch of more pictures than there are is as large as 4 can share.
+    # A batch of more images than there are is as large as 4 can share.
     assert [len(b) for b, _ in batches] == [20, 20]
 
 

@@ -203,7 +203,7 @@ def test_intervals_over_people_are_wider_where_people_differ():
     predicted = np.where(right, 0, 1)
     alone = bootstrap_intervals(labels, predicted, 2)["accuracy"]
     together = bootstrap_intervals(labels, predicted, 2, people)["accuracy"]
-    # Sixteen alike pictures say as much as one: four times as wide.
+    # Sixteen alike images say as much as one: four times as wide.
     wider = (together.high - together.low) / (alone.high - alone.low)
     assert 3.5 < wider < 4.5
     every_name = np.array([f"person {p}" for p in people], object)
@@ -236,7 +236,7 @@ def test_intervals_are_quick_and_the_same_each_time():
 
 
 def models_with(both, first, second, none):
-    """Labels and two models' answers with so many pictures of each kind."""
+    """Labels and two models' answers with so many images of each kind."""
     counts = (both, first, second, none)
     one = np.repeat([0, 0, 1, 1], counts)
     two = np.repeat([0, 1, 0, 1], counts)
@@ -260,7 +260,7 @@ def test_interval_of_the_difference_is_that_of_the_normal_approximation():
     assert found.interval.low == pytest.approx(difference - reach, abs=1e-3)
     assert found.interval.high == pytest.approx(difference + reach, abs=1e-3)
     assert found.is_significant
-    assert verdict("a", "b", found, "pictures").startswith("a is better")
+    assert verdict("a", "b", found, "images").startswith("a is better")
 
 
 def test_a_difference_on_one_person_is_not_taken_for_more_than_chance():
@@ -278,7 +278,7 @@ def test_a_model_is_no_better_than_itself():
     found = compare(labels, one, one)
     assert found.p_value == 1
     assert found.interval == (0, 0)
-    assert "Neither" in verdict("a", "b", found, "pictures")
+    assert "Neither" in verdict("a", "b", found, "images")
 
 
 # === Tables ===
@@ -341,7 +341,7 @@ def test_predictions_with_flips_say_so_in_their_file(tmp_path):
         Predictions(paths, labels, probabilities, NAMES, flips=flips).write(
             file
         )
-        said = file.read_text().count("with mirrored pictures")
+        said = file.read_text().count("with mirrored images")
         assert said == 6 * flips
         assert Predictions.read(file, NAMES).flips is flips
 
@@ -406,7 +406,7 @@ def colours(tmp_path_factory):
         for shot, name in enumerate(NAMES * 3):
             pure = np.array([name == one for one in tiny_models.LABELS])
             mean = 90 * pure + generator.uniform(20, 160, 3)
-            # A picture of one colour would be left out as blank.
+            # An image of one colour would be left out as blank.
             noise = generator.uniform(-5, 5, (8, 8, 3))
             picture = (mean + noise).astype(np.uint8)
             path = f"{person}_{shot}.png"
@@ -527,7 +527,7 @@ def test_a_run_brings_its_data_and_split(
         assert read_image(out / f"{name}.png").std() > 5
     report = (out / "report.md").read_text(encoding="utf-8")
     accuracy = (probabilities.argmax(1) == labels).mean()
-    assert f"**{accuracy:.1%} of 72 test pictures**" in report
+    assert f"**{accuracy:.1%} of 72 test images**" in report
     assert "trained on" not in report
     assert f"kerafer evaluate --model {run_folder}" in report
     told = capfd.readouterr().err
@@ -541,7 +541,7 @@ def test_pictures_that_a_run_was_trained_on_are_told(
     words = ("--model", run_folder, "--out", tmp_path / "out")
     assert evaluate(*words, "--part", "all") == 0
     told = capfd.readouterr().err
-    assert "mine was trained on 18 of these 108 pictures" in told
+    assert "mine was trained on 18 of these 108 images" in told
     assert read(tmp_path / "out" / "metrics.json")["n"] == 108
 
 
@@ -661,14 +661,14 @@ def test_flips_average_two_answers_of_every_kind_of_model(
         told = "\n".join(scores["notes"])
         report = (out[flips] / "report.md").read_text("utf-8")
         for text in (told, report, capfd.readouterr().err):
-            assert ("with mirrored pictures" in text) == flips
+            assert ("with mirrored images" in text) == flips
         assert ("--flips" in report) == flips
-    # With flips against without, on the same pictures.
+    # With flips against without, on the same images.
     against = ("--flips", "--against", out[False])
     assert evaluate(*words, *against, "--out", tmp_path / "both") == 0
     found = read(tmp_path / "both" / "comparison.json")
     stem = Path(name).stem
-    assert found["model"] == f"{stem} with mirrored pictures"
+    assert found["model"] == f"{stem} with mirrored images"
     assert found["against"] == stem
 
 
@@ -745,7 +745,7 @@ def test_a_model_in_memory_and_an_evaluation_in_memory(colours, run_folder):
     assert other.comparison.difference == 0
     assert one.command is None
     assert "divided anew" in " ".join(one.own_notes)
-    with pytest.raises(UserError, match="72 pictures, test of folder"):
+    with pytest.raises(UserError, match="72 images, test of folder"):
         kerafer.evaluate(run_folder, against=one, part="validation")
     with pytest.raises(UserError, match="names of the classes"):
         kerafer.evaluate(tiny_models.to_keras(), data)
@@ -780,11 +780,11 @@ BAD = {
     ),
     "another split's metrics": (
         ("--model", "{run}", "--against", "{validation}/metrics.json"),
-        "72 pictures, test of folder",
+        "72 images, test of folder",
     ),
     "another split's evaluation": (
         ("--model", "{run}", "--against", "{validation}"),
-        "18 pictures, validation of folder",
+        "18 images, validation of folder",
     ),
     "a training's metrics": (
         ("--model", "{run}", "--against", "{run}/metrics.json"),
@@ -803,10 +803,10 @@ BAD = {
         "would be replaced",
     ),
     "logits": (("--model", "{logits}", "{data}"), "in sum"),
-    "oblong pictures": (("--model", "{oblong}", "{data}"), "takes 8 x 6"),
-    "no picture in the part": (
+    "oblong images": (("--model", "{oblong}", "{data}"), "takes 8 x 6"),
+    "no image in the part": (
         ("--model", "{run}", "--split", "{no_test}"),
-        "there are pictures in train",
+        "there are images in train",
     ),
     "a file as --out": (
         ("--model", "{run}", "--out", "{run}/split.csv"),

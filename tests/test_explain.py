@@ -434,7 +434,7 @@ def test_every_set_of_wavelets_is_listed_and_drawn(tmp_path):
     plot_wavelets(inner, tmp_path / "b.png")
     sizes = [read_image(tmp_path / f"{n}.png").shape[:2] for n in "ab"]
     assert sizes == [(3 * 1020, 3900), (2 * 1020, 3900)]
-    # Channels of the inner model can't be had from the outer's pictures.
+    # Channels of the inner model can't be had from the outer's images.
     channels = channel_weights(outer, pictures(3, 16), np.arange(3), NAMES)
     assert set(channels["layer"]) == {"wse"}
 
@@ -456,7 +456,7 @@ def test_channel_weights_are_the_mean_gates_by_class(tmp_path):
     scale, shift = np.float32([0.8, -1.2, 1.5, 0.4]), np.float32([0, 1, -1, 2])
     set_wavelets(wavelet, scale, shift)
     images = pictures(70, 16, seed=8)
-    # Class 1 has no picture, and class 0 more than one batch.
+    # Class 1 has no image, and class 0 more than one batch.
     labels = np.where(np.arange(70) % 5 == 0, 2, 0)
     conv = keras.Model(model.inputs[0], model.get_layer("conv").output)
     values = conv.predict(images, verbose=0).astype(np.float64)
@@ -505,7 +505,7 @@ def test_channel_weights_refuse_labels_that_are_none():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two small models with labels, a run's folder of drawn faces."""
+    """Two small models with labels, a run's folder of synthetic faces."""
     folder = tmp_path_factory.mktemp("runs")
     keras.utils.set_random_seed(0)
     for name, stem in (("plain", layers.Conv2D), ("wave", MultiScaleConv2D)):
@@ -552,7 +552,7 @@ def written(folder="explained"):
 def test_a_batch_goes_on_past_what_is_no_picture(here, runs, capsys):
     picture("in/a.png")
     picture("in/deep/b.jpg")
-    Path("in/c.jpg").write_bytes(b"no picture")
+    Path("in/c.jpg").write_bytes(b"no image")
     Path("in/film.mp4").write_bytes(b"")
     words = ("in", "--model", runs / "plain", "--detector", "none")
     assert run(*words, "--method", "grad-cam++") == 0
@@ -651,7 +651,7 @@ def test_wrong_words_end_with_2_and_say_the_rule(here, runs, capsys):
         (("a.png", "--model", "tiny.tflite"), "gradients"),
         (("nothing.png", *plain), "There is no nothing.png"),
         (("a.png", *plain, "--class", "bored"), "--class bored"),
-        ((*plain, "--class", "sad"), "no picture"),
+        ((*plain, "--class", "sad"), "no image"),
         (("a.png", *plain, "--method", "lime"), "lime"),
         (("a.png", *plain, "--labels", "x,y"), "7 outputs"),
         (("film.mp4", *plain), "not videos"),

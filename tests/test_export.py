@@ -42,7 +42,7 @@ FILES = {
 
 
 def striped(kind, generator):
-    """A coloured picture with stripes of one of three directions."""
+    """A coloured image with stripes of one of three directions."""
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     along = {"across": y, "down": x, "slanting": (x + y) / 1.5}[kind]
     waves = np.sin(2 * np.pi * (3 * along + generator.uniform()))

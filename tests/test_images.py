@@ -1,4 +1,4 @@
-"""Pictures as they come: every one is read rightly or refused by name."""
+"""Images as they come: every one is read rightly or refused by name."""
 
 import io
 import struct
@@ -66,7 +66,7 @@ def png_header(width, height):
 def test_every_format_is_read_as_rgb(kind, tmp_path):
     lossless = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}
     data = encoded(Image.fromarray(quadrants()), kind, **lossless.get(kind, {}))
-    path = tmp_path / "Zoë 王 und Frau Ä.picture"
+    path = tmp_path / "Zoë 王 und Frau Ä.image"
     path.write_bytes(data)
     for source in (data, path, str(path)):
         read = read_image(source)
@@ -206,7 +206,7 @@ def test_damaged_files_are_only_ever_refused():
     ("make", "reason"),
     [
         (lambda p: p.write_bytes(b""), "empty"),
-        (lambda p: p.write_text("no picture"), "no whole picture"),
+        (lambda p: p.write_text("no image"), "no whole image"),
         (lambda p: p.mkdir(), "no file"),
         (lambda p: p.symlink_to(p), "no such file"),
         (lambda p: None, "no such file"),
@@ -292,7 +292,7 @@ def test_remarks_of_pillow_stay_inside_and_filters_come_back():
         thread.join()
     with pytest.raises(UnreadableImageError):
         read_image(b"x")
-    # Pillow remarks on a picture above its own bound, which is below ours.
+    # Pillow remarks on an image above its own bound, which is below ours.
     with warnings.catch_warnings(record=True) as remarks:
         with pytest.raises(UnreadableImageError, match="damaged"):
             read_image(png_header(10_000, 9_500))
@@ -328,7 +328,7 @@ def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     with pytest.raises(UnreadableImageError, match="pip install pillow-heif"):
         read_image(path)
-    # A picture all the same: no video, and not another kind of file.
+    # An image all the same: no video, and not another kind of file.
     assert images.is_image(path)
     assert not images.is_image(tmp_path)
 
@@ -355,7 +355,7 @@ def test_which_files_have_several_frames():
         frames[0].save(several, kind, save_all=True, append_images=frames[1:])
         assert images.has_several_frames(several.getvalue())
         assert not images.has_several_frames(encoded(frames[0], kind))
-    # A phone's JPEG with its preview is one picture.
+    # A phone's JPEG with its preview is one image.
     phone = io.BytesIO()
     frames[0].save(phone, "MPO", save_all=True, append_images=frames[1:])
     assert read_image(phone.getvalue()).shape == (9, 9, 3)

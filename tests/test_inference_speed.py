@@ -66,7 +66,7 @@ def test_a_folder_s_faces_are_drawn_where_none_is_given(export):
 
 def test_a_folder_without_pictures_is_refused(export, tmp_path):
     (tmp_path / "film.mp4").write_bytes(b"x")
-    with pytest.raises(UserError, match="A folder of pictures is timed"):
+    with pytest.raises(UserError, match="A folder of images is timed"):
         batch_speed(export / "float32.tflite", tmp_path)
     with pytest.raises(UserError, match="There is no"):
         batch_speed(export / "float32.tflite", tmp_path / "none")
@@ -110,7 +110,7 @@ def test_both_engines_answer_as_the_model_did(export):
 
 
 def test_an_engine_s_wrong_answers_are_counted(export, tmp_path):
-    """With the classes of half of the pictures turned around."""
+    """With the classes of half of the images turned around."""
     for name in ("float32.tflite", "int8.tflite", "model.onnx"):
         (tmp_path / name).write_bytes((export / name).read_bytes())
     with np.load(export / "golden.npz") as golden:

@@ -10,7 +10,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 from kerafer.models.losses import ClassPairDivergence, HeadDiversity
 
-# Class 2 has one picture and no pair.
+# Class 2 has one image and no pair.
 CLASSES = np.array([0, 1, 0, 2, 1, 0])
 LABELS = np.eye(4, dtype="float32")[CLASSES]
 EMBEDDINGS = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
@@ -108,7 +108,7 @@ def test_its_gradient_is_the_slope():
         )
         slope = (up - down) / (2 * step)
         assert float(gradient[place]) == pytest.approx(slope, abs=1e-4)
-    # A picture without a pair has no part in it.
+    # An image without a pair has no part in it.
     assert not np.any(gradient[3])
 
 
@@ -206,7 +206,7 @@ def test_heads_apart_by_hand(values, expected):
 
 def test_heads_apart_in_some_places_only():
     maps = constant_maps(0.0, 0.0)
-    # One picture of two, one place of twelve, one channel of five, 6 apart.
+    # One image of two, one place of twelve, one channel of five, 6 apart.
     maps[1][1, 2, 3, 4] = 6.0
     got = float(HeadDiversity()(maps))
     assert got == pytest.approx(2 * 12 * 5 / 36, rel=1e-4)

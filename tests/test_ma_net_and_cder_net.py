@@ -25,7 +25,7 @@ QUADRANTS = {
 
 
 def take_statistics(model, images):
-    """Of these pictures, into every BatchNorm: a new model's answers are
+    """Of these images, into every BatchNorm: a new model's answers are
     nearly 0 and 1 without."""
     norms = [
         norm
@@ -104,7 +104,7 @@ def test_counts(name):
 def test_other_sizes_build(name, shape):
     model = kerafer.create_model(name, 3, shape)
     assert model.output_shape == (None, 3)
-    # A gray picture has a stem of 7 x 7 x 2 x 64 weights less; 4 outputs of
+    # A gray image has a stem of 7 x 7 x 2 x 64 weights less; 4 outputs of
     # 32 numbers and a bias, or twice 512, are less too.
     gray = 6272 if shape[-1] == 1 else 0
     outputs = {"cder_net": 4 * 33, "ma_net": 2 * 4 * 513}[name]
@@ -122,7 +122,7 @@ def test_the_least_size_is_named_and_is_enough():
         with pytest.raises(kerafer.UserError) as caught:
             kerafer.create_model("ma_net", 2, shape)
         said = str(caught.value)
-        assert said.startswith("ma_net needs pictures of at least 9 x 9 ")
+        assert said.startswith("ma_net needs images of at least 9 x 9 ")
         assert said.endswith(f"Received: {shape[0]} x {shape[1]}.")
     model = kerafer.create_model("ma_net", 2, (9, 9, 1))
     assert model.get_layer("layer_2_block_2_add").output.shape[1:3] == (2, 2)

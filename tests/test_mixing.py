@@ -1,4 +1,4 @@
-"""Pictures mixed in pairs: what comes out, and that it comes out again."""
+"""Images mixed in pairs: what comes out, and that it comes out again."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ MIXED = KINDS[1:]
 
 
 def distinct(count, size=16):
-    """Pictures of one value each, and a class of its own for each."""
+    """Images of one value each, and a class of its own for each."""
     values = np.arange(count, dtype=np.uint8)[:, None, None, None]
     images = np.broadcast_to(values, (count, size, size, 3)).copy()
     return images, np.eye(count, dtype="float32")
@@ -33,7 +33,7 @@ def mixed(kind, alpha=1.0, count=32, seed=3, size=16):
 
 
 def own_shares(labels):
-    """What pictures mixed with another one keep of themselves."""
+    """What images mixed with another one keep of themselves."""
     own = np.diag(labels)
     return own[(labels > 0).sum(axis=1) == 2]
 
@@ -191,5 +191,5 @@ def test_a_loss_is_of_the_labels_in_the_shares_of_the_pictures():
     by_hand = -(shares * np.log(given)).sum(1).mean()
     loss = trainer.compute_loss(None, labels, outputs)
     assert float(loss) == pytest.approx(by_hand, rel=1e-4)
-    # Validation sees pictures as they are.
+    # Validation sees images as they are.
     assert set(trainer(images, training=False)) == {"probabilities"}

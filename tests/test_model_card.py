@@ -1,4 +1,4 @@
-"""What a model card tells was measured, and on the pictures it names."""
+"""What a model card tells was measured, and on the images it names."""
 
 import argparse
 import json
@@ -89,14 +89,14 @@ def test_scores_worked_out_by_hand():
 
 
 def test_intervals_are_over_people_where_they_are_known():
-    """Twelve people with twenty equal pictures each are not 240 answers."""
+    """Twelve people with twenty equal images each are not 240 answers."""
     labels = np.repeat([0, 1, 2] * 4, 20)
     wrong = np.repeat([True, False, False, False] * 3, 20)
     probabilities = sure_of(np.where(wrong, (labels + 1) % 3, labels))
     people = np.repeat([f"person {i}" for i in range(12)], 20)
     alone = measure_scores(labels, probabilities, CLASSES)
     together = measure_scores(labels, probabilities, CLASSES, people)
-    assert alone["intervals"] == {"over": "pictures", "of": 240}
+    assert alone["intervals"] == {"over": "images", "of": 240}
     assert together["intervals"] == {"over": "people", "of": 12}
     assert any("12 people are rough" in note for note in together["notes"])
     for name in ("accuracy", "macro_f1"):
@@ -112,7 +112,7 @@ def test_intervals_are_over_people_where_they_are_known():
     assert interval == pytest.approx([4 / (4 + 1.959964**2), 1.0], abs=1e-6)
     # One person is nobody to draw from.
     one = measure_scores(labels, probabilities, CLASSES, np.full(240, "A"))
-    assert one["intervals"]["over"] == "pictures"
+    assert one["intervals"]["over"] == "images"
 
 
 def test_what_is_no_probability_is_refused():
@@ -127,12 +127,12 @@ def test_the_section_names_the_most_frequent_mistakes_first():
     lines = score_section(scores)
     mistakes = [line for line in lines if "taken for" in line and "* " in line]
     assert mistakes == [
-        "* green taken for red: 8 of 20 pictures (40%)",
-        "* blue taken for green: 3 of 10 pictures (30%)",
+        "* green taken for red: 8 of 20 images (40%)",
+        "* blue taken for green: 3 of 10 images (30%)",
     ]
     text = "\n".join(lines)
     assert "| **green** | 0 | 12 | 8 |" in text
-    assert "wrong on 11 of 35 pictures" in text
+    assert "wrong on 11 of 35 images" in text
     assert "never the answer" not in text
     assert "surer than it should be" in text
     assert (
@@ -151,7 +151,7 @@ def test_the_section_of_a_model_without_mistakes():
     text = "\n".join(
         score_section(measure_scores(labels, sure_of(labels), CLASSES))
     )
-    assert "It made no mistake on these pictures" in text
+    assert "It made no mistake on these images" in text
     assert "rule of three" in text
     assert "It was never 90% sure" in text
 
@@ -174,7 +174,7 @@ def test_limits_are_those_of_the_data_set(dataset, words):
 
 
 def write_pictures(root, count, generator, names=CLASSES, person="Ann"):
-    """Noisy pictures of one colour each, some of them hard to tell."""
+    """Noisy images of one colour each, some of them hard to tell."""
     for name in names:
         folder = root / name
         folder.mkdir(parents=True)
@@ -243,7 +243,7 @@ def manifest_of(folder):
 
 @pytest.fixture(scope="module")
 def exported(run):
-    """With a folder of other pictures, through a link."""
+    """With a folder of other images, through a link."""
     (run.parent / "link").symlink_to(run.parent / "real")
     formats = ("--formats", "keras,float16,int8")
     others = ("--also-on", str(run.parent / "others"))
@@ -294,12 +294,12 @@ def test_the_card_and_the_manifest_tell_the_same(exported, run):
     for row in test["confusion"]:
         assert f"| {' | '.join(map(str, row))} |" in card
     for words in (
-        "How well `int8.tflite` does on the test pictures",
-        "27 labelled pictures of `others`",
+        "How well `int8.tflite` does on the test images",
+        "27 labelled images of `others`",
         "no ground for grading, hiring or policing",
         "What it must not be used for",
         "hands this notice on",
-        f"right on {test['accuracy']:.1%} of 12 pictures that it was not",
+        f"right on {test['accuracy']:.1%} of 12 images that it was not",
         "seed 0: 96 train, 12 validation, 12 test |",
     ):
         assert words in card
@@ -434,7 +434,10 @@ def test_models_that_were_learnt_from_are_named(run, tmp_path):
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     assert export(copy, tmp_path / "out", "--formats", "float32") == 0
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
-    assert "began with the weights of `first`, taught by `a`, taught by" in card
+    assert (
+        "began with the weights of `first`, distilled from `a`, distilled from"
+        in card
+    )
     assert "/far/away" not in card
 
 

@@ -38,7 +38,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def colours(tmp_path):
-    """Twelve pictures of one colour each, of several sizes."""
+    """Twelve images of one colour each, of several sizes."""
     rows = []
     folder = tmp_path / "colours"
     folder.mkdir()
@@ -368,7 +368,7 @@ def test_every_policy_changes_pictures_within_bounds():
             not np.array_equal(one, two)
             for one, two in zip(done, images, strict=True)
         )
-        # No two pictures of a batch are changed in the same way.
+        # No two images of a batch are changed in the same way.
         assert len(np.unique(done.reshape(32, -1), axis=0)) == 32
         # Half of them are mirrored: the bar stands left of the middle.
         left = done[..., 0][:, :, :12].sum((1, 2))

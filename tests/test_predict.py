@@ -1,4 +1,4 @@
-"""`kerafer predict` on pictures, folders, videos and what is none."""
+"""`kerafer predict` on images, folders, videos and what is none."""
 
 import csv
 import json
@@ -66,13 +66,13 @@ def run(*words):
     return cli.main(["predict", *map(str, words)])
 
 
-# === Pictures ===
+# === Images ===
 
 
 def test_a_batch_goes_on_past_what_is_no_picture(here, model, capsys):
     picture("in/a.png", red=250)
     picture("in/deep/b.jpg", blue=250)
-    Path("in/c.jpg").write_bytes(b"no picture")
+    Path("in/c.jpg").write_bytes(b"no image")
     Path("in/d.jpg").write_bytes(b"")
     Path("in/notes.txt").write_text("not looked at")
     assert run("in", "--model", model, "--detector", "none") == 0
@@ -83,7 +83,7 @@ def test_a_batch_goes_on_past_what_is_no_picture(here, model, capsys):
         "c.jpg": "",
         "d.jpg": "",
     }
-    assert "no whole picture" in got["c.jpg"]["problem"]
+    assert "no whole image" in got["c.jpg"]["problem"]
     assert "empty" in got["d.jpg"]["problem"]
     assert got["a.png"]["problem"] == ""
     assert float(got["a.png"]["p_red"]) > 0.9
@@ -190,7 +190,7 @@ def test_the_rows_keep_the_order_of_the_files(here, model, monkeypatch):
     names = [f"{index}.png" for index in range(9)]
     for index, name in enumerate(names):
         picture(name, red=20 * index)
-    Path("4.png").write_bytes(b"no picture")
+    Path("4.png").write_bytes(b"no image")
 
     def slow_at_first(path):
         time.sleep(0.1 if path.name in ("0.png", "5.png") else 0)
@@ -222,7 +222,7 @@ def test_without_a_model_the_package_s_own_predicts(brought_along, capsys):
     assert (row["label"], row["width"], row["problem"]) == ("red", "80", "")
     assert Path("predictions/photo.jpg").exists()
     shown = capsys.readouterr().err
-    assert "pictures taken whole" in shown and "red" in shown
+    assert "images taken whole" in shown and "red" in shown
 
 
 def test_a_package_without_its_model_says_so(brought_along, capsys):
@@ -281,7 +281,7 @@ def test_a_small_picture_without_a_face_is_taken_whole(here, model, capsys):
     assert run("small.png", "--model", model) == 0
     (row,) = rows()
     assert row["label"] == "red" and row["width"] == row["height"] == "48"
-    assert row["problem"] == "no face was found; the picture was taken whole"
+    assert row["problem"] == "no face was found; the image was taken whole"
     assert "1 of 1 small, without a face" in capsys.readouterr().err
 
 
@@ -290,7 +290,7 @@ def test_a_small_video_without_a_face_is_taken_whole(here, model):
     words = ("--model", model, "--half-life", 0, "--every", 1)
     assert run("clip.mp4", *words) == 0
     assert {row["problem"] for row in rows()} == {
-        "no face was found; the picture was taken whole"
+        "no face was found; the image was taken whole"
     }
     assert [row["label"] for row in rows()] == ["red"] * 3 + ["blue"] * 3
 
@@ -387,7 +387,7 @@ def test_a_camera_runs_until_ctrl_c(here, model, monkeypatch):
 def test_mistakes_end_with_a_sentence(here, model, capfd, words, told):
     picture("a.png", red=200)
     Path("empty").mkdir()
-    Path("bad.png").write_bytes(b"no picture")
+    Path("bad.png").write_bytes(b"no image")
     Path("bad.mp4").write_bytes(b"no video" * 100)
     assert run(*words, "--model", model) == 2
     said = capfd.readouterr().err

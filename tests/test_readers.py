@@ -44,7 +44,7 @@ def elsewhere(tmp_path_factory, monkeypatch):
 
 
 def draw(path, level=0):
-    """A picture with a gradient, so that it is not blank."""
+    """An image with a gradient, so that it is not blank."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ramp = np.tile(np.arange(24, dtype=np.uint8) * 10, (16, 1))
     Image.fromarray(np.stack([ramp, ramp, ramp // 2 + level], -1)).save(path)
@@ -422,7 +422,7 @@ def test_folder_refuses_a_class_of_unreadable_pictures(tmp_path):
     with pytest.raises(UserError, match="none of: b"):
         load("folder", tmp_path)
     (tmp_path / "a" / "1.png").write_bytes(b"none")
-    with pytest.raises(UserError, match="None of the 2 pictures"):
+    with pytest.raises(UserError, match="None of the 2 images"):
         load("folder", tmp_path)
 
 
@@ -473,7 +473,7 @@ def test_manifest(tmp_path):
         ("path,label\nC:\\x.png,a\n", "inside"),
         ("path,label\na\\..\\..\\x.png,a\n", "inside"),
         ("path,label\n,a\n", "inside"),
-        ("path,label\n1.png,\n", "class of every picture"),
+        ("path,label\n1.png,\n", "class of every image"),
         ("path,label\n1.png,a\n1.png,b\n", "once"),
         ("path,label,split\n1.png,a,train\n2.png,b,other\n", "line 3.*2.png"),
         ("path,label,split\n1.png,a,train\n2.png,b,\n", "splits"),
@@ -506,7 +506,7 @@ def test_manifest_in_another_encoding(tmp_path):
         ("kdef", ("KDEF is", "https://kdef.se")),
         ("fesr", ("FESR is", "pip install 'kerafer[fesr]'")),
         ("fer2013", ("FER2013 is", "kaggle.com")),
-        ("folder", ("pictures of your own", "manifest.csv")),
+        ("folder", ("images of your own", "manifest.csv")),
     ],
 )
 def test_missing_data_says_what_to_do(tmp_path, monkeypatch, name, words):

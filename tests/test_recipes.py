@@ -473,7 +473,7 @@ def test_the_temperature_is_what_a_model_is_wrong_by(wrong_by):
     targets = np.eye(4)[labels]
     found = find_temperature(targets, said)
     assert found == pytest.approx(wrong_by, rel=0.03)
-    # A model that is sure, and wrong, of a picture is no number's end.
+    # A model that is sure, and wrong, of an image is no number's end.
     said[0] = np.eye(4)[(labels[0] + 1) % 4]
     assert np.isfinite(find_temperature(targets, said))
 

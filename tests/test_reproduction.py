@@ -260,7 +260,7 @@ def test_scores_over_runs_stand_beside_the_articles(tmp_path):
     assert table.loc["CNN", "article, KDEF, derived %"] == "91.636"
     assert table.loc["CNN", "article, KDEF, stated %"] == ""
     assert table.loc["wCA-MCNN", "article, KDEF, stated %"] == "94.968"
-    assert table.loc["CNN", "test pictures"] == "300"
+    assert table.loc["CNN", "test images"] == "300"
     done = [training for training in plan if training.state == "done"]
     runs = run_table(done)
     assert runs["minutes"].tolist() == [1.0] * 4
@@ -390,7 +390,7 @@ def test_nothing_is_trained_twice(tmp_path, trainer, capfd):
     }
     page = (tmp_path / "report.md").read_text("utf-8")
     assert "50.50 ± 0.71" in page
-    assert "![Figure 16: Which class is taken for which](figure_16.png)" in page
+    assert "![Figure 16: Confusion matrix](figure_16.png)" in page
     assert str(tmp_path) not in page
 
 

@@ -201,7 +201,7 @@ class Boxes:
 
 
 def test_faces_are_cropped_as_in_training(files):
-    # Colour runs over the picture, so any other crop has another mean.
+    # Colour runs over the image, so any other crop has another mean.
     image = cv2.resize(noise(3, 4), (90, 60), interpolation=cv2.INTER_CUBIC)
     boxes = [(10, 20, 20, 24), (60, 5, 30, 20)]
     recognizer = EmotionRecognizer(
@@ -392,7 +392,7 @@ def pictures(folder, count):
 
 def test_files_come_in_order_with_their_errors(files, tmp_path):
     paths = pictures(tmp_path, 12)
-    paths[5].write_bytes(b"no picture")
+    paths[5].write_bytes(b"no image")
     recognizer = EmotionRecognizer(
         files / "float.tflite", detector=make_detector("none")
     )
@@ -435,7 +435,7 @@ def test_pictures_are_decoded_while_the_model_runs(monkeypatch, tmp_path):
         ahead = max(ahead, len(began) - len(ended))
     # One after the other it is 20 * 0.06 = 1.2 seconds.
     assert time.perf_counter() - start < 1.0
-    # However large the folder, few of its pictures are held at once.
+    # However large the folder, few of its images are held at once.
     assert ended == paths and 1 <= ahead <= 5
 
 
@@ -631,7 +631,7 @@ def test_a_list_tells_of_each_picture_that_is_none(files, tmp_path):
     assert [len(faces) for faces in found] == [1, 0, 0, 0, 1]
     assert found[0] == kerafer.predict(good, model)
     assert found[1].problem == "there is no such file"
-    assert "no whole picture" in found[2].problem
+    assert "no whole image" in found[2].problem
     assert "cv2.imread gives None" in found[3].problem
     assert "taken whole" in found[4].problem
     assert kerafer.predict([], model) == []

@@ -1,4 +1,4 @@
-"""Splits: sizes, who stands where, and files that fit the pictures."""
+"""Splits: sizes, who stands where, and files that fit the images."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def people(count=20, each=6):
 
 
 def table(dataset, split):
-    """Pictures by part and class."""
+    """Images by part and class."""
     return pd.crosstab(np.asarray(split), dataset.manifest["label"].to_numpy())
 
 
@@ -150,7 +150,7 @@ def test_class_of_one_person_is_trained_on():
         dataset = make(labels, np.repeat([f"F{i}" for i in range(12)], 4))
         split = make_split(dataset, "subject", seed)
         assert split[4 * seed] == "train"
-        assert "No picture of calm in test." in split.attrs["notes"]
+        assert "No image of calm in test." in split.attrs["notes"]
     alone = make([0] * 9 + [1, 2, 1], ["a"] * 9 + ["b", "c", "b"])
     gaps = [n for n in make_split(alone).attrs["notes"] if "in train" in n]
     assert len(gaps) == 1
@@ -174,7 +174,7 @@ def test_rare_classes_are_trained_on():
     notes = split.attrs["notes"]
     assert "Of bored there is too little to divide: 2, all in train." in notes
     assert "Of calm there is too little to divide: 1, all in train." in notes
-    assert "No picture of bored, calm in test." in notes
+    assert "No image of bored, calm in test." in notes
     three = make([0] * 60 + [1] * 3)
     for seed in range(20):
         assert "train" in set(make_split(three, "paper", seed)[60:])
@@ -251,7 +251,7 @@ def all_folds(dataset, count, seed=0):
 
 
 def uneven():
-    """Eleven people with 1 to 40 pictures each."""
+    """Eleven people with 1 to 40 images each."""
     generator = np.random.default_rng(5)
     sizes = generator.integers(1, 41, 11)
     labels = generator.integers(0, 3, sizes.sum())
@@ -298,7 +298,7 @@ def test_folds_of_unknown_people_are_of_pictures_and_told():
         counts = table(dataset, split).loc["test"]
         assert counts["angry"] == 20 and counts["bored"] == 7
         told = " ".join(split.attrs["notes"])
-        assert "Who is on the pictures is not known" in told
+        assert "Who is on the images is not known" in told
         assert "however the set was published" in told
 
 
@@ -341,12 +341,12 @@ def test_folds_that_there_can_not_be(kind):
         (
             make([0, 1, 2] * 2, list("abcdef")),
             "fold-1-of-4",
-            "at least 4 pictures. Received at most: 2",
+            "at least 4 images. Received at most: 2",
         ),
         (
             make([0, 1, 2, 2]),
             "fold-1-of-3",
-            "at least 3 pictures. Received at most: 2",
+            "at least 3 images. Received at most: 2",
         ),
     ],
 )

@@ -16,7 +16,7 @@ FEATURES = np.random.default_rng(0).normal(size=(2, 13, 11, 8)).astype("f")
 
 
 def correlated(inputs, kernel, rate, groups):
-    """Every filter over its group's channels, as far as the picture goes."""
+    """Every filter over its group's channels, as far as the image goes."""
     size, _, channels, filters = kernel.shape
     spread = np.zeros((*(2 * [rate * (size - 1) + 1]), channels, filters))
     spread[::rate, ::rate] = kernel

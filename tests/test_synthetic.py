@@ -89,8 +89,8 @@ def test_the_same_seed_draws_the_same_in_another_process():
     code = (
         "import hashlib;"
         "from kerafer.data.synthetic import load_synthetic;"
-        f"picture = load_synthetic(4, seed=3).read_image({PATH!r});"
-        "print(hashlib.sha256(picture.tobytes()).hexdigest())"
+        f"image = load_synthetic(4, seed=3).read_image({PATH!r});"
+        "print(hashlib.sha256(image.tobytes()).hexdigest())"
     )
     there = subprocess.run(
         [sys.executable, "-c", code],

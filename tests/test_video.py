@@ -288,7 +288,7 @@ def test_a_stream_is_a_source_like_a_file(here, capfd):
         assert "secret" not in told
         assert main(["predict", f"http://{place}/no.mp4", *MODEL]) == 2
         server.shutdown()
-    assert "A stream gives a picture within" in capfd.readouterr().err
+    assert "A stream gives an image within" in capfd.readouterr().err
 
 
 # === What is left out ===
@@ -338,7 +338,7 @@ def test_of_several_pictures_in_a_file_the_first_is_said_to_count(
     frames[0].save("one.gif")
     assert main(["predict", f"a.{kind}", "one.gif", *MODEL]) == 0
     told = capfd.readouterr().err
-    assert f"1 of 2 with several pictures, of which the first counts: a.{kind}"
+    assert f"1 of 2 with several images, of which the first counts: a.{kind}"
     assert "the first counts: a." in told
     assert main(["predict", "one.gif", *MODEL]) == 0
     assert "first counts" not in capfd.readouterr().err

@@ -18,7 +18,7 @@ def expected(image):
 
 
 def to_keras(channels=3, size=8):
-    """The Keras model; of a gray picture it looks at the brightness."""
+    """The Keras model; of a gray image it looks at the brightness."""
     import keras
 
     given = keras.Input((size, size, channels))

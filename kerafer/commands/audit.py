@@ -14,7 +14,7 @@ from kerafer.files import keep_results, output_file, output_folder, write_text
 from kerafer.settings import add_flags, as_flags, from_flags
 from kerafer.tables import write_table
 
-# Whole pictures are compared, at their own size.
+# Whole images are compared, at their own size.
 _WITHOUT = ("face_crop", "without_face", "channels", "download")
 
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=12,
         help="bits of the 64-bit perceptual hash in which nearly equal "
-        "pictures may differ (default: 12)",
+        "images may differ (default: 12)",
     )
     parser.add_argument(
         "--out",
@@ -94,7 +94,7 @@ def run(parsed: argparse.Namespace) -> int:
         clean = found.cleaned()
         write_split(parsed.clean, dataset, clean)
         console.print(
-            f"{(clean != found.split).sum():,} pictures are out of use in "
+            f"{(clean != found.split).sum():,} images are out of use in "
             f"{parsed.clean}. Train with --split {parsed.clean}",
             soft_wrap=True,
         )

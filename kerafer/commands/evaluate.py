@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         metavar="PATH",
         help="a second model, or the folder of an earlier evaluation of the "
-        "same pictures",
+        "same images",
     )
     parser.add_argument(
         "--part",
         choices=PARTS,
         default="test",
-        help="which pictures of the split (default: test)",
+        help="which images of the split (default: test)",
     )
     parser.add_argument(
         "--labels",
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flips",
         action="store_true",
-        help="take the mean of each picture's probabilities and those of its "
+        help="take the mean of each image's probabilities and those of its "
         "mirror image, for --against too unless it is an evaluation",
     )
     parser.add_argument(
@@ -93,7 +93,7 @@ def _show(found: Evaluation, out: Path) -> None:
     from kerafer.evaluation.evaluation_report import points, verdict
 
     scores, count = found.scores, len(found.predictions.labels)
-    where = f"{count:,} pictures of {found.dataset}, {found.part}"
+    where = f"{count:,} images of {found.dataset}, {found.part}"
     table = Table(title=f"{found.told_name} on {where}")
     table.add_column("score")
     table.add_column("value", justify="right")

@@ -21,7 +21,7 @@ from kerafer.workflows.explanation import (
 class ExplainConfig:
     """The flags of `kerafer explain` that may be given once."""
 
-    method: str = setting("grad-cam", "how pictures are explained", METHODS)
+    method: str = setting("grad-cam", "how images are explained", METHODS)
     out: str | None = setting(
         None,
         "folder for what is written (default: explained, or explained-2 and "
@@ -31,7 +31,7 @@ class ExplainConfig:
     force: bool = setting(False, "replace what is there in the folder")
     detector: str = setting(
         "auto",
-        "finds the faces; none takes each picture whole, auto does where the "
+        "finds the faces; none takes each image whole, auto does where the "
         "first model was trained on whole ones",
         ("auto", *(name for name in DETECTORS if name != "yunet")),
     )
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="PICTURE",
-        help="pictures, folders of them, or patterns in quotes; without any, "
+        help="images, folders of them, or patterns in quotes; without any, "
         "the model's wavelets are explained",
     )
     parser.add_argument(
@@ -78,8 +78,7 @@ def run(parsed: argparse.Namespace) -> int:
     labels = listed(config.labels)
     if not parsed.paths and parsed.class_name:
         raise UserError(
-            "--class is a class to be explained on pictures. Received no "
-            "picture."
+            "--class is a class to be explained on images. Received no image."
         )
     use_backend("tensorflow")
     with figures_as(parsed.figure_format):

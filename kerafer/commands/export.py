@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="PATH",
         required=True,
-        help="folder of a run, whose pictures calibrate and test the files; or "
+        help="folder of a run, whose images calibrate and test the files; or "
         "any .keras file, or the folder of an export",
     )
     parser.add_argument(

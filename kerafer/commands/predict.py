@@ -1,4 +1,4 @@
-"""`kerafer predict`: expressions on pictures, videos and from a camera."""
+"""`kerafer predict`: expressions on images, videos and from a camera."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="pictures, videos, folders of them, patterns in quotes, or the "
+        help="images, videos, folders of them, patterns in quotes, or the "
         "address of a stream, such as rtsp://...",
     )
     add_flags(parser, PredictConfig)
@@ -58,7 +58,7 @@ def _tell(done: PredictedFolder, copies: bool) -> None:
         ("can't be read", done.unreadable),
         ("without a face", done.without),
         ("small, without a face, taken whole", done.taken_whole),
-        ("with several pictures, of which the first counts", done.several),
+        ("with several images, of which the first counts", done.several),
     ):
         if names:
             console.print(

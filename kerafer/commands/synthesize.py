@@ -1,4 +1,4 @@
-"""`kerafer synthesize`: the drawn faces as files."""
+"""`kerafer synthesize`: the synthetic faces as files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
         seed=config.seed,
     )
     console.print(
-        f"{count:,} pictures in {parsed.out}. Train on them with\n"
+        f"{count:,} images in {parsed.out}. Train on them with\n"
         f"    kerafer train --dataset kdef --data-dir {parsed.out}",
         soft_wrap=True,
     )

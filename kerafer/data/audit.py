@@ -28,9 +28,9 @@ NEAR = 12
 DIFFERENCE = 0.15
 # Bits at once: within so many the order of pairs is of no matter.
 _BAND = 7
-# A picture of which so many others only seem to be copies is like nothing.
+# An image of which so many others only seem to be copies is like nothing.
 _MOST_TRIES = 500
-# Which picture of a group stays: tests are not to change.
+# Which image of a group stays: tests are not to change.
 _KEPT = {"test": 0, "validation": 1, "train": 2}
 
 
@@ -39,16 +39,16 @@ class Audit:
     """The findings.
 
     Args:
-        balance: Pictures, a row a class and a column a part.
-        duplicates: A row for every picture of a group of equal or nearly
+        balance: Images, a row a class and a column a part.
+        duplicates: A row for every image of a group of equal or nearly
             equal ones: `group`, `path`, `part`, `label`, `subject` where
             known, `kind` (`exact`, `near` or `mirrored`: how it is like the
             nearest other one), `bits` (of the perceptual hash that differ
             there).
         shared_people: For two parts the people who stand in both.
         left_out: Files that are not taken, `path` and `reason`.
-        smallest, largest: Height and width of pictures.
-        split: The part of every picture, in the order of the manifest.
+        smallest, largest: Height and width of images.
+        split: The part of every image, in the order of the manifest.
     """
 
     balance: pd.DataFrame
@@ -75,13 +75,13 @@ class Audit:
         return self.duplicates[self.duplicates["group"].isin(names)]
 
     def cleaned(self) -> pd.Series:
-        """A split in which no picture stands twice.
+        """A split in which no image stands twice.
 
-        Of every group one picture stays, one of the test part if there is
+        Of every group one image stays, one of the test part if there is
         any; groups with different labels are put out of use.
 
         Returns:
-            The part of every picture, in the order of the manifest;
+            The part of every image, in the order of the manifest;
             `"unused"` for those that are left out.
         """
         clean = self.split.copy()
@@ -103,13 +103,13 @@ def audit(
 ) -> Audit:
     """Look through a data set and its division.
 
-    Pictures are equal if their decoded pixels are. They are nearly equal if
+    Images are equal if their decoded pixels are. They are nearly equal if
     their perceptual hashes differ in few bits and their 32 x 32 thumbnails,
     laid over each other, nowhere differ much; the same is tried with one of
-    them mirrored. Pictures out of use are not compared.
+    them mirrored. Images out of use are not compared.
 
     Args:
-        dataset: The pictures.
+        dataset: The images.
         split: The part of each, in the order of the manifest.
         near: Bits of 64 that may differ. Defaults to 12.
         most: What `difference` of two thumbnails may be. Defaults to 0.15.
@@ -131,7 +131,7 @@ def audit(
 
 
 def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Digest of the pixels, thumbnail and size of every picture."""
+    """Digest of the pixels, thumbnail and size of every image."""
 
     def one(path: str) -> tuple[bytes, np.ndarray, tuple[int, int]]:
         image = dataset.read_image(path)
@@ -141,7 +141,7 @@ def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     paths = dataset.manifest["path"].tolist()
     found = map_in_threads(one, paths, dataset.threads)
-    seen = list(track(found, "Looking at pictures", len(paths)))
+    seen = list(track(found, "Looking at images", len(paths)))
     digests, thumbs, sizes = zip(*seen, strict=True)
     return np.array(digests), np.stack(thumbs), np.array(sizes)
 
@@ -153,9 +153,9 @@ def _edges(
     near: int,
     most: float,
 ) -> pd.DataFrame:
-    """Pairs of like pictures: rows `a` and `b`, `kind` and `bits`.
+    """Pairs of like images: rows `a` and `b`, `kind` and `bits`.
 
-    Enough of them to join every group, each picture with the nearest.
+    Enough of them to join every group, each image with the nearest.
     """
     order = used[np.argsort(digests[used], kind="stable")]
     same = digests[order][1:] == digests[order][:-1]
@@ -164,7 +164,7 @@ def _edges(
         (a, b, "exact", 0)
         for a, b in zip(order[:-1][same], order[1:][same], strict=True)
     ]
-    # Of equal pictures one is compared with the others.
+    # Of equal images one is compared with the others.
     rows = np.sort(order[np.concatenate([[True], ~same])])
     hashes = np.array([perceptual_hash(thumb) for thumb in thumbs[rows]])
     like = [
@@ -245,7 +245,7 @@ def _groups(
         table["subject"] = manifest["subject"].to_numpy()
     table["kind"] = best["kind"].reindex(rows)
     table["bits"] = best["bits"].reindex(rows).astype(int)
-    # Groups in the order of their first picture's path, counted from 1.
+    # Groups in the order of their first image's path, counted from 1.
     first = table.groupby("group")["path"].min().sort_values()
     numbers = {name: i for i, name in enumerate(first.index, 1)}
     table["group"] = table["group"].map(numbers)

@@ -52,7 +52,7 @@ def audit_report(found: Audit, title: str, command: str) -> str:
     facts = audit_summary(found)
     lines = [f"# {title}", ""]
     lines += [f"* {sentence}" for sentence in findings(found)]
-    lines += ["", "## Pictures of each class", ""]
+    lines += ["", "## Images of each class", ""]
     lines += markdown.table(
         ("class", *found.balance.columns),
         [
@@ -69,11 +69,11 @@ def audit_report(found: Audit, title: str, command: str) -> str:
         lines += markdown.table(("reason", "files"), rows)
     lines += [
         "",
-        "`duplicates.csv` names every picture of every group. Pictures are "
+        "`duplicates.csv` names every image of every group. Images are "
         "equal if their pixels are; nearly equal if a perceptual hash of 64 "
         "bits agrees and thumbnails of 32 x 32, laid over each other, nowhere "
         "differ much, also mirrored. "
-        "`duplicates.png` shows some; it holds pictures of the data set, so "
+        "`duplicates.png` shows some; it holds images of the data set, so "
         "mind its terms before you pass it on.",
         "",
         "Made by:",
@@ -100,19 +100,19 @@ def findings(found: Audit) -> list[str]:
     if len(crossing):
         seen = facts["test_pictures_seen_elsewhere"]
         told.append(
-            f"{_groups(crossing)} groups of equal or nearly equal pictures "
-            f"stand in more than one part; {seen} test pictures are among "
+            f"{_groups(crossing)} groups of equal or nearly equal images "
+            f"stand in more than one part; {seen} test images are among "
             "them, which a model may have seen. `clean` takes them out."
         )
     if len(wrong):
         told.append(
             f"{_groups(wrong)} groups have different labels on the same "
-            f"picture ({len(wrong)} pictures); no model can be right on all."
+            f"image ({len(wrong)} images); no model can be right on all."
         )
     told.append(
         f"{facts['duplicate_groups']} groups of equal or nearly equal "
-        f"pictures in all, {len(found.duplicates):,} of "
-        f"{len(found.split):,} pictures."
+        f"images in all, {len(found.duplicates):,} of "
+        f"{len(found.split):,} images."
     )
     for part, classes in facts["missing_classes"].items():
         if classes:
@@ -120,7 +120,7 @@ def findings(found: Audit) -> list[str]:
     counts = found.balance[list(PARTS)].sum(axis=1)
     told.append(
         f"The rarest class is {counts.idxmin()} with {counts.min():,} "
-        f"pictures, the most frequent {counts.idxmax()} with "
+        f"images, the most frequent {counts.idxmax()} with "
         f"{counts.max():,}."
     )
     told.append(
@@ -128,7 +128,7 @@ def findings(found: Audit) -> list[str]:
         "not taken."
     )
     sizes = [" x ".join(map(str, s)) for s in (found.smallest, found.largest)]
-    told.append(f"Pictures of {sizes[0]} to {sizes[1]} pixels.")
+    told.append(f"Images of {sizes[0]} to {sizes[1]} pixels.")
     if found.shared_people and not any(found.shared_people.values()):
         told.insert(0, "Nobody stands in two parts.")
     return told
@@ -141,7 +141,7 @@ def plot_duplicates(
 
     Args:
         found: The findings.
-        dataset: Whose pictures they are.
+        dataset: Whose images they are.
         file: A .png to write.
         most: Groups at most. Defaults to 12.
 

@@ -1,4 +1,4 @@
-"""Which pictures, how divided and how made ready."""
+"""Which images, how divided and how made ready."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DataConfig:
     )
     split: str | None = setting(
         None,
-        "paper (stratified 8:1:1 over pictures), subject (nobody in two "
+        "paper (stratified 8:1:1 over images), subject (nobody in two "
         "parts), given (as published), fold-2-of-5 (the second of five test "
         "parts by person), or a split.csv of a run; by default paper for "
         "kdef, subject where people are known, else given or paper",
@@ -64,7 +64,7 @@ class DataConfig:
     )
     without_face: str = setting(
         "keep",
-        "pictures on which no face is found",
+        "images on which no face is found",
         ("keep", "drop"),
         group="data",
     )

@@ -27,7 +27,7 @@ def available_cores() -> int:
 
 
 def threads_for(files: Sequence[str]) -> int:
-    """How many threads decode pictures fastest.
+    """How many threads decode images fastest.
 
     Args:
         files: Those that are read; what is no file does not count.

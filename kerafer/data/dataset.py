@@ -1,4 +1,4 @@
-"""A data set: a table of pictures and what is known about it."""
+"""A data set: a table of images and what is known about it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def _none_left_out() -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Pictures with labels, before any of them is decoded.
+    """Images with labels, before any of them is decoded.
 
     Args:
         name: Registry name, such as `"kdef"`.
-        manifest: One row a picture. `path` (relative to `root`, with `/`) and
+        manifest: One row an image. `path` (relative to `root`, with `/`) and
             `label` (a class name) are always there; `subject` (who is seen),
             `session`, `angle` and `split` (`"train"`, `"validation"` or
             `"test"`, where the set was published divided) where the set knows
@@ -48,11 +48,11 @@ class Dataset:
             label of the manifest is one of them.
         root: Folder that the paths are relative to; `None` where no file
             stands behind the rows (a drawn set).
-        source: Where the pictures came from, one line.
+        source: Where the images came from, one line.
         licence: The terms they come under, one line.
         read: Takes a row's `path` and returns uint8 RGB of shape
             `(height, width, 3)`. The default decodes `root / path`.
-        fingerprint: What the pictures of a set without files depend on beside
+        fingerprint: What the images of a set without files depend on beside
             their paths, such as a seed; what was decoded is kept under it.
         left_out: Files that were found and not taken, with the reason:
             columns `path` and `reason`.
@@ -61,7 +61,7 @@ class Dataset:
             the default, where they show more than a face.
 
     Raises:
-        UserError: Without pictures, with a missing column, or with a label
+        UserError: Without images, with a missing column, or with a label
             outside `class_names`.
     """
 
@@ -84,7 +84,7 @@ class Dataset:
                 f"Missing: {', '.join(missing)}."
             )
         if self.manifest.empty:
-            raise UserError(f"The data set {self.name} has no picture.")
+            raise UserError(f"The data set {self.name} has no image.")
         unknown = sorted(set(self.manifest["label"]) - set(self.class_names))
         if unknown:
             raise UserError(
@@ -97,7 +97,7 @@ class Dataset:
 
     @functools.cached_property
     def threads(self) -> int:
-        """How many threads read its pictures fastest."""
+        """How many threads read its images fastest."""
         if self.read is not None or self.root is None:
             return threads_for([])
         root = os.fspath(self.root)
@@ -107,7 +107,7 @@ class Dataset:
 
     @property
     def labels(self) -> np.ndarray:
-        """Index into `class_names` of every picture, int32."""
+        """Index into `class_names` of every image, int32."""
         index = {name: i for i, name in enumerate(self.class_names)}
         return self.manifest["label"].map(index).to_numpy(np.int32)
 
@@ -136,14 +136,14 @@ class Dataset:
 
     @property
     def has_subjects(self) -> bool:
-        """Whether every picture says who is seen on it."""
+        """Whether every image says who is seen on it."""
         return (
             "subject" in self.manifest
             and self.manifest["subject"].notna().all()
         )
 
     def read_image(self, path: str) -> np.ndarray:
-        """Decode the picture of one row: uint8 RGB, `(height, width, 3)`."""
+        """Decode the image of one row: uint8 RGB, `(height, width, 3)`."""
         if self.read is not None:
             return self.read(path)
         from kerafer.images import read_image

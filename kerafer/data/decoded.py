@@ -1,4 +1,4 @@
-"""Pictures decoded once and kept on disk."""
+"""Images decoded once and kept on disk."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def decode(
     channels: int = 3,
     boxes: list[Box | None] | None = None,
 ) -> np.ndarray:
-    """Decode, crop and resize all pictures of a data set.
+    """Decode, crop and resize all images of a data set.
 
     The result is kept in the user's cache folder and mapped into memory, not
     read into it; a second call with the same files returns at once. A data set
     that has neither files nor a fingerprint is decoded into memory.
 
     Args:
-        dataset: The pictures.
+        dataset: The images.
         image_size: Height and width of the result, pixels.
         channels: 3 for RGB, 1 for gray. Defaults to 3.
-        boxes: The face of each picture, or `None` to keep it whole. Defaults
-            to whole pictures.
+        boxes: The face of each image, or `None` to keep it whole. Defaults
+            to whole images.
 
     Returns:
-        uint8 array of shape `(pictures, image_size, image_size, channels)`,
+        uint8 array of shape `(images, image_size, image_size, channels)`,
         not writeable.
 
     Raises:
-        UnreadableImageError: For a file that is no picture.
+        UnreadableImageError: For a file that is no image.
         UserError: If the disk has no room for the result.
     """
     shape = (len(dataset), image_size, image_size, channels)
@@ -97,7 +97,7 @@ def _fill(
         images[row] = fit(image, images.shape[1:])
 
     done = map_in_threads(one, range(len(paths)), dataset.threads)
-    for _ in track(done, "Decoding pictures", len(paths)):
+    for _ in track(done, "Decoding images", len(paths)):
         pass
 
 

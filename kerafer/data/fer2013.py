@@ -1,4 +1,4 @@
-"""FER2013, as a CSV file of pixels or as folders of pictures."""
+"""FER2013, as a CSV file of pixels or as folders of images."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def read_fer2013(root: Path, verify: bool = True) -> Dataset:
             or `train.csv`, or a folder with `train/<class>/*` and, if there
             is one, `test/<class>/*`. Of the CSV file's usages `PublicTest`
             is the validation part and `PrivateTest` the test part.
-        verify: Whether every picture is decoded once; that of a CSV file
+        verify: Whether every image is decoded once; that of a CSV file
             always is. Defaults to `True`.
 
     Raises:
-        UserError: If there is no picture, or a folder of another name.
+        UserError: If there is no image, or a folder of another name.
     """
     table = _find_csv(root)
     if table is not None:
@@ -56,7 +56,7 @@ def read_fer2013(root: Path, verify: bool = True) -> Dataset:
         root, folders, folder_labels(folders, CLASSES)
     )
     if manifest.empty:
-        raise FER2013.missing(f"{root} has no CSV file and no pictures")
+        raise FER2013.missing(f"{root} has no CSV file and no images")
     dataset = Dataset(
         **FER2013.facts,
         class_names=CLASSES,
@@ -90,7 +90,7 @@ def _read_csv(path: Path) -> Dataset:
         rows.append((name, label, split))
         faces.append(face)
     if not rows:
-        raise FER2013.missing(f"{path} has no row with a picture")
+        raise FER2013.missing(f"{path} has no row with an image")
     manifest = pd.DataFrame(rows, columns=["path", "label", "split"])
     if manifest["split"].isna().any():
         manifest = manifest.drop(columns="split")
@@ -151,7 +151,7 @@ def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
         raise ValueError(f"a face has {_SIZE**2} pixels, not {len(levels)}")
     face = np.frombuffer(levels, np.uint8).reshape(_SIZE, _SIZE)
     if is_blank(face):
-        raise ValueError("the picture is blank")
+        raise ValueError("the image is blank")
     usage = row.get("usage")
     if usage is not None and usage.lower() not in USAGES:
         raise ValueError(

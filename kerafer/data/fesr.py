@@ -23,17 +23,17 @@ def read_fesr(root: Path, verify: bool = True) -> Dataset:
 
     Args:
         root: Folder with the folders of the splits or of the classes.
-        verify: Whether every picture is decoded once. Defaults to `True`.
+        verify: Whether every image is decoded once. Defaults to `True`.
 
     Raises:
-        UserError: If there is no picture, or a folder of another name.
+        UserError: If there is no image, or a folder of another name.
     """
     folders = scan.class_folders(root)
     manifest, strange = scan.tree_manifest(
         root, folders, folder_labels(folders, CLASSES)
     )
     if manifest.empty:
-        raise FESR.missing(f"{root} has no folder of a class with pictures")
+        raise FESR.missing(f"{root} has no folder of a class with images")
     dataset = Dataset(
         **FESR.facts,
         manifest=manifest,

@@ -1,4 +1,4 @@
-"""Pictures of your own: folders of classes, or a list of them."""
+"""Images of your own: folders of classes, or a list of them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def read_folder(
         root: The folder.
         subject_pattern: Regular expression that finds the person in the name
             of a file, as the group `subject` or the first one: `^(.+)_\d+`
-            finds `Al_Gore` in `Al_Gore_0002.jpg`. Pictures without a match
+            finds `Al_Gore` in `Al_Gore_0002.jpg`. Images without a match
             are left out. Defaults to none: the persons are not known.
-        verify: Whether every picture is decoded once. Defaults to `True`.
+        verify: Whether every image is decoded once. Defaults to `True`.
 
     Raises:
-        UserError: Without pictures, with fewer than two classes, for a class
-            without a picture, a pattern that is wrong or matches nothing, or
+        UserError: Without images, with fewer than two classes, for a class
+            without an image, a pattern that is wrong or matches nothing, or
             a wrong list.
     """
     pattern = subject_pattern and _compile(subject_pattern)
@@ -85,7 +85,7 @@ def _check_classes(dataset: Dataset) -> None:
     names, manifest = dataset.class_names, dataset.manifest
     if len(names) < 2:
         raise UserError(
-            "A data set has pictures of at least two classes. "
+            "A data set has images of at least two classes. "
             f"Received: {names[0]} only."
         )
     _check_twins(names)
@@ -96,7 +96,7 @@ def _check_classes(dataset: Dataset) -> None:
     empty = [name for name in names if name not in set(manifest["label"])]
     if empty:
         raise UserError(
-            f"Every class has a picture that can be read{where}, or nothing "
+            f"Every class has an image that can be read{where}, or nothing "
             "could be learnt of it; take its folder away otherwise. "
             f"Received none of: {', '.join(empty)}."
         )
@@ -167,13 +167,13 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     _refuse(
         table,
         (table["label"] == "").to_numpy(),
-        "names the class of every picture",
+        "names the class of every image",
     )
     outside = np.array([not _stays_inside(path) for path in table["path"]])
     _refuse(table, outside, "has paths that stay inside its folder")
     table["path"] = [scan.portable(name, path.parent) for name in table["path"]]
     _refuse(
-        table, table["path"].duplicated().to_numpy(), "names every picture once"
+        table, table["path"].duplicated().to_numpy(), "names every image once"
     )
     if "split" in table:
         names = table["split"].str.strip().str.lower()

@@ -1,4 +1,4 @@
-"""How many pictures a second the input delivers."""
+"""How many images a second the input delivers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kerafer.data.synthetic import load_synthetic
 from kerafer.images import read_image, resize
 from kerafer.timing import interleaved_median
 
-# Height and width of KDEF's pictures.
+# Height and width of KDEF's images.
 _HEIGHT, _WIDTH = 762, 562
 
 
@@ -35,13 +35,13 @@ def input_speed(
 ) -> list[dict[str, object]]:
     """Time decoding, cropping and the training batches, in turns.
 
-    What is decoded are drawn faces, JPEG files of KDEF's 562 x 762 pixels; a
-    training does it once and keeps the result. The batches are made of decoded
-    pictures in every epoch, with each policy of augmentation.
+    What is decoded are synthetic faces, JPEG files of KDEF's 562 x 762 pixels;
+    a training does it once and keeps the result. The batches are made of
+    decoded images in every epoch, with each policy of augmentation.
 
     Args:
         image_size: Height and width of the result, pixels. Defaults to 224.
-        batch_size: Pictures a batch. Defaults to 32.
+        batch_size: Images a batch. Defaults to 32.
         repeats: Timed runs of each, after one that does not count; the median
             counts. Defaults to 5.
         pictures: In a run of each. Defaults to 128.

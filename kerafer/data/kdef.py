@@ -41,18 +41,18 @@ def read_kdef(
     files are left out.
 
     Args:
-        root: Folder with the pictures at any depth.
+        root: Folder with the images at any depth.
         angles: Of `FL`, `HL`, `S`, `HR`, `FR` (from the full left profile to
             the full right one), as a list or joined by commas, or `"all"`.
-            Defaults to `HL,S,HR`, the 2,936 pictures of the article.
-        verify: Whether every picture is decoded once. Defaults to `True`.
+            Defaults to `HL,S,HR`, the 2,936 images of the article.
+        verify: Whether every image is decoded once. Defaults to `True`.
 
     Returns:
         A data set with `subject` (`"F01"`), `session` (`"A"` or `"B"`) and
         `angle`.
 
     Raises:
-        UserError: If there is no such picture, or for an unknown angle.
+        UserError: If there is no such image, or for an unknown angle.
     """
     wanted = parse_angles(angles)
     rows, strange = [], []

@@ -21,11 +21,11 @@ def folder_labels(
             plural "s" and words of the same meaning do not matter.
 
     Returns:
-        The class of every folder; those of another name that hold no picture
+        The class of every folder; those of another name that hold no image
         are not in it.
 
     Raises:
-        UserError: If a folder of another name holds pictures.
+        UserError: If a folder of another name holds images.
     """
     words = {same_word(label): label for label in classes}
     labels, unknown = {}, []

@@ -24,7 +24,7 @@ def load(
     download: bool = False,
     **options: Any,
 ) -> Dataset:
-    """Find a data set and read which pictures it has.
+    """Find a data set and read which images it has.
 
     Args:
         name: `"kdef"`, `"fesr"`, `"fer2013"`, `"ferplus"`, `"folder"` or
@@ -39,7 +39,7 @@ def load(
             of `"synthetic"`.
 
     Returns:
-        The data set. Of its pictures none is kept in memory, except where the
+        The data set. Of its images none is kept in memory, except where the
         set is one CSV file.
 
     Raises:
@@ -133,6 +133,6 @@ def _tell_left_out(dataset: Dataset) -> None:
     if count:
         path, reason = dataset.left_out[["path", "reason"]].iloc[0]
         console.print(
-            f"{dataset.name}: {len(dataset)} pictures; left out: {count}, "
+            f"{dataset.name}: {len(dataset)} images; left out: {count}, "
             f"the first {path}: {reason}",
         )

@@ -1,4 +1,4 @@
-"""Finding pictures that look the same, though their files differ."""
+"""Finding images that look the same, though their files differ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TURNS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-    """A picture as 32 x 32 gray values.
+    """An image as 32 x 32 gray values.
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
@@ -36,12 +36,12 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def perceptual_hash(thumb: np.ndarray) -> np.uint64:
-    """64 bits that stay nearly the same when a picture is saved anew.
+    """64 bits that stay nearly the same when an image is saved anew.
 
     The signs of the cosine transform's coefficients (1, 1) to (8, 8), which
     leave out the mean and what is even along an axis. Zauner compares them
     with their median; with zero, a mirror turns over the same bits in every
-    picture, and two pictures are as far apart whichever of them is mirrored.
+    image, and two images are as far apart whichever of them is mirrored.
 
     Args:
         thumb: What `thumbnail` returned.
@@ -60,7 +60,7 @@ def _pack(bits: np.ndarray) -> np.uint64:
 
 MIRROR = _pack(_ODD)
 """The bits of a hash that a mirror turns over: `hash ^ MIRROR` is the hash of
-the mirrored picture."""
+the mirrored image."""
 
 
 def near_pairs(
@@ -74,7 +74,7 @@ def near_pairs(
 
     Args:
         hashes: uint64 of shape `(n,)`.
-        others: uint64 of shape `(n,)`, of the same pictures; the mirrored
+        others: uint64 of shape `(n,)`, of the same images; the mirrored
             ones, or the same again.
         least, most: Bits that differ.
         groups: A number for each; pairs of one group are left out. What the
@@ -103,7 +103,7 @@ def near_pairs(
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """How much two pictures differ where they differ most.
+    """How much two images differ where they differ most.
 
     The second is laid over the first by the affine map that correlates best,
     so that another cut of a photograph fits. Then both are brought to mean 0
@@ -113,10 +113,10 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 
     Args:
         one: What `thumbnail` returned.
-        other: The same of another picture.
+        other: The same of another image.
 
     Returns:
-        0 for equal pictures, about 1.4 where they have nothing in common.
+        0 for equal images, about 1.4 where they have nothing in common.
 
     Reference:
         Evangelidis and Psarakis, Parametric Image Alignment Using Enhanced

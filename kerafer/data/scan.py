@@ -1,4 +1,4 @@
-"""Finding the pictures under a folder and looking whether they are whole."""
+"""Finding the images under a folder and looking whether they are whole."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The files directly in a folder whose names end like a picture's."""
+    """The files directly in a folder whose names end like an image's."""
     return [
         p
         for p in entries(folder)
@@ -60,7 +60,7 @@ def pictures(folder: Path) -> list[Path]:
 def find_pictures(
     folder: Path, seen: frozenset[tuple[int, int]] = frozenset()
 ) -> list[Path]:
-    """All pictures in a folder and in those below it.
+    """All images in a folder and in those below it.
 
     Symbolic links are followed, but not back into a folder that is being
     listed already.
@@ -79,7 +79,7 @@ def find_pictures(
 
 
 def other_files(folder: Path) -> list[Path]:
-    """The files below a folder whose names do not end like a picture's.
+    """The files below a folder whose names do not end like an image's.
 
     Hidden files and folders are not among them.
     """
@@ -117,7 +117,7 @@ def class_folders(root: Path) -> list[tuple[str | None, Path]]:
     """The folders `<class>` or `<split>/<class>` with the split of each.
 
     Raises:
-        UserError: If folders of pictures stand beside those of the splits.
+        UserError: If folders of images stand beside those of the splits.
     """
     root = unwrap(root)
     splits = {p: SPLIT_NAMES.get(p.name.casefold()) for p in subfolders(root)}
@@ -127,7 +127,7 @@ def class_folders(root: Path) -> list[tuple[str | None, Path]]:
     if strange:
         raise UserError(
             "Beside train, validation and test stands no other folder with "
-            f"pictures. Received: {', '.join(strange)}."
+            f"images. Received: {', '.join(strange)}."
         )
     return [(s, path) for p, s in splits.items() if s for path in subfolders(p)]
 
@@ -137,7 +137,7 @@ def tree_manifest(
     folders: Iterable[tuple[str | None, Path]],
     labels: Mapping[Path, str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The pictures in folders of classes, and those outside of them.
+    """The images in folders of classes, and those outside of them.
 
     Args:
         root: Folder that the paths become relative to.
@@ -207,7 +207,7 @@ def leave_out(dataset: Dataset, reasons: list[str | None]) -> Dataset:
     paths = dataset.manifest["path"]
     if bad.all():
         raise UserError(
-            f"None of the {len(dataset)} pictures of the data set "
+            f"None of the {len(dataset)} images of the data set "
             f"{dataset.name} can be taken. The first: {paths.iloc[0]}: "
             f"{reasons[0]}."
         )
@@ -219,7 +219,7 @@ def leave_out(dataset: Dataset, reasons: list[str | None]) -> Dataset:
 
 
 def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
-    """Decode every picture once and leave out what is no good.
+    """Decode every image once and leave out what is no good.
 
     What was found of a file is kept in the user's cache folder until its size
     or time stamp changes.
@@ -230,11 +230,11 @@ def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
             for small files, where threads only wait for each other.
 
     Returns:
-        The data set without unreadable and blank pictures, which `left_out`
+        The data set without unreadable and blank images, which `left_out`
         names.
 
     Raises:
-        UserError: If no picture is left.
+        UserError: If no image is left.
     """
     if dataset.read is not None or dataset.root is None:
         return dataset
@@ -247,7 +247,7 @@ def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
         root = os.fspath(dataset.root)
         paths = [os.path.join(root, name) for name in new]
         found = map_in_threads(find_flaw, paths, threads or dataset.threads)
-        found = track(found, "Checking pictures", len(paths))
+        found = track(found, "Checking images", len(paths))
         flaws |= dict(zip(new, found, strict=True))
         checked.keep(states, flaws)
     return leave_out(dataset, [flaws[name] for name in names])

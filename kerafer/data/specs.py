@@ -19,7 +19,7 @@ _UNKNOWN = (
 )
 
 _FER_IMAGES = (
-    "The training pictures were collected by a web image search for words of "
+    "The training images were collected by a web image search for words of "
     "feelings. Many are posed or acted, some are no photographs of a face at "
     "all; all are gray and 48 x 48 pixels small."
 )
@@ -112,13 +112,13 @@ FESR = DatasetSpec(
     reader="kerafer.data.fesr:read_fesr",
     source="FESR, https://www.kaggle.com/datasets/daniellam2000/"
     "facial-expression-of-students-in-real-class-fesr",
-    licence="See the terms on its Kaggle page; the pictures show students",
-    about="FESR is 6,809 pictures of students in class with five expressions",
+    licence="See the terms on its Kaggle page; the images show students",
+    about="FESR is 6,809 images of students in class with five expressions",
     get="Get it from https://www.kaggle.com/datasets/daniellam2000/"
     "facial-expression-of-students-in-real-class-fesr, or let\n"
     "kerafer fetch it: pip install 'kerafer[fesr]', then `download`",
     limits=(
-        "The pictures show students in class; how the labels were made, and "
+        "The images show students in class; how the labels were made, and "
         "whether the students would agree with them, is not told.",
         _UNKNOWN,
     ),
@@ -128,8 +128,7 @@ FER2013 = DatasetSpec(
     reader="kerafer.data.fer2013:read_fer2013",
     source="FER2013 (Goodfellow et al. 2013), "
     "https://www.kaggle.com/datasets/msambare/fer2013",
-    licence="Research use; the rights in the single pictures were never "
-    "cleared",
+    licence="Research use; the rights in the single images were never cleared",
     about="FER2013 is 35,887 gray 48 x 48 faces with seven expressions",
     get="Get it from https://www.kaggle.com/datasets/msambare/fer2013 "
     "(folders)\nor https://www.kaggle.com/c/challenges-in-representation-"
@@ -137,7 +136,7 @@ FER2013 = DatasetSpec(
     limits=(
         _FER_IMAGES,
         "The labels are noisy: FER2013's makers put the accuracy of people on "
-        "it at 65 ± 5 %, and some pictures stand in it twice with different "
+        "it at 65 ± 5 %, and some images stand in it twice with different "
         "labels. A score on its labels is agreement with those who labelled.",
         _UNKNOWN,
     ),
@@ -156,7 +155,7 @@ FERPLUS = DatasetSpec(
     "fer2013new.csv beside them",
     limits=(
         _FER_IMAGES,
-        "The labels are votes of ten people on each picture, and the people "
+        "The labels are votes of ten people on each image, and the people "
         "seen were not asked: a score on them is agreement with the voters.",
         _UNKNOWN,
     ),
@@ -165,13 +164,13 @@ FERPLUS = DatasetSpec(
 FOLDER = DatasetSpec(
     name="folder",
     reader="kerafer.data.folder:read_folder",
-    source="a folder of pictures",
-    licence="That of your own pictures",
-    about="The data set `folder` is pictures of your own",
+    source="a folder of images",
+    licence="That of your own images",
+    about="The data set `folder` is images of your own",
     get="Sort them as <class>/* or <split>/<class>/*, or list them in a "
     "manifest.csv with the columns path and label",
     limits=(
-        "Who is on the pictures, posed or not, of which ages and skin tones, "
+        "Who is on the images, posed or not, of which ages and skin tones, "
         "and who labelled them, is known to those who made the folder; the "
         "package looked at none of it.",
     ),

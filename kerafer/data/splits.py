@@ -32,19 +32,19 @@ _RARE = 3
 def make_split(
     dataset: Dataset, kind: str | None = None, seed: int = 0
 ) -> pd.Series:
-    """Say of every picture which part it belongs to.
+    """Say of every image which part it belongs to.
 
     Args:
-        dataset: The pictures.
-        kind: `"paper"`: 8:1:1 over the pictures, every class in the same
+        dataset: The images.
+        kind: `"paper"`: 8:1:1 over the images, every class in the same
             proportion; people stand in several parts. `"subject"`: about
             8:1:1, nobody in two parts, the classes as even as that allows.
             `"given"`: as the set was published; a validation or test part
             that it lacks is a tenth of its training part, by person where
             those are known. `"fold-2-of-5"`: the second of five folds is
             tested, a tenth of the others validates; the folds hold every
-            picture once, nobody is in two of them, and the seed alone says
-            which is which; where people are not known they are of pictures,
+            image once, nobody is in two of them, and the seed alone says
+            which is which; where people are not known they are of images,
             stratified by class. Defaults to `"paper"` for KDEF, otherwise
             `"subject"` where the persons are known, `"given"` where the set
             was published divided, and `"paper"`.
@@ -57,7 +57,7 @@ def make_split(
 
     Raises:
         UserError: For an unknown kind, one that the set does not allow, or too
-            few pictures or people.
+            few images or people.
     """
     kind = kind or default_kind(dataset)
     fold = parse_fold(kind)
@@ -74,8 +74,8 @@ def make_split(
     else:
         if kind == "subject" and not dataset.has_subjects:
             raise ConfigError(
-                "A split by subject needs to know who is on every picture. "
-                f"The data set {dataset.name} does not; for pictures of your "
+                "A split by subject needs to know who is on every image. "
+                f"The data set {dataset.name} does not; for images of your "
                 "own give `subject_pattern` or a column subject."
             )
         parts = _hold_out(dataset, ("test", "validation"), kind, seed, notes)
@@ -128,8 +128,7 @@ def shared_subjects(
     """
     if not dataset.has_subjects:
         raise UserError(
-            f"The data set {dataset.name} does not know who is on every "
-            "picture."
+            f"The data set {dataset.name} does not know who is on every image."
         )
     subjects, parts = dataset.manifest["subject"].to_numpy(), np.asarray(split)
     return sorted(set(subjects[parts == one]) & set(subjects[parts == other]))
@@ -138,7 +137,7 @@ def shared_subjects(
 def write_split(
     path: str | os.PathLike, dataset: Dataset, split: pd.Series
 ) -> None:
-    """Write a split as CSV, one line a picture, all of it or nothing."""
+    """Write a split as CSV, one line an image, all of it or nothing."""
     table = dataset.manifest.assign(split=np.asarray(split))
     write_table(path, table)
 
@@ -147,7 +146,7 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     """Read what `write_split` wrote, in the order of the manifest.
 
     Raises:
-        UserError: If the file is no split, or not of these pictures.
+        UserError: If the file is no split, or not of these images.
     """
     table = read_split_table(path)
     ours = dataset.manifest.set_index("path")["label"]
@@ -171,7 +170,7 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     ]
     if problems:
         raise UserError(
-            "A split names exactly the pictures of the data set with their "
+            "A split names exactly the images of the data set with their "
             f"labels. Received in {os.fspath(path)}: {'; '.join(problems)}."
         )
     parts = table.set_index("path")["split"].loc[dataset.manifest["path"]]
@@ -181,7 +180,7 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
 
 
 def read_split_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read what `write_split` wrote, whatever pictures it is of.
+    """Read what `write_split` wrote, whatever images it is of.
 
     Raises:
         UserError: If the file is no split.
@@ -202,7 +201,7 @@ def read_split_table(path: str | os.PathLike) -> pd.DataFrame:
     twice = table["path"][table["path"].duplicated()].tolist()
     if unknown or twice:
         raise UserError(
-            "A split names every picture once, as train, validation, test or "
+            "A split names every image once, as train, validation, test or "
             "unused. "
             f"Received in {os.fspath(path)}: "
             f"{', '.join((unknown + twice)[:3])}."
@@ -220,7 +219,7 @@ def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
     unknown = sorted({str(p) for p in parts if p not in PARTS})
     if unknown:
         raise UserError(
-            "A given split says train, validation or test of every picture. "
+            "A given split says train, validation or test of every image. "
             f"Received: {', '.join(unknown)}."
         )
     train = parts == "train"
@@ -252,12 +251,12 @@ def _fold(
     else:
         folds = _folds_of_pictures(dataset, count, seed)
         notes.append(
-            "Who is on the pictures is not known: the folds are of pictures, "
+            "Who is on the images is not known: the folds are of images, "
             "and one person may stand in several."
         )
     if "split" in dataset.manifest:
         notes.append(
-            "The folds are of all pictures, however the set was published "
+            "The folds are of all images, however the set was published "
             "divided."
         )
     parts = np.full(len(dataset), "test", object)
@@ -301,7 +300,7 @@ def _check_commonest_class(labels: np.ndarray, count: int) -> None:
     most = np.bincount(labels).max()
     if most < count:
         raise UserError(
-            f"{count} folds need a class with at least {count} pictures. "
+            f"{count} folds need a class with at least {count} images. "
             f"Received at most: {most}."
         )
 
@@ -325,8 +324,8 @@ def _hold_out(
         parts[folds == fold] = name
     if len(set(parts)) != len(names) + 1:
         raise UserError(
-            f"A split has pictures for train, {' and '.join(names)}. "
-            f"Received: {len(dataset)} pictures, which are too few."
+            f"A split has images for train, {' and '.join(names)}. "
+            f"Received: {len(dataset)} images, which are too few."
         )
     return parts
 
@@ -336,8 +335,8 @@ def _stratified_folds(
 ) -> np.ndarray:
     """Ten folds of the same size to within one, in all and in each class.
 
-    2,936 pictures have two folds of 294 and leave 2,348. Classes of one or two
-    pictures are in no fold (-1).
+    2,936 images have two folds of 294 and leave 2,348. Classes of one or two
+    images are in no fold (-1).
     """
     # scikit-learn takes a second to import.
     from sklearn.model_selection import StratifiedKFold
@@ -374,7 +373,7 @@ def _subject_folds(dataset: Dataset, held_out: int, seed: int) -> np.ndarray:
     if most <= held_out:
         raise UserError(
             f"A split by subject needs a class with at least {held_out + 1} "
-            f"pictures. Received at most: {most}."
+            f"images. Received at most: {most}."
         )
     splitter = StratifiedGroupKFold(
         min(_FOLDS, people, most), shuffle=True, random_state=seed
@@ -387,10 +386,10 @@ def _deal(
     labels: np.ndarray,
     subjects: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The index of every picture's fold."""
+    """The index of every image's fold."""
     folds = np.empty(len(labels), int)
     with warnings.catch_warnings():
-        # Of classes with fewer pictures than there are folds.
+        # Of classes with fewer images than there are folds.
         warnings.simplefilter("ignore", UserWarning)
         dealt = splitter.split(labels, labels, subjects)
         for fold, (_, rows) in enumerate(dealt):
@@ -401,7 +400,7 @@ def _deal(
 def _choose_folds(
     folds: np.ndarray, labels: np.ndarray, held_out: int
 ) -> tuple[int, ...]:
-    """The first folds that leave a picture of every class to train on.
+    """The first folds that leave an image of every class to train on.
 
     Among those, the first that between them have the most classes themselves.
     """
@@ -423,7 +422,7 @@ def _note_gaps(dataset: Dataset, parts: np.ndarray, notes: list[str]) -> None:
         there = set(labels[parts == part])
         gaps = [name for name in dataset.class_names if name not in there]
         if gaps:
-            notes.append(f"No picture of {', '.join(gaps)} in {part}.")
+            notes.append(f"No image of {', '.join(gaps)} in {part}.")
 
 
 def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

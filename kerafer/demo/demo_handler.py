@@ -123,7 +123,7 @@ class DemoHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.LENGTH_REQUIRED)
             return None
         if int(told) > MOST_BYTES:
-            most = f"A picture has at most {MOST_BYTES // 1_000_000} MB"
+            most = f"An image has at most {MOST_BYTES // 1_000_000} MB"
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most)
             self._drain()
             return None
@@ -165,7 +165,7 @@ class DemoHandler(BaseHTTPRequestHandler):
         expected = self.server.model.picture_bytes
         if len(body) != expected:
             raise UserError(
-                "A picture to predict is R, G and B of each pixel of the "
+                "An image to predict is R, G and B of each pixel of the "
                 f"model's size, {expected} bytes. Received: {len(body)}."
             )
         return {"probabilities": self.server.model.predict(body)}

@@ -30,7 +30,7 @@ _BUSY = (
 class DemoServer(ThreadingHTTPServer):
     """Serve the page, its model, and what the page asks Python for.
 
-    It listens on 127.0.0.1 and answers for a fixed table of paths. Pictures
+    It listens on 127.0.0.1 and answers for a fixed table of paths. Images
     that are posted are neither kept nor logged.
 
     Args:

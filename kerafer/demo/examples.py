@@ -1,4 +1,4 @@
-"""Images to try the page with: drawn faces, one for each expression."""
+"""Images to try the page with: synthetic faces, one for each expression."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def _draw(code: str, person: str) -> Example:
     stream = io.BytesIO()
     Image.fromarray(draw_picture(path, _SEED, _SIZE)).save(stream, "PNG")
     expression = CLASSES[code]
-    caption = f"A drawn face, meant to look {expression}"
+    caption = f"A synthetic face, meant to look {expression}"
     return Example(f"{expression}.png", caption, stream.getvalue())

@@ -15,7 +15,7 @@ from kerafer.demo.litert_js import find_litert_js
 from kerafer.demo.page_model import PageModel
 from kerafer.images import MAX_PIXELS
 
-# Of a picture that is given to the page.
+# Of an image that is given to the page.
 MOST_BYTES = 32_000_000
 _BINARY = "application/octet-stream"
 _TYPES = {

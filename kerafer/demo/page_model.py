@@ -31,10 +31,10 @@ class PageModel:
 
     Attributes:
         file: The .tflite file.
-        picture_bytes: Of a picture for `predict`.
+        picture_bytes: Of an image for `predict`.
 
     Raises:
-        UserError: If there is no such file, or it is no model for pictures.
+        UserError: If there is no such file, or it is no model for images.
     """
 
     def __init__(self, model: str | os.PathLike[str]) -> None:
@@ -73,15 +73,15 @@ class PageModel:
         }
 
     def find_faces(self, picture: bytes) -> list[Box]:
-        """The boxes of the faces on a picture, the largest first.
+        """The boxes of the faces on an image, the largest first.
 
         Args:
             picture: The bytes of a file.
 
         Raises:
-            UnreadableImageError: Where it is no picture.
+            UnreadableImageError: Where it is no image.
         """
-        # One at a time: a picture may take a gigabyte while it is decoded.
+        # One at a time: an image may take a gigabyte while it is decoded.
         with self._one_picture:
             image, times = read_reduced(picture, _LONGEST_SIDE)
             found = self._recognizer.find_faces(image)

@@ -41,7 +41,7 @@ def write_page(
 ) -> Path:
     """Write the page where no Python is needed: browsers find the faces too.
 
-    Any web server can offer the folder, below any path. Pictures stay in the
+    Any web server can offer the folder, below any path. Images stay in the
     browsers that open it.
 
     Args:

@@ -1,4 +1,4 @@
-"""How much scores would move with other people or pictures."""
+"""How much scores would move with other people or images."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """Percentile bootstrap intervals of a classifier's scores.
 
-    As many groups as there are are drawn with repetition, all pictures of a
+    As many groups as there are are drawn with repetition, all images of a
     group together, and the scores are computed again; the interval leaves out
-    as many of the results at both ends. Pictures of one person resemble each
-    other, so drawing single pictures where people have several gives
+    as many of the results at both ends. Images of one person resemble each
+    other, so drawing single images where people have several gives
     intervals that are too narrow. Source: Efron and Tibshirani, "An
     Introduction to the Bootstrap", 1993, chapters 8 and 13.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
+        labels: Class index of every image, of shape `(images,)`.
         predicted: Likewise, what the model takes it for.
         num_classes: How many classes there are.
-        groups: Who is on each picture. Defaults to a group for each picture.
+        groups: Who is on each image. Defaults to a group for each image.
         resamples: How often to draw. Defaults to 2,000.
         confidence: Part of the results in the interval. Defaults to 0.95.
         seed: Fixes what is drawn. Defaults to 0.
@@ -63,7 +63,7 @@ def bootstrap_intervals(
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.ndim != 1 or labels.shape != predicted.shape:
         raise UserError(
-            "labels and predicted have the shape (pictures,). Received: "
+            "labels and predicted have the shape (images,). Received: "
             f"{labels.shape} and {predicted.shape}."
         )
     classes = np.arange(num_classes)
@@ -96,8 +96,8 @@ def resampled_sums(
     """Column sums over groups drawn with repetition.
 
     Args:
-        counts: Whole numbers of shape `(pictures, columns)`.
-        groups: Who is on each picture. Defaults to a group for each picture.
+        counts: Whole numbers of shape `(images, columns)`.
+        groups: Who is on each image. Defaults to a group for each image.
         resamples: How often to draw. Defaults to 2,000.
         seed: Fixes what is drawn. Defaults to 0.
 
@@ -105,21 +105,21 @@ def resampled_sums(
         float64 of shape `(resamples, columns)`.
 
     Raises:
-        UserError: With another number of groups than of pictures, or fewer
+        UserError: With another number of groups than of images, or fewer
             than two different ones.
     """
     counts = np.asarray(counts).astype(np.int64)
     if groups is not None:
         if len(groups) != len(counts):
             raise UserError(
-                "groups names one for each picture. Received: "
-                f"{len(groups)} for {len(counts)} pictures."
+                "groups names one for each image. Received: "
+                f"{len(groups)} for {len(counts)} images."
             )
         codes, names = pd.factorize(np.asarray(groups))
         if (codes < 0).any():
             raise UserError(
-                "groups names one for each picture. Received none for "
-                f"{int((codes < 0).sum())} of {len(counts)} pictures."
+                "groups names one for each image. Received none for "
+                f"{int((codes < 0).sum())} of {len(counts)} images."
             )
         sums = np.zeros((len(names), counts.shape[1]), np.int64)
         np.add.at(sums, codes, counts)
@@ -127,11 +127,11 @@ def resampled_sums(
     total = len(counts)
     if total < 2:
         raise UserError(
-            "An interval needs at least 2 people or pictures to draw from. "
+            "An interval needs at least 2 people or images to draw from. "
             f"Received: {total}."
         )
     # Groups with the same sums are drawn together: the distribution is the
-    # same, and single pictures become a handful of kinds.
+    # same, and single images become a handful of kinds.
     kinds, repeats = np.unique(counts, axis=0, return_counts=True)
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(total, repeats / total, size=resamples)

@@ -13,19 +13,19 @@ BINS = 15
 def reliability(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS
 ) -> pd.DataFrame:
-    """Sort pictures by how sure the model is, and see how often it is right.
+    """Sort images by how sure the model is, and see how often it is right.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
-        probabilities: Of shape `(pictures, classes)`.
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
         bins: Of equal width from 0 to 1, each with its upper edge. Defaults
             to 15.
 
     Returns:
         One row a bin: its edges `lower` and `upper`, the `pictures` whose
         likeliest class has a probability between them, the mean of those
-        probabilities (`confidence`) and the part of the pictures that are
-        right (`accuracy`). Both are NaN where there is no picture.
+        probabilities (`confidence`) and the part of the images that are
+        right (`accuracy`). Both are NaN where there is no image.
 
     Raises:
         UserError: Where the arrays do not belong together, or without bins.
@@ -33,7 +33,7 @@ def reliability(
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
         raise UserError(
-            "labels has the shape (pictures,) and probabilities (pictures, "
+            "labels has the shape (images,) and probabilities (images, "
             f"classes). Received: {labels.shape} and {probabilities.shape}."
         )
     if bins < 1:
@@ -66,13 +66,13 @@ def expected_calibration_error(
     """How far off a model's confidence is on average, from 0 to 1.
 
     The mean distance between confidence and accuracy of the bins of
-    `reliability`, each bin weighted by its pictures: ECE of Guo et al., "On
+    `reliability`, each bin weighted by its images: ECE of Guo et al., "On
     Calibration of Modern Neural Networks", ICML 2017, with their 15 bins.
     Only the likeliest class counts.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
-        probabilities: Of shape `(pictures, classes)`.
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
         bins: Of equal width. Defaults to 15.
 
     Raises:

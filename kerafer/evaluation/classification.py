@@ -17,19 +17,19 @@ from sklearn.metrics import (
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """The scores of one model on one set of pictures.
+    """The scores of one model on one set of images.
 
     Args:
-        accuracy: Part of the pictures whose likeliest class is right.
+        accuracy: Part of the images whose likeliest class is right.
         balanced_accuracy: Recall, averaged over the classes that are among
-            the pictures.
-        top_2: Part of the pictures whose class is one of the two likeliest.
+            the images.
+        top_2: Part of the images whose class is one of the two likeliest.
         log_loss: Mean of -ln of the probability given to the right class;
             NaN where a probability is none.
         per_class: Index `class_names`; columns `precision`, `recall`, `f1` and
-            `support` (pictures of that class).
+            `support` (images of that class).
         macro: `precision`, `recall` and `f1`, averaged over the classes that
-            are among the pictures.
+            are among the images.
         confusion: Counts of shape `(classes, classes)`, rows the truth.
     """
 
@@ -48,7 +48,7 @@ class Classification:
         absent = list(support.index[support == 0])
         if absent:
             notes.append(
-                f"No picture is of {', '.join(absent)}: the means of classes "
+                f"No image is of {', '.join(absent)}: the means of classes "
                 "leave that out."
             )
         most = support.max() / support.sum()
@@ -80,15 +80,15 @@ def classify(
     """Score probabilities against the truth, by scikit-learn.
 
     A class that is never predicted has precision 0, which counts in the macro
-    averages; one that is not among the pictures does not count, as nobody
+    averages; one that is not among the images does not count, as nobody
     knows how it would do.
 
     The log loss is of rows divided by their sum, as those of a quantised model
     may not sum to 1; a probability of 0 counts as 2.2e-16.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
-        probabilities: Of shape `(pictures, classes)`.
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
         class_names: In the order of the columns.
     """
     probabilities = np.asarray(probabilities, np.float64)

@@ -19,13 +19,13 @@ from kerafer.evaluation.bootstrap import (
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two models on the same pictures.
+    """Two models on the same images.
 
     Args:
-        both_right: Pictures that both recognise.
-        only_first: Pictures that only the first recognises.
-        only_second: Pictures that only the second recognises.
-        both_wrong: Pictures that none recognises.
+        both_right: Images that both recognise.
+        only_first: Images that only the first recognises.
+        only_second: Images that only the second recognises.
+        both_wrong: Images that none recognises.
         p_value: Of McNemar's exact test: how likely `only_first` and
             `only_second` would differ as much if the models were as good.
         difference: Accuracy of the first less that of the second.
@@ -68,18 +68,18 @@ def compare(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Comparison:
-    """Compare what two models take the same pictures for.
+    """Compare what two models take the same images for.
 
     McNemar's test (Psychometrika 12, 1947) in its exact form is two-sided
-    and takes the pictures for independent of each other. The interval draws
+    and takes the images for independent of each other. The interval draws
     whole groups, the same for both models, so that it holds where one person
-    is on several pictures too.
+    is on several images too.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
+        labels: Class index of every image, of shape `(images,)`.
         first: Likewise, what the first model takes it for.
         second: Likewise, what the second model takes it for.
-        groups: Who is on each picture. Defaults to a group for each picture.
+        groups: Who is on each image. Defaults to a group for each image.
         resamples: How often to draw. Defaults to 2,000.
         confidence: Part of the results in the interval. Defaults to 0.95.
         seed: Fixes what is drawn. Defaults to 0.
@@ -91,7 +91,7 @@ def compare(
     labels, first, second = map(np.asarray, (labels, first, second))
     if labels.ndim != 1 or not labels.shape == first.shape == second.shape:
         raise UserError(
-            "labels, first and second have the shape (pictures,). Received: "
+            "labels, first and second have the shape (images,). Received: "
             f"{labels.shape}, {first.shape} and {second.shape}."
         )
     one, two = first == labels, second == labels

@@ -14,7 +14,7 @@ CONVENTIONS = ("paper", "macs", "flops")
 
 
 class Complexity(NamedTuple):
-    """Size and cost of a model for one picture.
+    """Size and cost of a model for one image.
 
     Args:
         parameters: Trainable numbers.

@@ -41,12 +41,12 @@ class _Fold(NamedTuple):
 
     @property
     def tested(self) -> pd.DataFrame:
-        """The rows of the split whose pictures are the test part."""
+        """The rows of the split whose images are the test part."""
         return self.split[self.split["split"] == "test"]
 
     @property
     def knows_people(self) -> bool:
-        """Whether every picture says who is seen on it."""
+        """Whether every image says who is seen on it."""
         return "subject" in self.split and (self.split["subject"] != "").all()
 
 
@@ -77,7 +77,7 @@ class CrossValidation:
     def report(self) -> str:
         """Write all folds up as Markdown.
 
-        The accuracy is that of all pictures together. It has an interval where
+        The accuracy is that of all images together. It has an interval where
         every run's folder has a `predictions.csv` of its test part, as
         `kerafer.evaluation.Predictions` writes it.
 
@@ -94,7 +94,7 @@ class CrossValidation:
                 f"# {first.config.arch} on {first.config.dataset}, "
                 f"{first.count} folds",
                 "",
-                f"**{accuracy:.1%} of {int(confusion.sum()):,} pictures** are "
+                f"**{accuracy:.1%} of {int(confusion.sum()):,} images** are "
                 f"recognised{interval}, each by the model that was trained "
                 f"without {without}.",
                 "",
@@ -103,7 +103,7 @@ class CrossValidation:
                 *_rows(self.table()),
                 "",
                 "The standard deviation is that between the folds. Their "
-                "models share training pictures, so it is no interval of the "
+                "models share training images, so it is no interval of the "
                 "mean.",
                 "",
                 *([told, ""] if told else []),
@@ -136,7 +136,7 @@ def _rows(table: pd.DataFrame) -> list[str]:
     """The table in Markdown, with the mean and deviation of the scores."""
     scores = table[["accuracy", "macro_f1"]]
     head = (
-        *("fold", "test pictures", "people"),
+        *("fold", "test images", "people"),
         *("accuracy", "macro F1", "best epoch"),
     )
     rows = [
@@ -191,7 +191,7 @@ def _interval(folds: list[_Fold]) -> tuple[str, str]:
                 "predictions.csv in a run's folder is of the run's test part, "
                 f"as its metrics.json is. {file} is not."
             )
-    over, column = "pictures", "path"
+    over, column = "images", "path"
     if folds[0].knows_people:
         over, column = "people", "subject"
     split = folds[0].split
@@ -250,8 +250,8 @@ def _read(runs: list[Path]) -> list[_Fold]:
     tested = pd.concat([fold.tested["path"] for fold in folds])
     if sorted(tested) != sorted(first.split["path"]):
         raise UserError(
-            f"{rule}; together they test every picture once. Received: "
-            f"{len(tested):,} test pictures, {tested.nunique():,} different "
+            f"{rule}; together they test every image once. Received: "
+            f"{len(tested):,} test images, {tested.nunique():,} different "
             f"ones, of {len(first.split):,}."
         )
     return folds

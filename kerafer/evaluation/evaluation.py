@@ -152,7 +152,7 @@ class Evaluation:
     def write(
         self, folder: str | os.PathLike[str], force: bool = False
     ) -> tuple[Path, ...]:
-        """Write report, pictures and tables.
+        """Write report, images and tables.
 
         Args:
             folder: One that is new or empty.
@@ -226,7 +226,7 @@ class Evaluation:
         ]
         title = (
             f"{which_mistakes(self.mistake_count, len(captions))} on "
-            f"{len(self.predictions.labels):,} pictures (percent: how sure "
+            f"{len(self.predictions.labels):,} images (percent: how sure "
             "it was)"
         )
         plot_mistakes(

@@ -24,12 +24,12 @@ def evaluation_report(evaluation: Evaluation) -> str:
     """Write up one evaluation as Markdown.
 
     Args:
-        evaluation: Its pictures are those that `Evaluation.write` draws.
+        evaluation: Its images are those that `Evaluation.write` draws.
     """
     scores, part = evaluation.scores, evaluation.part
     test = scores.classification
     count = int(test.confusion.sum())
-    kind = "pictures" if part == "all" else f"{part} pictures"
+    kind = "images" if part == "all" else f"{part} images"
     mistakes, shown = evaluation.mistake_count, len(evaluation.mistakes)
     lines = [
         f"# {evaluation.told_name} on {evaluation.dataset}",
@@ -46,10 +46,10 @@ def evaluation_report(evaluation: Evaluation) -> str:
         *_comparison(evaluation),
         *per_class_table(test),
         "",
-        "Precision: of the pictures taken for the class, the part that are of "
-        "it. Recall: of the pictures of the class, the part that are found.",
+        "Precision: of the images taken for the class, the part that are of "
+        "it. Recall: of the images of the class, the part that are found.",
         "",
-        "![Which class is taken for which](confusion.png)",
+        "![Confusion matrix](confusion.png)",
         "",
         _calibration(scores),
         "",
@@ -69,7 +69,7 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
     size, _, channels = evaluation.input_shape
     return {
         "model": f"`{evaluation.model_file or evaluation.model}`",
-        "pictures": f"{len(evaluation.predictions.labels):,}, {size} x {size}, "
+        "images": f"{len(evaluation.predictions.labels):,}, {size} x {size}, "
         f"{'colour' if channels == 3 else 'gray'}",
         "split": f"{evaluation.split}, part {evaluation.part}, digest "
         f"{evaluation.predictions.digest[:12]}",
@@ -125,14 +125,14 @@ def _votes(votes: VoteScores | None) -> list[str]:
 def comparison_section(
     first: str, second: str, comparison: Comparison, over: str, repeated: bool
 ) -> str:
-    """Two models on the same pictures, as Markdown.
+    """Two models on the same images, as Markdown.
 
     Args:
         first: The model's name.
         second: The name of the one it is compared with.
         comparison: What came out.
-        over: What the interval draws, `"people"` or `"pictures"`.
-        repeated: Whether somebody is on several pictures.
+        over: What the interval draws, `"people"` or `"images"`.
+        repeated: Whether somebody is on several images.
     """
     lines = [
         f"## {first} against {second}",
@@ -140,7 +140,7 @@ def comparison_section(
         f"**{verdict(first, second, comparison, over)}**",
         "",
         *markdown.table(
-            ("pictures", f"{second} right", f"{second} wrong"),
+            ("images", f"{second} right", f"{second} wrong"),
             [
                 (
                     f"**{first} right**",
@@ -160,12 +160,12 @@ def comparison_section(
         f"{points(comparison.interval.low)} to "
         f"{points(comparison.interval.high)} (the same {over} drawn for both). "
         "McNemar's exact test on the "
-        f"{comparison.only_first + comparison.only_second:,} pictures that "
+        f"{comparison.only_first + comparison.only_second:,} images that "
         f"only one of them recognises: p = {comparison.p_value:.2g}.",
     ]
     if repeated and comparison.only_first + comparison.only_second:
         lines[-1] += (
-            " The test takes pictures of one person for independent of each "
+            " The test takes images of one person for independent of each "
             "other, which can make its p too small; the interval does not."
         )
     return "\n".join(lines)
@@ -177,9 +177,9 @@ def verdict(first: str, second: str, comparison: Comparison, over: str) -> str:
         better = first if comparison.difference > 0 else second
         return f"{better} is better, by more than chance explains."
     if comparison.only_first == comparison.only_second:
-        return "Neither recognises more of these pictures than the other."
+        return "Neither recognises more of these images than the other."
     better = first if comparison.difference > 0 else second
-    start = f"{better} recognises more of these pictures, but"
+    start = f"{better} recognises more of these images, but"
     if comparison.p_value < 0.05:
         return (
             f"{start} it may be chance: with other {over} it could be the "
@@ -194,7 +194,7 @@ def points(difference: float) -> str:
 
 
 def which_mistakes(mistakes: int, shown: int) -> str:
-    """What a page of the surest mistakes shows, as the start of a sentence.
+    """What a page of most confident errors shows, as a sentence's start.
 
     Args:
         mistakes: How many there are, at least one.
@@ -208,9 +208,9 @@ def which_mistakes(mistakes: int, shown: int) -> str:
 
 
 def _what_intervals_mean(scores: Scores) -> list[str]:
-    others = "other people" if scores.over == "people" else "other pictures"
+    others = "other people" if scores.over == "people" else "other images"
     why = (
-        " All pictures of a person are drawn together, since they resemble "
+        " All images of a person are drawn together, since they resemble "
         "each other."
         if scores.over == "people"
         else ""
@@ -220,7 +220,7 @@ def _what_intervals_mean(scores: Scores) -> list[str]:
         f"reaches: {scores.groups:,} of them were drawn with repetition from "
         f"these {scores.groups:,}, {RESAMPLES:,} times, and the middle 95 % of "
         f"the scores kept.{why} On {others} of the same kind a score in the "
-        "interval is no surprise. They say nothing of pictures of another "
+        "interval is no surprise. They say nothing of images of another "
         "kind, nor of training the model once more.",
     ]
 
@@ -238,10 +238,10 @@ def _calibration(scores: Scores) -> str:
 
 def _mistakes(mistakes: int, shown: int) -> list[str]:
     if not mistakes:
-        return ["It made no mistake on these pictures.", ""]
+        return ["It made no mistake on these images.", ""]
     return [
         f"{which_mistakes(mistakes, shown)}:",
         "",
-        "![The surest mistakes](mistakes.png)",
+        "![The most confident errors](mistakes.png)",
         "",
     ]

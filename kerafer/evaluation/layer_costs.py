@@ -1,4 +1,4 @@
-"""What each kind of layer computes for one picture."""
+"""What each kind of layer computes for one image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kerafer.layers.wavelet_gate import WaveletGate
 
 
 class Cost(NamedTuple):
-    """What one layer computes for one picture.
+    """What one layer computes for one image.
 
     Args:
         macs: Multiply-adds of convolutions and dense layers.

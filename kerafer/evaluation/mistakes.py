@@ -12,18 +12,18 @@ def surest_mistakes(
     """The wrong answers with the highest probabilities, surest first.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
-        probabilities: Of shape `(pictures, classes)`.
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
         most: How many to return at most. Defaults to 24.
 
     Returns:
-        `row` of the picture, its `label`, the class `predicted` (both as
+        `row` of the image, its `label`, the class `predicted` (both as
         indices) and the `probability` of that.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     predicted = probabilities.argmax(axis=1)
     rows = np.flatnonzero(predicted != labels)
-    # Stable: of mistakes as sure, the first picture comes first.
+    # Stable: of mistakes as sure, the first image comes first.
     order = np.argsort(-probabilities[rows, predicted[rows]], kind="stable")
     rows = rows[order][:most]
     return pd.DataFrame(

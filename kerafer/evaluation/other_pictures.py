@@ -1,4 +1,4 @@
-"""Pictures of another kind than those that a model was trained on."""
+"""Images of another kind than those that a model was trained on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class OtherPictures:
 
     Args:
         name: Of the folder, for people.
-        pictures: uint8, `(pictures, height, width, channels)`, cut out and
+        pictures: uint8, `(images, height, width, channels)`, cut out and
             resized as the model takes them.
         labels: Class index of each, in the model's order.
         subjects: Who is on each, where that is known.
-        searched: How many pictures there were; on those that are not among
+        searched: How many images there were; on those that are not among
             `pictures` no face was found.
         how: What was done to them, such as `"cut out around the face"`.
     """
@@ -39,7 +39,7 @@ class OtherPictures:
         """Score what a model says of them.
 
         Args:
-            probabilities: Of shape `(pictures, classes)`.
+            probabilities: Of shape `(images, classes)`.
             class_names: In the order of the probabilities.
 
         Returns:
@@ -66,17 +66,17 @@ def other_pictures_section(
     """
     if other is None:
         return [
-            "## On other pictures",
+            "## On other images",
             "",
-            "The scores above hold for pictures such as those tested. How well "
+            "The scores above hold for images such as those tested. How well "
             "it does on other faces, cameras and light was not measured "
             "(`kerafer export --also-on DIR` does so).",
             "",
         ]
     return [
-        f"## How well `{file}` does on other pictures",
+        f"## How well `{file}` does on other images",
         "",
-        f"{other['searched']:,} labelled pictures of `{other['folder']}`, "
+        f"{other['searched']:,} labelled images of `{other['folder']}`, "
         "which neither trained nor calibrated it, "
         f"{other['how']}. {_lost(other)}",
         "",

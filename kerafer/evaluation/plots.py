@@ -1,4 +1,4 @@
-"""The pictures of a report."""
+"""The images of a report."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def plot_reliability(
             width,
             color=_BLUE,
             alpha=alpha,
-            label=f"right, of fewer than {_FEW} pictures"
+            label=f"right, of fewer than {_FEW} images"
             if alpha < 1
             else "how often it is right",
         )
@@ -158,7 +158,7 @@ def plot_reliability(
         label="how sure it is, with the gap",
     )
     upper.set(
-        ylabel="pictures that are right",
+        ylabel="images that are right",
         ylim=(0, 1.02),
         title=f"Confidence is {error:.1%} off on average (ECE)",
     )
@@ -170,7 +170,7 @@ def plot_reliability(
     lower.margins(y=0.2)
     lower.set(
         xlabel="probability of the class it names",
-        ylabel="pictures",
+        ylabel="images",
         xlim=(0, 1),
     )
     for axis in (upper.yaxis, lower.xaxis):
@@ -186,11 +186,11 @@ def plot_mistakes(
     title: str,
     file: str | os.PathLike,
 ) -> None:
-    """Draw pictures that were taken for something else, six a row.
+    """Draw images that were taken for something else, six a row.
 
     Args:
         pictures: uint8 of shape `(height, width, 1 or 3)`.
-        captions: Of each picture what it is, what it was taken for, and
+        captions: Of each image what it is, what it was taken for, and
             where it is found.
         title: Above all.
         file: A .png to write.

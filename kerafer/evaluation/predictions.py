@@ -1,4 +1,4 @@
-"""What a model said of every picture, as a table that can be kept."""
+"""What a model said of every image, as a table that can be kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
 
-WITH_FLIPS = "with mirrored pictures"
+WITH_FLIPS = "with mirrored images"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Predictions:
     """A model's answers on one part of a data set.
 
     Args:
-        paths: The pictures, as the data set's manifest names them.
-        labels: Class index of every picture, of shape `(pictures,)`.
-        probabilities: float64 of shape `(pictures, classes)`, as from
+        paths: The images, as the data set's manifest names them.
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: float64 of shape `(images, classes)`, as from
             `checked_probabilities`.
         class_names: In the order of the columns.
-        subjects: Who is on each picture, where that is known.
+        subjects: Who is on each image, where that is known.
         flips: Whether the probabilities are those of `with_flips`. Defaults
             to `False`.
     """
@@ -42,20 +42,20 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Index of the likeliest class of every picture."""
+        """Index of the likeliest class of every image."""
         return self.probabilities.argmax(axis=1)
 
     @property
     def digest(self) -> str:
-        """The `split_digest` of these pictures."""
+        """The `split_digest` of these images."""
         return split_digest(self.paths, self._names(self.labels))
 
     def write(self, file: str | os.PathLike) -> None:
-        """Write a CSV file, whole or not at all, one row a picture.
+        """Write a CSV file, whole or not at all, one row an image.
 
         Its columns are `path`, `subject` where it is known, `label`,
         `predicted` and `p_<class>` for the probability of each class; with
-        `flips` also `probabilities`, which says "with mirrored pictures".
+        `flips` also `probabilities`, which says "with mirrored images".
         """
         columns = {"path": self.paths}
         if self.subjects is not None:
@@ -134,7 +134,7 @@ class Predictions:
         )
 
     def in_order(self, paths: np.ndarray) -> Predictions:
-        """The same pictures in the order of `paths`."""
+        """The same images in the order of `paths`."""
         rows = pd.Index(self.paths).get_indexer(paths)
         return dataclasses.replace(
             self,
@@ -151,12 +151,12 @@ class Predictions:
 def with_flips(
     run: Callable[[np.ndarray], np.ndarray], images: np.ndarray
 ) -> np.ndarray:
-    """The mean of a model's probabilities of pictures and of their mirrors.
+    """The mean of a model's probabilities of images and of their mirrors.
 
     Args:
-        run: Takes pictures and gives probabilities of shape `(pictures,
+        run: Takes images and gives probabilities of shape `(images,
             classes)`, whatever the model's kind.
-        images: Of shape `(pictures, height, width, channels)`; left and right
+        images: Of shape `(images, height, width, channels)`; left and right
             are exchanged for the second half of the mean.
     """
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
@@ -164,9 +164,9 @@ def with_flips(
 
 
 def split_digest(paths: Sequence[str], labels: Sequence[str]) -> str:
-    """sha256 over the sorted lines `path`, tab, `label` of pictures.
+    """sha256 over the sorted lines `path`, tab, `label` of images.
 
-    Two evaluations with the same digest are of the same pictures.
+    Two evaluations with the same digest are of the same images.
     """
     pairs = zip(paths, labels, strict=True)
     lines = sorted(f"{path}\t{label}\n" for path, label in pairs)
@@ -181,7 +181,7 @@ def checked_probabilities(values: np.ndarray, origin: str) -> np.ndarray:
     by its sum.
 
     Args:
-        values: Of shape `(pictures, classes)`.
+        values: Of shape `(images, classes)`.
         origin: Who gave them, for the message.
 
     Raises:

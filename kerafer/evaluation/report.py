@@ -23,7 +23,7 @@ def report(
     Args:
         title: What was trained on what.
         facts: Name and value of what should be known, a line each.
-        test: The scores of the best epoch on the test pictures.
+        test: The scores of the best epoch on the test images.
         history: One row an epoch.
         notes: Sentences about the data's division.
         command: What reproduces the training.
@@ -32,7 +32,7 @@ def report(
     lines = [
         f"# {title}",
         "",
-        f"**{test.accuracy:.1%} of {int(test.confusion.sum())} test pictures** "
+        f"**{test.accuracy:.1%} of {int(test.confusion.sum())} test images** "
         f"are recognised (macro F1 {test.macro['f1']:.3f}). The weights are "
         f"those of epoch {best + 1} of {len(history)}, which had the lowest "
         f"validation loss, {history['val_loss'][best]:.4f}.",
@@ -41,7 +41,7 @@ def report(
         "",
         *per_class_table(test, mean=True),
         "",
-        "![Which class is taken for which](confusion.png)",
+        "![Confusion matrix](confusion.png)",
         "",
         "![Loss and accuracy over the epochs](curves.png)",
         "",
@@ -76,5 +76,5 @@ def per_class_table(test: Classification, mean: bool = False) -> list[str]:
         means = [f"{test.macro[score]:.3f}" for score in scores]
         count = f"{test.confusion.sum():,.0f}"
         rows.append(["**mean of classes**", *means, count])
-    head = ("class", "precision", "recall", "F1", "pictures")
+    head = ("class", "precision", "recall", "F1", "images")
     return markdown.table(head, rows)

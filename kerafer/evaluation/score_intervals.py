@@ -36,25 +36,25 @@ def measure_scores(
 
     Accuracy and macro F1 have bootstrap intervals. Recall and precision of a
     class have Wilson's, or where people are known the bootstrap's over people,
-    since pictures of one person rise and fall together. Where all pictures are
+    since images of one person rise and fall together. Where all images are
     right or none is, drawing again shows nothing else; the interval is then
     Wilson's of as many trials as there are people.
 
     Args:
-        labels: Class index of every picture, of shape `(pictures,)`.
-        probabilities: Of shape `(pictures, classes)`.
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
         class_names: In the order of the columns.
-        subjects: Who is on each picture. Defaults to nobody knows.
+        subjects: Who is on each image. Defaults to nobody knows.
 
     Returns:
-        `pictures`, `intervals` (`over` `"people"` or `"pictures"`, `of` how
+        `pictures`, `intervals` (`over` `"people"` or `"images"`, `of` how
         many), `accuracy`, `macro_f1` and their `..._interval`, `classes` with
         `pictures`, `recall`, `precision`, `f1` and intervals of each class
         (`None` where there is nothing to divide by), `confusion` with a row
         for each true class, `calibration` and `notes`.
 
     Raises:
-        UserError: For numbers that are no probabilities, or one picture only.
+        UserError: For numbers that are no probabilities, or one image only.
     """
     probabilities = checked_probabilities(probabilities, "The exported file")
     predicted = probabilities.argmax(axis=1)
@@ -66,7 +66,7 @@ def measure_scores(
         reliability(labels, probabilities),
         bootstrap_intervals(labels, predicted, len(class_names), groups),
         len(set(subjects)) if known else len(labels),
-        "people" if known else "pictures",
+        "people" if known else "images",
     )
     found = scores.classification
     return {
@@ -104,7 +104,7 @@ def _classes(
 def _interval(
     right: np.ndarray, among: np.ndarray, groups: np.ndarray | None
 ) -> Interval | None:
-    """Of the share of `among` that is right, two masks over the pictures."""
+    """Of the share of `among` that is right, two masks over the images."""
     if not among.any():
         return None
     if groups is None:

@@ -37,14 +37,14 @@ def score_section(scores: dict[str, Any]) -> list[str]:
         "",
         *markdown.table(
             (
-                *("class", "pictures", "recall", "95 % interval"),
+                *("class", "images", "recall", "95 % interval"),
                 *("precision", "95 % interval", "F1"),
             ),
             [_row(name, row) for name, row in scores["classes"].items()],
         ),
         "",
-        "Recall: of the pictures of the class, the part that are found. "
-        "Precision: of the pictures taken for the class, the part that are of "
+        "Recall: of the images of the class, the part that are found. "
+        "Precision: of the images taken for the class, the part that are of "
         f"it. {_method(drawn['over'], drawn['of'])}",
         "",
         *(f"* {note}" for note in scores["notes"]),
@@ -73,11 +73,11 @@ def _method(over: str, count: int) -> str:
     if over == "people":
         return (
             f"Intervals are the bootstrap's over {count:,} people, all "
-            "pictures of one drawn together, and Wilson's over people for 0% "
+            "images of one drawn together, and Wilson's over people for 0% "
             "and 100%."
         )
     return (
-        f"Intervals are the bootstrap's over {count:,} pictures, and Wilson's "
+        f"Intervals are the bootstrap's over {count:,} images, and Wilson's "
         "for a class."
     )
 
@@ -85,7 +85,7 @@ def _method(over: str, count: int) -> str:
 def _confusion(scores: dict[str, Any]) -> list[str]:
     names, counts = list(scores["classes"]), scores["confusion"]
     return [
-        "What is taken for what, in pictures, each row a true class:",
+        "Confusion matrix, in images, each row a true class:",
         "",
         *markdown.table(
             ("", *names),
@@ -106,18 +106,18 @@ def _most_frequent(names: list[str], counts: np.ndarray) -> list[str]:
     places = [divmod(int(place), len(names)) for place in order]
     lines = [
         f"* {names[true]} taken for {names[taken]}: {wrong[true, taken]:,} of "
-        f"{totals[true]:,} pictures "
+        f"{totals[true]:,} images "
         f"({wrong[true, taken] / totals[true]:.0%})"
         for true, taken in places
         if wrong[true, taken]
     ]
     if not lines:
-        return ["It made no mistake on these pictures.", ""]
+        return ["It made no mistake on these images.", ""]
     never = [
         name for name, n in zip(names, counts.sum(0), strict=True) if not n
     ]
     return [
-        f"It is wrong on {wrong.sum():,} of {totals.sum():,} pictures. Its "
+        f"It is wrong on {wrong.sum():,} of {totals.sum():,} images. Its "
         "most frequent mistakes:",
         "",
         *lines,

@@ -29,8 +29,8 @@ class Scores:
         calibration_error: That of `expected_calibration_error`.
         bins: Those of `reliability`.
         intervals: Those of `bootstrap_intervals`.
-        groups: How many people or pictures the intervals drew from.
-        over: `"people"` or `"pictures"`.
+        groups: How many people or images the intervals drew from.
+        over: `"people"` or `"images"`.
         votes: What `score_votes` measured, where labels are shares of several
             people. Defaults to none.
     """
@@ -144,7 +144,7 @@ def score(predictions: Predictions, votes: VoteScores | None = None) -> Scores:
             groups,
         ),
         len(labels) if groups is None else len(set(groups)),
-        "pictures" if groups is None else "people",
+        "images" if groups is None else "people",
         votes,
     )
 

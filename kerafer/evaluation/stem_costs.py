@@ -34,11 +34,11 @@ def stem_costs(
     """Count and time two models with every form of their stem.
 
     Each model is measured in a process of its own; within it the forms take
-    turns. Colour pictures of noise, float32, TensorFlow.
+    turns. Colour images of noise, float32, TensorFlow.
 
     Args:
         image_size: Pixels.
-        batch_size: Pictures of a training step.
+        batch_size: Images of a training step.
         repeats: Timed runs of each.
         threads: That TensorFlow computes with. Defaults to 2.
 
@@ -46,7 +46,7 @@ def stem_costs(
         A row for each of `MODELS` and each of its forms, and for `folded`, the
         full one by `kerafer.models.fold`: `arch`, `stem`, `parameters`
         (trainable), `stem_macs` (of all up to the first pooling) and `macs`
-        by the article's counting, `inference_ms` (median of one picture in a
+        by the article's counting, `inference_ms` (median of one image in a
         compiled function), `training_ms` (median of a step; none for `folded`,
         which nobody trains) and `threads`.
     """

@@ -27,22 +27,22 @@ def channel_weights(
 
     Args:
         model: With wavelet attention layers, not inside inner models.
-        images: Values 0 to 255, of shape `(pictures, height, width,
+        images: Values 0 to 255, of shape `(images, height, width,
             channels)`.
-        labels: Class index of every picture.
+        labels: Class index of every image.
         class_names: In the order of the indices.
 
     Returns:
-        One row for each layer, class that has pictures and channel: `layer`,
+        One row for each layer, class that has images and channel: `layer`,
         `class`, `pictures` (how many the class has), `channel`, `gate` (the
-        weight, 0 to 1, its mean over the class' pictures), `mean` (of the
+        weight, 0 to 1, its mean over the class' images), `mean` (of the
         channel over these classes, each counting the same) and `difference`
         (`gate` less `mean`: above 0 the class raises the channel). Within a
         layer and class the channel that is raised most comes first.
 
     Raises:
-        UserError: For a model without wavelets, pictures that it does not
-            take, or labels that are not one class index a picture.
+        UserError: For a model without wavelets, images that it does not
+            take, or labels that are not one class index an image.
     """
     inner = find_gates(model)
     calls = [one for one in find_calls(model) if one.layer in inner]
@@ -62,7 +62,7 @@ def channel_weights(
     ):
         raise UserError(
             f"Labels are one class index, 0 to {len(names) - 1}, for each of "
-            f"the {len(images)} pictures. Received: {labels.dtype} "
+            f"the {len(images)} images. Received: {labels.dtype} "
             f"{labels.shape}."
         )
     watched = keras.Model(model.inputs[0], [call.input for call in calls])
@@ -155,7 +155,7 @@ def plot_channels(table: pd.DataFrame, file: str | os.PathLike) -> None:
             range(len(classes)),
             [f"{name} ({counts[name]})" for name in classes],
         )
-        below.set_ylabel("class (pictures)")
+        below.set_ylabel("class (images)")
         below.set_xticks([])
         below.set_xlabel("channels, by the class that raises them most")
         figure.colorbar(

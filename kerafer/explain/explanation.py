@@ -1,4 +1,4 @@
-"""A model's answer to a picture, with the map that explains it."""
+"""A model's answer to an image, with the map that explains it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METHODS = ("grad-cam", "grad-cam++", "occlusion")
 
 
 class Explanation(NamedTuple):
-    """What a model says of a picture, and why.
+    """What a model says of an image, and why.
 
     Args:
         label: The class that is explained.
@@ -46,21 +46,21 @@ def explain(
     """Explain a model's answers.
 
     Args:
-        model: Takes the pictures.
-        images: Values 0 to 255, of shape `(pictures, height, width,
+        model: Takes the images.
+        images: Values 0 to 255, of shape `(images, height, width,
             channels)`.
         class_names: In the order of the model's outputs.
         method: One of `METHODS`. Defaults to `"grad-cam"`.
         class_name: The class that is explained. Defaults to the likeliest of
-            each picture.
+            each image.
 
     Returns:
-        One for each picture. A heat map is divided by its highest value; of
+        One for each image. A heat map is divided by its highest value; of
         an occlusion map, what raises the probability counts as 0.
 
     Raises:
         UserError: For an unknown method or class, names that are not as many
-            as the outputs, pictures that the model does not take, and answers
+            as the outputs, images that the model does not take, and answers
             that are no probabilities.
     """
     names = tuple(class_names)

@@ -17,7 +17,7 @@ from kerafer.explain.inputs import (
 )
 from kerafer.images import resize
 
-# What the tape keeps of more pictures at once fills the memory of a laptop.
+# What the tape keeps of more images at once fills the memory of a laptop.
 _BATCH_SIZE = 8
 _LEAST_SIDE = 4
 _POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
@@ -30,7 +30,7 @@ def grad_cam(
     layer: str | None = None,
     plus_plus: bool = False,
 ) -> np.ndarray:
-    """Where a picture speaks for a class.
+    """Where an image speaks for a class.
 
     With `A_k` the channels of a layer's output and `g_k` the gradient of the
     class score by them,
@@ -46,7 +46,7 @@ def grad_cam(
     gradient left: the input of a `Softmax` layer at the end, or what a `Dense`
     layer with softmax would give without it. A model that ends in another way
     is explained by its outputs as they are. Grad-CAM++ is defined for `exp` of
-    the score; that factor is the same all over a picture and falls out.
+    the score; that factor is the same all over an image and falls out.
 
     Where a global average pooling and one dense layer follow (the ResNet18
     family), the map is exactly what each position adds to the score. Behind
@@ -56,23 +56,23 @@ def grad_cam(
 
     Args:
         model: A functional or sequential model, channels last, on TensorFlow.
-        images: Values 0 to 255, of shape `(pictures, height, width,
+        images: Values 0 to 255, of shape `(images, height, width,
             channels)`.
-        class_index: The class that is explained, one for all pictures or one
-            for each. Defaults to the likeliest of each picture.
+        class_index: The class that is explained, one for all images or one
+            for each. Defaults to the likeliest of each image.
         layer: Name of the layer. Defaults to the last one that has at least
             4 x 4 positions and is no pooling: the last convolution's
-            activation, or an earlier one where the picture is small.
+            activation, or an earlier one where the image is small.
         plus_plus: Grad-CAM++, which covers several places better. Defaults to
             `False`.
 
     Returns:
-        float32 of shape `(pictures, height, width)`, each map enlarged to the
-        picture's size and divided by its highest value: 0 to 1, and 0 all over
+        float32 of shape `(images, height, width)`, each map enlarged to the
+        image's size and divided by its highest value: 0 to 1, and 0 all over
         where no position speaks for the class.
 
     Raises:
-        UserError: For pictures or classes that the model does not take, and a
+        UserError: For images or classes that the model does not take, and a
             layer that is not there or has no positions.
 
     Reference:

@@ -1,4 +1,4 @@
-"""Pictures and classes that a model can be asked about."""
+"""Images and classes that a model can be asked about."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BATCH_SIZE = 32
 
 
 def checked_pictures(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The pictures as float32.
+    """The images as float32.
 
     Raises:
-        UserError: Where they are not `(pictures, height, width, channels)` of
+        UserError: Where they are not `(images, height, width, channels)` of
             the size that the model takes, or there is none.
     """
     images = np.asarray(images)
@@ -28,7 +28,7 @@ def checked_pictures(model: keras.Model, images: np.ndarray) -> np.ndarray:
     )
     if not fits or not len(images):
         raise UserError(
-            "Pictures have the shape (pictures, height, width, channels), "
+            "Images have the shape (images, height, width, channels), "
             f"here (1 or more, {', '.join(map(str, wanted))}). "
             f"Received: {images.shape}."
         )
@@ -36,7 +36,7 @@ def checked_pictures(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The probabilities of pictures: float32, `(pictures, classes)`.
+    """The probabilities of images: float32, `(images, classes)`.
 
     Raises:
         UserError: Where the model gives something else, such as logits.
@@ -63,20 +63,20 @@ def checked_classes(
     images: np.ndarray,
     class_index: int | Sequence[int] | None,
 ) -> np.ndarray:
-    """The class that is explained on each picture.
+    """The class that is explained on each image.
 
     Args:
         model: Whose classes they are.
         images: What `checked_pictures` returned.
-        class_index: One for all pictures, one for each, or `None` for the
+        class_index: One for all images, one for each, or `None` for the
             likeliest of each.
 
     Returns:
-        int64 of shape `(pictures,)`.
+        int64 of shape `(images,)`.
 
     Raises:
         UserError: For a class that the model has not, another number of them
-            than pictures, or answers of which none is the highest.
+            than images, or answers of which none is the highest.
     """
     if class_index is None:
         # Scores before a softmax have a highest one, too.
@@ -86,7 +86,7 @@ def checked_classes(
                 "The likeliest class is that of the highest number. The model "
                 f"{model.name} gives NaN on "
                 f"{int(np.isnan(answers).any(axis=1).sum())} of "
-                f"{len(answers)} pictures."
+                f"{len(answers)} images."
             )
         return answers.argmax(axis=1)
     count, classes = len(images), model.output_shape[-1]
@@ -99,6 +99,6 @@ def checked_classes(
     ):
         raise UserError(
             f"`class_index` is one index from 0 to {classes - 1}, or one for "
-            f"each of the {count} pictures. Received: {class_index}."
+            f"each of the {count} images. Received: {class_index}."
         )
     return np.broadcast_to(chosen, (count,)).astype(np.int64)

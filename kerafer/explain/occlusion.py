@@ -17,7 +17,7 @@ from kerafer.explain.inputs import (
 
 # Mid-gray, which the models' scaling makes 0.
 _GRAY = 127.5
-# A mouth or an eye of a face that fills the picture.
+# A mouth or an eye of a face that fills the image.
 _WINDOWS_ACROSS = 6
 
 
@@ -30,27 +30,27 @@ def occlusion_map(
 ) -> np.ndarray:
     """How much the probability of a class falls when a part is covered.
 
-    A gray square is moved over the picture; a pixel's value is the mean over
+    A gray square is moved over the image; a pixel's value is the mean over
     all squares that cover it of the probability with nothing covered less the
     probability with the square.
 
     Args:
         model: Gives probabilities.
-        images: Values 0 to 255, of shape `(pictures, height, width,
+        images: Values 0 to 255, of shape `(images, height, width,
             channels)`.
-        class_index: The class that is explained, one for all pictures or one
-            for each. Defaults to the likeliest of each picture.
+        class_index: The class that is explained, one for all images or one
+            for each. Defaults to the likeliest of each image.
         window: Side of the square, pixels. Defaults to a sixth of the
-            picture's shorter side.
+            image's shorter side.
         step: Pixels from square to square, at most `window`. Defaults to half
             of it.
 
     Returns:
-        float32 of shape `(pictures, height, width)`, -1 to 1: negative where
+        float32 of shape `(images, height, width)`, -1 to 1: negative where
         covering raises the probability.
 
     Raises:
-        UserError: For pictures or classes that the model does not take, a
+        UserError: For images or classes that the model does not take, a
             square or step out of range, and answers that are no probabilities.
 
     Reference:
@@ -64,7 +64,7 @@ def occlusion_map(
     )
     if not 1 <= window <= least:
         raise UserError(
-            f"`window` is 1 to {least} pixels, the picture's shorter side. "
+            f"`window` is 1 to {least} pixels, the image's shorter side. "
             f"Received: {window}."
         )
     step = max(1, window // 2) if step is None else step

@@ -1,4 +1,4 @@
-"""Pictures beside what several models see on them."""
+"""Images beside what several models see on them."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def cam_sheet(
     class_names: Sequence[str],
     file: str | os.PathLike,
 ) -> None:
-    """Draw pictures with each model's Grad-CAM and answer, a row a picture.
+    """Draw images with each model's Grad-CAM and answer, a row an image.
 
     Args:
-        models: By name; all take the pictures.
-        images: uint8 of shape `(pictures, height, width, channels)`.
-        labels: What is on each picture; answers that differ are red.
+        models: By name; all take the images.
+        images: uint8 of shape `(images, height, width, channels)`.
+        labels: What is on each image; answers that differ are red.
         class_names: In the order of the models' outputs.
         file: A .png to write.
 
     Raises:
-        UserError: Where a model does not take the pictures or has another
+        UserError: Where a model does not take the images or has another
             number of classes.
     """
     found = {
@@ -55,17 +55,17 @@ def plot_sheet(
     file: str | os.PathLike,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Draw pictures and explanations, a row a picture, a column a model.
+    """Draw images and explanations, a row an image, a column a model.
 
     A row is 2.4 inches high and a column as wide, at 120 pixels an inch, with
     1 inch on the right for the colours.
 
     Args:
         pictures: uint8 of shape `(height, width, 1 or 3)`, of any size.
-        explanations: By model, one for each picture.
+        explanations: By model, one for each image.
         method: Of `METHODS`, for the colours' caption.
         file: A .png to write.
-        labels: What is on each picture, if that is known; answers that differ
+        labels: What is on each image, if that is known; answers that differ
             are red.
     """
     rows, columns = len(pictures), 1 + len(explanations)
@@ -139,7 +139,7 @@ def _draw(
 
 
 def _shown(picture: np.ndarray) -> np.ndarray:
-    """The picture as large as it will be seen, so that maps are smooth."""
+    """The image as large as it will be seen, so that maps are smooth."""
     scale = _SHOWN_SIDE / max(picture.shape[:2])
     size = tuple(max(1, round(n * scale)) for n in picture.shape[1::-1])
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

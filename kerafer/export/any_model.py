@@ -84,7 +84,7 @@ def make_source(
         "split": "images given to the export, some for the ranges of 8 bits "
         "and the others to compare"
         if images is not None
-        else "none: drawn faces and random images",
+        else "none: synthetic faces and random images",
         "notes": [],
         "limits": ["What it was trained on was not told to the export."],
     }
@@ -196,7 +196,7 @@ def fitted(images: np.ndarray, given: ImageInput) -> np.ndarray:
 
 
 def _made_up(given: ImageInput) -> np.ndarray:
-    """Drawn faces and noise."""
+    """Synthetic faces and noise."""
     generator = np.random.default_rng(0)
     shape = (_RANDOM_IMAGES, *given.shape)
     drawn = golden_images(given)

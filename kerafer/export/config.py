@@ -34,18 +34,18 @@ class ExportConfig:
     )
     calibration: int = setting(
         200,
-        "training pictures that give int8 and integer their ranges",
+        "training images that give int8 and integer their ranges",
         least=1,
     )
     seed: int = setting(
-        0, "of the choice of these pictures", least=0, most=2**32 - 1
+        0, "of the choice of these images", least=0, most=2**32 - 1
     )
     threads: int = setting(
         2, "that the files are verified with", least=1, most=MOST_THREADS
     )
     min_agreement: float = setting(
         99.0,
-        "gate: percent of test pictures with the Keras model's answer, for "
+        "gate: percent of test images with the Keras model's answer, for "
         "keras, savedmodel, float32, float16 and onnx",
         least=0,
         most=100,
@@ -75,7 +75,7 @@ class ExportConfig:
     )
     also_on: str | None = setting(
         None,
-        "folder or .zip of other labelled pictures, <class>/*, that the model "
+        "folder or .zip of other labelled images, <class>/*, that the model "
         "never saw; the model card tells how it does on them",
     )
     subject_pattern: str | None = setting(
@@ -94,7 +94,7 @@ class ExportConfig:
         check_ranges(self)
         if self.subject_pattern and not self.also_on:
             raise ConfigError(
-                "`subject_pattern` is about the pictures of `also_on`. "
+                "`subject_pattern` is about the images of `also_on`. "
                 f"Received: {self.subject_pattern} without `also_on`."
             )
 

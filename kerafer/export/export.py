@@ -67,7 +67,7 @@ class Source:
             of floats alone.
         reference: The test images with the model's answers.
         face_margin: As `kerafer.data.specs.face_margin` tells it.
-        other_pictures: Pictures of another kind to test on. Defaults to none.
+        other_pictures: Images of another kind to test on. Defaults to none.
         vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
             tells it. Defaults to none.
     """
@@ -95,7 +95,7 @@ def export(
     stay. One file's scores are told at length: of int8 where there is one.
 
     Args:
-        source: The model and its pictures.
+        source: The model and its images.
         out: The folder.
         config: What to write and the gates.
         converter: For several exports, whose process starts once. Defaults to
@@ -267,7 +267,7 @@ def _scores(
         found = answer(path, reference.images, config.threads, reference.names)
     names = reference.class_names
     if source.other_pictures is not None:
-        console.print(f"{name} on the other pictures ...")
+        console.print(f"{name} on the other images ...")
         said = answer(path, source.other_pictures.pictures, config.threads)
         other = source.other_pictures.measure(said.probabilities, names)
     else:
@@ -289,7 +289,7 @@ def _scores(
 def _measured_before(
     earlier: dict[str, Any], name: str, sha256: str
 ) -> dict[str, Any] | None:
-    """What an earlier export found of the same file on other pictures."""
+    """What an earlier export found of the same file on other images."""
     same = earlier.get("files", {}).get(name, {}).get("sha256") == sha256
     # There are none where the images had no labels.
     scores = earlier.get("scores") or {}
@@ -358,7 +358,7 @@ def _note(given: ImageInput) -> str:
 
 
 def golden_images(given: ImageInput) -> np.ndarray:
-    """Drawn faces as the files take them."""
+    """Synthetic faces as the files take them."""
     drawn = golden_pictures(given.shape)
     if given.kind == "uint8":
         return drawn

@@ -56,7 +56,7 @@ def missed_gate(
     flag = " (`min_agreement`)" if allowed is None else ""
     return (
         f"agrees with the Keras model on {agreement:.2f} % of the test "
-        f"pictures; the gate is {gate:g} %{flag}"
+        f"images; the gate is {gate:g} %{flag}"
     )
 
 

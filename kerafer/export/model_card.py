@@ -30,7 +30,7 @@ def model_card(manifest: dict[str, Any]) -> str:
     lines = [
         f"# {source['architecture']}{_title(manifest['labels'])}",
         "",
-        "It tells which expression people would name for a picture of a face. "
+        "It tells which expression people would name for an image of a face. "
         "It reads no feelings, and is no ground for grading, hiring or "
         "policing anyone.",
         "",
@@ -64,7 +64,7 @@ def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
     low, high = scores["test"]["accuracy_interval"]
     text = (
         f"**`{scores['file']}` is right on {scores['test']['accuracy']:.1%} "
-        f"of {scores['test']['pictures']:,} pictures that it was not trained "
+        f"of {scores['test']['pictures']:,} images that it was not trained "
         f"on** (95 % interval {100 * low:.1f} to {high:.1%})"
     )
     other = scores["other_pictures"]
@@ -73,7 +73,7 @@ def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
     low, high = other["accuracy_interval"]
     return [
         f"{text}, and on {other['accuracy']:.1%} of {other['pictures']:,} "
-        f"pictures of another kind ({100 * low:.1f} to {high:.1%})."
+        f"images of another kind ({100 * low:.1f} to {high:.1%})."
     ]
 
 
@@ -82,7 +82,7 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
     height, width, channels = inputs["shape"][1:]
     colour = "RGB" if channels == 3 else "gray"
     told = {
-        "input": f"one {colour} picture, {_kind(inputs)}, {height} x {width}, "
+        "input": f"one {colour} image, {_kind(inputs)}, {height} x {width}, "
         f"shape {inputs['shape']}; {inputs['note']}",
         "picture": _picture(inputs["face_margin"]),
         "output": manifest["output"],
@@ -137,9 +137,9 @@ def _files(manifest: dict[str, Any]) -> list[str]:
     ]
     notes = [*missed, *(f"* {note}" for note in manifest["source"]["notes"])]
     told = (
-        f"On {test['pictures']:,} test pictures, on which it was not trained, "
+        f"On {test['pictures']:,} test images, on which it was not trained, "
         f"the Keras model recognises {test['keras_accuracy']:.1%} (macro F1 "
-        f"{test['keras_macro_f1']:.3f}). The files, on the same pictures:"
+        f"{test['keras_macro_f1']:.3f}). The files, on the same images:"
         if manifest["scores"]
         else f"The files, on {test['pictures']:,} images without labels:"
     )
@@ -167,7 +167,7 @@ def _files(manifest: dict[str, Any]) -> list[str]:
             ],
         ),
         "",
-        "Differences are those of the outputs; ms the median for one picture "
+        "Differences are those of the outputs; ms the median for one image "
         f"with {manifest['threads']} threads of {versions['processor']}.",
         "",
         *([*notes, ""] if notes else []),
@@ -183,7 +183,7 @@ def _held_out(manifest: dict[str, Any]) -> list[str]:
     if scores is None:
         return []
     return [
-        f"## How well `{scores['file']}` does on the test pictures",
+        f"## How well `{scores['file']}` does on the test images",
         "",
         *score_section(scores["test"]),
         *subgroups_section(scores.get("subgroups", [])),
@@ -198,11 +198,11 @@ def _limits(limits: list[str]) -> list[str]:
         *(f"* {limit}" for limit in limits),
         "* An expression is not a feeling. People pose, hide and mix them, "
         "and the same face means different things in different places; a "
-        "label says what a picture resembles, not what somebody feels.",
+        "label says what an image resembles, not what somebody feels.",
         "* It names one of its classes whatever it is shown: also for a "
         "face that shows none of them, and for what is no face. A low "
         "probability is the only hint.",
-        "* It was measured on no people but those on the pictures above.",
+        "* It was measured on no people but those on the images above.",
         "",
         "## What it must not be used for",
         "",
@@ -222,7 +222,7 @@ def _terms(source: dict[str, Any]) -> list[str]:
         "",
         f"The terms of the data it was trained on: {source['licence']}. "
         "kerafer's own licence, Apache-2.0, is about its code and clears no "
-        "right in pictures. The weights were learnt from those pictures: "
+        "right in images. The weights were learnt from those images: "
         "whoever hands these files on hands this notice on with them, and "
         "sees to those terms.",
         "",
@@ -233,7 +233,7 @@ def _check() -> list[str]:
     return [
         "## To check the files",
         "",
-        "`golden.npz` holds drawn faces and the answers expected to them. "
+        "`golden.npz` holds synthetic faces and the answers expected to them. "
         "On the device, with NumPy and LiteRT alone:",
         "",
         "    python verify_export.py .",

@@ -89,7 +89,7 @@ class TfliteFile:
             )
 
     def check_ranges(self) -> None:
-        """Refuse results of 8 bits that are 0 for all calibration pictures.
+        """Refuse results of 8 bits that are 0 for all calibration images.
 
         LiteRT can't load a file with them.
 
@@ -106,7 +106,7 @@ class TfliteFile:
         if empty:
             raise UserError(
                 "The formats int8 and integer need a range for the result of "
-                "every operation. On all calibration pictures these are 0: "
+                "every operation. On all calibration images these are 0: "
                 f"{', '.join(dict.fromkeys(empty))}.\n"
                 "Such a layer does nothing, as a ReLU that is always 0 does. "
                 "Train again, or export float16 or dynamic."

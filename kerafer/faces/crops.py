@@ -1,4 +1,4 @@
-"""Cutting faces out of pictures."""
+"""Cutting faces out of images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# x, y, width and height in pixels of the whole picture.
+# x, y, width and height in pixels of the whole image.
 Box = tuple[int, int, int, int]
 
 # The article's crops end at hair line and chin; a detector's are tighter.
@@ -14,7 +14,7 @@ MARGIN = 0.2
 
 
 def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
-    """Cut a square around a face out of a picture.
+    """Cut a square around a face out of an image.
 
     Args:
         image: Of shape `(height, width, channels)`.
@@ -23,7 +23,7 @@ def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
             Defaults to 0.2.
 
     Returns:
-        A square picture. Where it reaches beyond the edge, the edge's pixels
+        A square image. Where it reaches beyond the edge, the edge's pixels
         are repeated.
     """
     x, y, width, height = box
@@ -33,7 +33,7 @@ def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
     rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
     if np.ptp(rows) == np.ptp(columns) == side - 1:
-        # Inside the picture, which is what most are and what is fast.
+        # Inside the image, which is what most are and what is fast.
         return image[top : top + side, left : left + side].copy()
     return image[rows[:, None], columns[None, :]]
 
@@ -41,11 +41,11 @@ def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
 def crop_faces(
     image: np.ndarray, boxes: Sequence[Box], margin: float = MARGIN
 ) -> list[np.ndarray]:
-    """Cut every face out of a picture, as `crop` does.
+    """Cut every face out of an image, as `crop` does.
 
     Args:
         image: Of shape `(height, width, channels)`.
-        boxes: The faces. A box that is the picture itself takes it whole,
+        boxes: The faces. A box that is the image itself takes it whole,
             without a margin.
         margin: As for `crop`. Defaults to 0.2.
     """

@@ -27,7 +27,7 @@ class FaceDetector(Protocol):
     """Anything with this method finds faces for a recognizer or a tracker."""
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on a picture.
+        """Find the faces on an image.
 
         Args:
             image: uint8 RGB of shape `(height, width, 3)`.
@@ -37,12 +37,12 @@ class FaceDetector(Protocol):
         """
 
 
-# What `make_detector` searches: pictures as in training, larger ones larger.
+# What `make_detector` searches: images as in training, larger ones larger.
 _USUAL_SIDE, _LARGEST_SIDE = 480, 1280
 
 
 def searched_side(image: np.ndarray) -> int:
-    """The longer side, pixels, at which a picture is searched by default.
+    """The longer side, pixels, at which an image is searched by default.
 
     Half of its own, but 480 at least, as in training, and 1280 at most. A face
     of 20 pixels there is found: on a photograph of 4000 pixels one of 63, and
@@ -57,11 +57,11 @@ def detect_shrunk(
     longest_side: int | None,
     find: Callable[[np.ndarray], list[Face]],
 ) -> list[Face]:
-    """Find faces on a smaller copy, and tell where they are on the picture.
+    """Find faces on a smaller copy, and tell where they are on the image.
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
-        longest_side: The copy's, pixels. A smaller picture stays as it is.
+        longest_side: The copy's, pixels. A smaller image stays as it is.
             `None` is that of `searched_side`.
         find: Finds the faces on the copy.
     """
@@ -82,8 +82,8 @@ def detect_shrunk(
 
 
 class WholePictureDetector:
-    """Take every picture for one face, as models see it that learnt so."""
+    """Take every image for one face, as models see it that learnt so."""
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """One face that is the picture, as `FaceDetector.detect` says."""
+        """One face that is the image, as `FaceDetector.detect` says."""
         return [Face((0, 0, image.shape[1], image.shape[0]), 1.0)]

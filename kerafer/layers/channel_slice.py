@@ -1,4 +1,4 @@
-"""Some of the channels of a picture's features."""
+"""Some of the channels of an image's features."""
 
 from __future__ import annotations
 

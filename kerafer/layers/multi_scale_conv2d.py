@@ -201,7 +201,7 @@ class MultiScaleConv2D(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if self.padding == "valid":
-            # TensorFlow would give a picture of no pixels.
+            # TensorFlow would give an image of no pixels.
             self.compute_output_shape(tuple(inputs.shape))
         # TensorFlow's processor kernels know channels_last alone.
         if self.data_format == "channels_first":

@@ -28,7 +28,7 @@ class WaveletChannelAttention(WaveletGate):
                   with g = sigmoid(Wg . [max pool, average pool] + bg)
         "concat": branch([max pool, average pool])
 
-    stand in the sigmoid's brackets then. g is one number for each picture:
+    stand in the sigmoid's brackets then. g is one number for each image:
     how far to trust its peaks or its means. One for each channel would take a
     Wg of `2 * C * C` numbers, four times the attention itself at ratio 4. Wg
     and bg start at 0, so g at 1/2: the sum starts as the mean of the branches,

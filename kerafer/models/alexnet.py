@@ -36,7 +36,7 @@ def cnn(
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`.
-        stem_strides: Step of the stem. Defaults to 4, or 2 where the picture
+        stem_strides: Step of the stem. Defaults to 4, or 2 where the image
             is too small for it.
 
     Reference:
@@ -196,12 +196,12 @@ def build_cnn(
             `None` for AlexNet's own stem.
         attention: Applied behind the first pooling.
         stem_strides: Step of the stem. `None` takes the article's 4, and 2
-            where the picture is too small for three poolings behind 4.
+            where the image is too small for three poolings behind 4.
         dilation_rates, groups: Of the multi-scale stem, as in
             `kerafer.models.multi_scale_stem.MultiScaleStem`.
 
     Raises:
-        UserError: Where the picture is too small; names the least size.
+        UserError: Where the image is too small; names the least size.
     """
     # The multi-scale stem is padded as if its kernels were single pixels.
     kernel_size, padding = (11, 2) if kernel_sizes is None else (1, 0)
@@ -261,7 +261,7 @@ def _fitting_strides(
     padding: int,
     strides: int | None,
 ) -> int:
-    """The stem's step for a picture of this size."""
+    """The stem's step for an image of this size."""
     choices = (4, 2) if strides is None else (strides,)
     for choice in choices:
         least = next(
@@ -272,7 +272,7 @@ def _fitting_strides(
         if min(size) >= least:
             return choice
     raise UserError(
-        f"{name} needs pictures of at least {least} x {least} pixels for its "
+        f"{name} needs images of at least {least} x {least} pixels for its "
         f"three poolings behind a stem of stride {choices[-1]}. "
         f"Received: {size[0]} x {size[1]}."
     )

@@ -40,11 +40,11 @@ def cder_net(
 
     The 512 averages of ResNet18 become an embedding of 256 numbers, linear;
     dense layers of 128 and 32 with ReLU follow. Made for 224 x 224; the
-    11,345,095 parameters (of colour pictures and 7 classes) are the same at
+    11,345,095 parameters (of colour images and 7 classes) are the same at
     any size.
 
     The authors begin with ResNet18's weights of ImageNet. This project has
-    none: all weights are drawn, so scores from few pictures are lower than
+    none: all weights are drawn, so scores from few images are lower than
     theirs.
 
     The published loss is cross-entropy plus

@@ -65,7 +65,7 @@ def ddamfn(
     published beside it is DDAMFN, which is meant here; both names are known
     to `create_model`.
 
-    Made for 112 x 112, where it has 4,105,999 parameters (of colour pictures
+    Made for 112 x 112, where it has 4,105,999 parameters (of colour images
     and 7 classes); the kernels of the heads and the last one are as large as
     their input, so other sizes take a few more or less. The published program
     counts 81,422 more, of layers that it makes and never calls: BatchNorm and
@@ -80,7 +80,7 @@ def ddamfn(
         input_shape: `(height, width, channels)`, at least 17 x 17.
 
     Raises:
-        UserError: Where the picture is too small.
+        UserError: Where the image is too small.
 
     Reference:
         Zhang et al., "A Dual-Direction Attention Mixed Feature Network for
@@ -89,7 +89,7 @@ def ddamfn(
     height, width, _ = input_shape
     if min(height, width) < _LEAST_SIZE:
         raise UserError(
-            f"ddamfn needs pictures of at least {_LEAST_SIZE} x {_LEAST_SIZE} "
+            f"ddamfn needs images of at least {_LEAST_SIZE} x {_LEAST_SIZE} "
             "pixels for a map of two rows and columns behind its four steps "
             f"of 2. Received: {height} x {width}."
         )

@@ -8,7 +8,7 @@ import keras
 
 
 def apply_scaling(inputs: Any) -> Any:
-    """Map picture values 0..255 to -1..1, in float32 whatever the policy."""
+    """Map image values 0..255 to -1..1, in float32 whatever the policy."""
     return keras.layers.Rescaling(
         1 / 127.5, offset=-1.0, dtype="float32", name="scaling"
     )(inputs)

@@ -101,7 +101,7 @@ def kerafer_edge(
     """A small model for phones: multi-scale stem, ghost modules, wCA.
 
     A stem of three kernel sizes at stride 2 and wCA behind it; residual
-    blocks of two 3x3 convolutions at half and a quarter of the picture's size;
+    blocks of two 3x3 convolutions at half and a quarter of the image's size;
     at an eighth, where most of the weights are, blocks of two ghost modules;
     wCA once more, global average pooling and dropout. For 64 x 64 x 3, 7
     classes and width 1:
@@ -133,7 +133,7 @@ def kerafer_edge(
             places.
 
     Raises:
-        UserError: Where the picture is too small, or for another width.
+        UserError: Where the image is too small, or for another width.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), for stem and wCA; Han
@@ -142,7 +142,7 @@ def kerafer_edge(
     height, breadth, _ = input_shape
     if min(height, breadth) < _LEAST_SIZE:
         raise UserError(
-            f"kerafer_edge needs pictures of at least {_LEAST_SIZE} x "
+            f"kerafer_edge needs images of at least {_LEAST_SIZE} x "
             f"{_LEAST_SIZE} pixels for its three steps by 2. "
             f"Received: {height} x {breadth}."
         )

@@ -12,14 +12,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class ClassPairDivergence(keras.losses.Loss):
-    """Small where the pictures of one class have similar embeddings.
+    """Small where the images of one class have similar embeddings.
 
-    The mean over all pairs (i, j) of different pictures of one class in a
+    The mean over all pairs (i, j) of different images of one class in a
     batch, in both orders, of
 
         KL(softmax(embedding_i) || softmax(embedding_j))
 
-    in nats, and 0 where no two pictures are of one class. It is one number
+    in nats, and 0 where no two images are of one class. It is one number
     for a batch, computed in float32 whatever the embeddings are.
 
     The authors minimise 0.3 cross-entropy + 0.7 of this.
@@ -29,7 +29,7 @@ class ClassPairDivergence(keras.losses.Loss):
 
     Call arguments:
         labels: One-hot, or shares of which the largest counts (mixed
-            pictures, smoothed labels); of shape `(batch, classes)`.
+            images, smoothed labels); of shape `(batch, classes)`.
         embeddings: Of shape `(batch, features)`; not normalised.
 
     Example:
@@ -67,7 +67,7 @@ class HeadDiversity:
 
         pairs / sum over pairs (mean((map_i - map_j)^2) + epsilon)
 
-    A pair is two different heads, in one order; the mean is over pictures,
+    A pair is two different heads, in one order; the mean is over images,
     places and channels. It is computed in float32 whatever the maps are.
 
     No `keras.losses.Loss`: it has no labels. Add it to what the labels give,

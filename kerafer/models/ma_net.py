@@ -56,7 +56,7 @@ def ma_net(
     softmax(0.6 local + 0.4 global). The published loss mixes the two
     cross-entropies in the same way.
 
-    Made for 224 x 224; the 50,547,214 parameters (of colour pictures and 7
+    Made for 224 x 224; the 50,547,214 parameters (of colour images and 7
     classes) are the same at any size. Of a map with an odd side the middle row
     or column belongs to both halves, so all quadrants are of one size and
     nothing is left out.
@@ -66,7 +66,7 @@ def ma_net(
         input_shape: `(height, width, channels)`, at least 9 x 9.
 
     Raises:
-        UserError: Where the picture is too small.
+        UserError: Where the image is too small.
 
     Reference:
         Zhao et al., "Learning Deep Global Multi-Scale and Local Attention
@@ -76,7 +76,7 @@ def ma_net(
     height, width, _ = input_shape
     if min(height, width) < _LEAST_SIZE:
         raise UserError(
-            f"ma_net needs pictures of at least {_LEAST_SIZE} x {_LEAST_SIZE} "
+            f"ma_net needs images of at least {_LEAST_SIZE} x {_LEAST_SIZE} "
             "pixels for a map of four quadrants behind its three steps of 2. "
             f"Received: {height} x {width}."
         )

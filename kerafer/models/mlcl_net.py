@@ -24,13 +24,13 @@ def mlcl_net(
 ) -> keras.Model:
     """MLCL-Net's encoder and pyramid behind a classifier.
 
-    Residual stages of 16, 32 and 64 channels at the picture's own size, a half
+    Residual stages of 16, 32 and 64 channels at the image's own size, a half
     and a quarter of it. A multiscale local contrast learning (MLCL) module on
     each: three branches of kernels 1, 3 and 5, each followed by a 3x3 kernel
     dilated by as much. Then a pyramid of 64 channels from the coarsest scale
     up, global average pooling and a dense layer.
 
-    MLCL-Net segments small targets in infrared pictures; which classifier the
+    MLCL-Net segments small targets in infrared images; which classifier the
     article (Liu et al., 2025) put on it is not known. Pooling and one dense
     layer are the plainest and this project's choice: the article's scores of
     this method can't be held against ours closely. With a 1x1 convolution to
@@ -44,7 +44,7 @@ def mlcl_net(
             halved upwards, and what is too much is cut when doubled.
 
     Raises:
-        UserError: Where the picture is too small.
+        UserError: Where the image is too small.
 
     Reference:
         Yu et al., "Infrared small target detection based on multiscale local
@@ -54,7 +54,7 @@ def mlcl_net(
     height, width, _ = input_shape
     if min(height, width) < _LEAST_SIZE:
         raise UserError(
-            f"mlcl_net needs pictures of at least {_LEAST_SIZE} x "
+            f"mlcl_net needs images of at least {_LEAST_SIZE} x "
             f"{_LEAST_SIZE} pixels for its three scales. "
             f"Received: {height} x {width}."
         )

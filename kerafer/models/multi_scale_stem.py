@@ -36,7 +36,7 @@ class MultiScaleStem:
             branch. `(1, 2, 3)` with kernels `(3, 3, 3)` sees as far as
             `(3, 5, 7)` and costs a third of it (27 taps for 83). Defaults to
             1 for all.
-        groups: 1, or the picture's channels: then every filter sees one
+        groups: 1, or the image's channels: then every filter sees one
             colour, at a third of the cost. Each branch has the largest
             multiple of `4 * groups` filters up to 64 (60 for three groups), so
             that an attention's ratio of 4 divides them. Defaults to 1.
@@ -61,7 +61,7 @@ class MultiScaleStem:
         """The stem itself.
 
         Args:
-            channels: Of the picture.
+            channels: Of the image.
             **arguments: Others of `MultiScaleConv2D`.
 
         Raises:
@@ -70,7 +70,7 @@ class MultiScaleStem:
         """
         if self.groups not in (1, channels) or isinstance(self.groups, bool):
             raise ValueError(
-                "`groups` is 1, or the number of channels of the picture. "
+                "`groups` is 1, or the number of channels of the image. "
                 f"Received: groups={self.groups!r}, channels={channels}"
             )
         multiple = 4 * self.groups

@@ -19,7 +19,7 @@ class Objective:
     Args:
         loss: Called with the one-hot labels, of shape `(batch, classes)`, a
             mapping from `"probabilities"` and every one of `layers` to a
-            tensor, and the pictures' weights, of shape `(batch,)`. Returns
+            tensor, and the images' weights, of shape `(batch,)`. Returns
             one number.
         layers: Names of the layers whose outputs it takes. Defaults to none.
     """
@@ -32,7 +32,7 @@ MakeObjective = Callable[[Classified], Objective]
 
 
 def weighted_mean(losses: Any, weights: Any) -> Any:
-    """Of losses of shape `(batch,)`, with the pictures' weights."""
+    """Of losses of shape `(batch,)`, with the images' weights."""
     return ops.mean(losses * weights)
 
 

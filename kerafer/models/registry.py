@@ -73,7 +73,7 @@ def create_model(
 ) -> keras.Model:
     """Build an untrained model.
 
-    The model takes RGB (or gray) pictures with values 0 to 255, uint8 or
+    The model takes RGB (or gray) images with values 0 to 255, uint8 or
     float, of shape `(batch, *input_shape)`, and returns probabilities of shape
     `(batch, num_classes)`. Scaling is inside, augmentation is not.
 

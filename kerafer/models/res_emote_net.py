@@ -26,7 +26,7 @@ def res_emote_net(
     Convolutions of 64, 128 and 256 filters, each with a max pooling, dropout
     behind the first two; squeeze-and-excitation; residual blocks of stride 2
     to 512, 1024 and 2048 channels; global average pooling and four dense
-    layers. Made for 64 x 64; the 80,238,599 parameters (of colour pictures
+    layers. Made for 64 x 64; the 80,238,599 parameters (of colour images
     and 7 classes) are the same at any size.
 
     Args:
@@ -34,7 +34,7 @@ def res_emote_net(
         input_shape: `(height, width, channels)`, at least 8 x 8.
 
     Raises:
-        UserError: Where the picture is too small.
+        UserError: Where the image is too small.
 
     Reference:
         Roy et al., "ResEmoteNet: Bridging Accuracy and Loss Reduction in
@@ -43,7 +43,7 @@ def res_emote_net(
     height, width, _ = input_shape
     if min(height, width) < _LEAST_SIZE:
         raise UserError(
-            f"res_emote_net needs pictures of at least {_LEAST_SIZE} x "
+            f"res_emote_net needs images of at least {_LEAST_SIZE} x "
             f"{_LEAST_SIZE} pixels for its three poolings. "
             f"Received: {height} x {width}."
         )

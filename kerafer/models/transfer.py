@@ -32,8 +32,8 @@ def copy_weights(
     """Copy the weights of every layer that fits.
 
     A layer fits where the source has one of the same name and kind with
-    weights of the same shapes. A convolution of the picture fits where one
-    model takes gray pictures and the other colour ones, too; see
+    weights of the same shapes. A convolution of the image fits where one
+    model takes gray images and the other colour ones, too; see
     `expand_input`. Layers fit whole or not at all. A classifier of as many
     classes fits, whatever the classes are.
 
@@ -71,9 +71,9 @@ def copy_weights(
 
 
 def expand_input(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """The kernel for gray pictures of one for colour, or the reverse.
+    """The kernel for gray images of one for colour, or the reverse.
 
-    On a gray picture, repeated for three channels or not, both kernels have
+    On a gray image, repeated for three channels or not, both kernels have
     the same output: from three channels to one they are summed, from one to
     three each is a third.
 
@@ -89,7 +89,7 @@ def expand_input(kernel: np.ndarray, channels: int) -> np.ndarray:
     """
     if kernel.ndim != 4 or not {kernel.shape[2], channels} <= {1, 3}:
         raise UserError(
-            "A picture has 1 or 3 channels. Received: a kernel of shape "
+            "An image has 1 or 3 channels. Received: a kernel of shape "
             f"{kernel.shape} for {channels} channels."
         )
     if kernel.shape[2] == channels:

@@ -26,7 +26,7 @@ def plot_bands(
     Args:
         histories: For each model the tables of its runs, one row an epoch,
             with `val_accuracy` and `val_loss`.
-        title: Over the picture.
+        title: Over the image.
         file: A .png to write.
     """
     figure = Figure(figsize=(6.8, 3.4), layout="constrained")

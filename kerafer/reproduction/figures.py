@@ -38,7 +38,7 @@ class FigureKind:
 
     @property
     def shows_pictures(self) -> bool:
-        """Whether some of the data set's pictures are drawn."""
+        """Whether some of the data set's images are drawn."""
         return self.samples or self.shows_attention
 
     @property
@@ -59,8 +59,8 @@ FIGURES: dict[int, FigureKind] = {
     6: FigureKind("wCA-ResNet18", arch="wca_resnet18"),
     8: FigureKind("wCA-MCNN", arch="wca_mcnn"),
     9: FigureKind("MsC-wCA-ResNet18", arch="msc_wca_resnet18"),
-    10: FigureKind("The pictures and their number", "FESR", samples=True),
-    11: FigureKind("The pictures and their number", "KDEF", samples=True),
+    10: FigureKind("The images and their number", "FESR", samples=True),
+    11: FigureKind("The images and their number", "KDEF", samples=True),
     12: FigureKind("Validation curves of the CNN family", "FESR", group="cnn"),
     13: FigureKind(
         "Validation curves of the ResNet18 family", "FESR", group="resnet18"
@@ -69,8 +69,8 @@ FIGURES: dict[int, FigureKind] = {
     15: FigureKind(
         "Validation curves of the ResNet18 family", "KDEF", group="resnet18"
     ),
-    16: FigureKind("Which class is taken for which", "KDEF", variants=_FOUR),
-    17: FigureKind("Which class is taken for which", "FESR", variants=_FOUR),
+    16: FigureKind("Confusion matrix", "KDEF", variants=_FOUR),
+    17: FigureKind("Confusion matrix", "FESR", variants=_FOUR),
     18: FigureKind("Validation curves of other methods", group="related"),
     19: FigureKind("Where the models look (Grad-CAM)", variants=_TWO),
 }
@@ -148,7 +148,7 @@ def draw_figure(
         runs: How many of each model were asked for.
         plan: All runs.
         dataset: The data set, for those figures that show some of it.
-        images: Its pictures, decoded, likewise.
+        images: Its images, decoded, likewise.
 
     Returns:
         Whether there was something to draw.
@@ -216,7 +216,7 @@ def _attention(
     dataset: Dataset,
     images: np.ndarray,
 ) -> None:
-    """A test picture of every class, of the first run's split."""
+    """A test image of every class, of the first run's split."""
     from kerafer.data import read_split
     from kerafer.explain import cam_sheet
     from kerafer.models import load_model

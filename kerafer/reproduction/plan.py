@@ -15,7 +15,7 @@ from kerafer.reproduction.ablations import Variant
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
-# Where the pictures are does not change a training.
+# Where the images are does not change a training.
 _PLACE = ("data_dir", "download")
 
 

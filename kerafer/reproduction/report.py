@@ -16,7 +16,7 @@ class Section:
     Args:
         title: Its heading.
         table: A table, or `None`.
-        figure: Name of a picture beside the page, or `None`.
+        figure: Name of an image beside the page, or `None`.
         text: Sentences below.
     """
 

@@ -53,7 +53,7 @@ def score_table(
             continue
         table = run_table(found).set_index("seed")
         pictures = sorted(set(table["test_pictures"]))
-        row["test pictures"] = ", ".join(map(str, pictures))
+        row["test images"] = ", ".join(map(str, pictures))
         for name in SCORES:
             mean, deviation = mean_and_deviation(100 * table[name])
             row[_TITLES[name]] = _spread(mean, deviation)

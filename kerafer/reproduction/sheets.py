@@ -1,4 +1,4 @@
-"""Pages of pictures and of confusion matrices."""
+"""Pages of images and of confusion matrices."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def plot_samples(
     each: int = 4,
     seed: int = 0,
 ) -> None:
-    """Draw pictures of each class and a bar for its count.
+    """Draw images of each class and a bar for its count.
 
     Args:
-        images: uint8 of shape `(pictures, height, width, 1 or 3)`.
-        labels: Class index of every picture.
+        images: uint8 of shape `(images, height, width, 1 or 3)`.
+        labels: Class index of every image.
         class_names: In the order of the indices.
         file: A .png to write.
-        each: Pictures of a class. Defaults to 4.
+        each: Images of a class. Defaults to 4.
         seed: Of their choice. Defaults to 0.
     """
     generator = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def plot_samples(
     axes.set_yticks([])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, 1.2 * counts.max())
-    axes.set_xlabel("pictures")
+    axes.set_xlabel("images")
     axes.spines[["top", "right"]].set_visible(False)
     save_figure(figure, file)
 

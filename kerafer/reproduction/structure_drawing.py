@@ -161,7 +161,7 @@ def _box(layer: keras.layers.Layer, padding: int, shape: str) -> Box:
         return Box(f"FC, {layer.units}", shape, "dense")
     if isinstance(layer, layers.Dropout):
         return Box(f"dropout {layer.rate:g}", shape, "other")
-    names = {"InputLayer": "picture, 0 to 255", "Rescaling": "scaled to -1..1"}
+    names = {"InputLayer": "image, 0 to 255", "Rescaling": "scaled to -1..1"}
     kind = type(layer).__name__
     return Box(names.get(kind, kind.lower()), shape, "other")
 

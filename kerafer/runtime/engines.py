@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class LiteRTEngine:
     """A `.tflite` file, run by LiteRT.
 
-    Pictures are written straight into the interpreter's own buffer. One
+    Images are written straight into the interpreter's own buffer. One
     instance is for one thread at a time; `Predictor` sees to that.
 
     Args:
@@ -52,7 +52,7 @@ class LiteRTEngine:
         batch = int(given["shape_signature"][0])
         if batch not in (-1, 1):
             raise UserError(
-                f"A model takes one picture at a time. {model} takes {batch}."
+                f"A model takes one image at a time. {model} takes {batch}."
             )
         self.classes = int(answer["shape"][1])
         self._scale, self._zero = answer["quantization"]
@@ -215,7 +215,7 @@ class SavedModelEngine:
         self._batch = given.shape[0]
         if self._batch not in (None, 1):
             raise UserError(
-                "A model takes one picture at a time, or any number. "
+                "A model takes one image at a time, or any number. "
                 f"{model} takes {self._batch}."
             )
 

@@ -11,7 +11,7 @@ from kerafer.foreign import parse_yaml, read_json
 
 
 def find_face_margin(model: Path) -> float | None:
-    """Find out what the pictures looked like that a model was trained on.
+    """Find out what the images looked like that a model was trained on.
 
     It is told by `input`, `face_margin` in the `manifest.json` of an export,
     by the `metrics.json` of a training's folder, or, of one before it ended,
@@ -22,7 +22,7 @@ def find_face_margin(model: Path) -> float | None:
 
     Returns:
         The margin for `kerafer.faces.crops.crop`, 0.2 where nothing tells it;
-        `None` for a model of whole pictures.
+        `None` for a model of whole images.
     """
     for folder in (model, model.parent):
         inputs = _json(folder / "manifest.json").get("input")

@@ -68,7 +68,7 @@ class FaceTracker:
 
     Faces are detected on every n-th frame. Between, their boxes go along with
     the optical flow inside them. A new detection belongs to the track whose
-    box it covers most; a track that is missed twice, or whose picture is gone,
+    box it covers most; a track that is missed twice, or whose image is gone,
     as after a cut, ends.
 
     Args:
@@ -178,7 +178,7 @@ class _Track:
         return tuple(int(v) for v in self.box.round())
 
     def follow(self, before: np.ndarray, now: np.ndarray, scale: float) -> bool:
-        """Move the box with its picture; whether that was still there."""
+        """Move the box with its image; whether that was still there."""
         left, top, width, height = self.box * scale
         steps = np.linspace(0.15, 0.85, _POINTS)
         across, down = np.meshgrid(left + steps * width, top + steps * height)

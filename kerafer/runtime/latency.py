@@ -1,4 +1,4 @@
-"""How long exported files take for one picture, and what they need."""
+"""How long exported files take for one image, and what they need."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measure(
         model: A `.keras` file, to time the Keras model beside them as a
             compiled TensorFlow function. Defaults to none.
         threads: Counts to compute with. Defaults to 1 and 2.
-        runs: Pictures a file and count of threads. Defaults to 100.
+        runs: Images a file and count of threads. Defaults to 100.
 
     Returns:
         A row for each file and count: `file`, `threads`, `median_ms`,

@@ -15,12 +15,12 @@ from kerafer.images import UnreadableImageError, read_image
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import FacePrediction
 
-# More would hold more pictures in memory, up to 0.3 GB each.
+# More would hold more images in memory, up to 0.3 GB each.
 _MOST_READERS = 4
 
 
 class PicturePrediction(NamedTuple):
-    """What was found on the picture of a file.
+    """What was found on the image of a file.
 
     Args:
         path: The file.
@@ -38,7 +38,7 @@ class PicturePrediction(NamedTuple):
 def predict_files(
     recognizer: EmotionRecognizer, paths: Iterable[Path]
 ) -> Iterator[PicturePrediction]:
-    """Predict picture after picture, while the next are decoded.
+    """Predict image after image, while the next are decoded.
 
     Args:
         recognizer: Its model and detector.
@@ -46,7 +46,7 @@ def predict_files(
             ahead.
 
     Yields:
-        One for each file, in their order; a file that is no picture too.
+        One for each file, in their order; a file that is no image too.
     """
     for path, read in _read_ahead(paths):
         try:

@@ -39,9 +39,9 @@ def predict(
     *,
     bgr: bool = False,
 ) -> Faces | list[Faces]:
-    """Find the faces on pictures and tell the expression of each.
+    """Find the faces on images and tell the expression of each.
 
-    Every call loads the model and the detector: give many pictures as a list,
+    Every call loads the model and the detector: give many images as a list,
     or keep an `EmotionRecognizer`. Threads may call at once. TensorFlow is not
     needed.
 
@@ -57,13 +57,13 @@ def predict(
     Returns:
         Box, label and probabilities of each face, the largest first; an empty
         list where there is none, whose `problem` says why. For several
-        pictures a list of these, also for those that can't be read. The box is
-        the whole picture for a model that was trained on whole ones, and for a
-        picture of at most 64 x 64 pixels on which no face is found.
+        images a list of these, also for those that can't be read. The box is
+        the whole image for a model that was trained on whole ones, and for an
+        image of at most 64 x 64 pixels on which no face is found.
 
     Raises:
-        UnreadableImageError: For one file that is no picture.
-        UserError: For something else that is no picture, or a model that is
+        UnreadableImageError: For one file that is no image.
+        UserError: For something else that is no image, or a model that is
             none.
 
     Example:
@@ -87,7 +87,7 @@ def _is_several(pictures: Picture | Iterable[Picture]) -> bool:
     if isinstance(pictures, one) or hasattr(pictures, "read"):
         return False
     dtype = getattr(pictures, "dtype", None)
-    # An array or a tensor is one picture; a table's column of paths is not.
+    # An array or a tensor is one image; a table's column of paths is not.
     if dtype is not None and getattr(dtype, "kind", "") not in tuple("OUT"):
         return False
     return isinstance(pictures, Iterable)

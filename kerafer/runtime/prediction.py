@@ -11,7 +11,7 @@ from kerafer.faces.detector import Box
 
 
 class Prediction(NamedTuple):
-    """The expression on one picture.
+    """The expression on one image.
 
     Args:
         label: The class of the highest probability.
@@ -50,7 +50,7 @@ class FacePrediction(NamedTuple):
 
 
 class Faces(list[FacePrediction]):
-    """The faces on one picture, the largest first.
+    """The faces on one image, the largest first.
 
     Args:
         faces: What was found. Defaults to none.
@@ -58,7 +58,7 @@ class Faces(list[FacePrediction]):
 
     Attributes:
         problem: Why there is none, such as that the file can't be read, or
-            that the picture was taken whole; else `None`.
+            that the image was taken whole; else `None`.
     """
 
     def __init__(

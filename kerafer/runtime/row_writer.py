@@ -19,9 +19,9 @@ class RowWriter:
     """Write a row a face, to CSV or JSON lines, and flush each.
 
     The columns are `source`; `frame` and `seconds`, for a video; `face`, its
-    number on the picture or through the video; `x`, `y`, `width`, `height`;
+    number on the image or through the video; `x`, `y`, `width`, `height`;
     `label`; `p_<class>`, the probability of each class; and `problem`, why
-    there is no face, or that the picture was taken whole for want of one. JSON
+    there is no face, or that the image was taken whole for want of one. JSON
     lines have the same keys, less those without value,
     and the probabilities as an object.
 
@@ -66,7 +66,7 @@ class RowWriter:
         frame: int | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Add the rows of a picture or a frame.
+        """Add the rows of an image or a frame.
 
         Args:
             source: The file.

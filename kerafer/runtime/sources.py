@@ -1,4 +1,4 @@
-"""What the user points at: pictures, videos and streams."""
+"""What the user points at: images, videos and streams."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ VIDEOS = (
 
 
 class Source(NamedTuple):
-    """A picture, video or stream to be read.
+    """An image, video or stream to be read.
 
     Args:
         path: The file, or the address of a stream.
         name: Where its copy stands below the folder of results, without
             suffix; no two sources have the same.
-        is_video: Told by the content: not a picture's, and OpenCV gets frames
+        is_video: Told by the content: not an image's, and OpenCV gets frames
             out of it. Of a file that is neither the suffix tells.
     """
 
@@ -49,7 +49,7 @@ def find_sources(paths: Sequence[str], out: Path) -> list[Source]:
 
     Args:
         paths: Files, which are taken whatever their names; folders, of which
-            all files with the suffix of a picture or a video are taken, with
+            all files with the suffix of an image or a video are taken, with
             those of the folders inside; patterns such as `people/**/*.jpg`;
             and addresses of streams.
         out: The folder of results; what is in it is left out of folders.
@@ -110,7 +110,7 @@ def find_left_out(paths: Sequence[str], out: Path) -> list[Path]:
         out: As there.
 
     Returns:
-        Those whose suffix is neither a picture's nor a video's. Hidden files
+        Those whose suffix is neither an image's nor a video's. Hidden files
         are not among them.
     """
     folders = [path for path in paths if os.path.isdir(path)]
@@ -139,7 +139,7 @@ def _expand(path: str, out: Path) -> Iterator[tuple[Path | str, str]]:
         files = [match for match in matches if os.path.isfile(match)]
         if not files:
             raise UserError(
-                "A path is a picture, a video, a folder of them, a pattern "
+                "A path is an image, a video, a folder of them, a pattern "
                 "such as 'people/*.jpg' or the address of a stream. There is "
                 f"no {path}."
             )
@@ -156,7 +156,7 @@ def _folder(path: str, out: Path) -> list[tuple[Path, str]]:
     if not found:
         others = f", but {describe_kinds(files)}" if files else ""
         raise UserError(
-            "A folder has pictures or videos in it, told by their suffixes "
+            "A folder has images or videos in it, told by their suffixes "
             f"({', '.join(SUFFIXES[:5])} ...). There are none in "
             f"{path}{others}."
         )

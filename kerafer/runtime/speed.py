@@ -1,4 +1,4 @@
-"""How fast pictures and videos are predicted, step by step."""
+"""How fast images and videos are predicted, step by step."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def batch_speed(
     repeats: int = 5,
     threads: int = 2,
 ) -> list[dict[str, object]]:
-    """Time a folder of pictures to CSV, and its two parts one at a time.
+    """Time a folder of images to CSV, and its two parts one at a time.
 
-    Decoding and the model (with resizing) are timed one picture after the
+    Decoding and the model (with resizing) are timed one image after the
     other; the whole is what `kerafer predict DIR --detector none --rows-only`
     does once the model is loaded. They run in turns, after one that does not
     count; medians.
 
     Args:
         model: What `EmotionRecognizer` takes.
-        pictures: A folder. Defaults to 64 drawn faces, JPEG files of 350 x 350
-            pixels.
+        pictures: A folder. Defaults to 64 synthetic faces, JPEG files of 350 x
+            350 pixels.
         repeats: Timed runs. Defaults to 5.
         threads: For LiteRT. Defaults to 2.
 
@@ -56,7 +56,7 @@ def batch_speed(
         with `ratio`, of the whole to the sum of the other two.
 
     Raises:
-        UserError: Without such a model or pictures.
+        UserError: Without such a model or images.
     """
     recognizer = EmotionRecognizer(
         model, threads, detector=WholePictureDetector()
@@ -88,9 +88,9 @@ def video_speed(
 ) -> list[dict[str, object]]:
     """Time a video: reading, detection, tracking and classification apart.
 
-    The video, 50 frames of 640 x 480 pixels, shows a drawn face of 200 pixels
-    that moves. Tracking is what `FaceTracker` does beside its detector and its
-    model.
+    The video, 50 frames of 640 x 480 pixels, shows a synthetic face of 200
+    pixels that moves. Tracking is what `FaceTracker` does beside its detector
+    and its model.
 
     Args:
         model: What `EmotionRecognizer` takes.
@@ -112,7 +112,7 @@ def video_speed(
     runs = []
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "video.mp4"
-        _draw_video(file)
+        draw_video(file)
         for _ in range(1 + repeats):
             runs.append(_track(file, search, recognizer, every))
     taken = {
@@ -131,7 +131,7 @@ def video_speed(
     ]
 
 
-# === Pictures ===
+# === Images ===
 
 
 def _pictures(folder: Path, given: str | os.PathLike[str] | None) -> list[Path]:
@@ -140,7 +140,7 @@ def _pictures(folder: Path, given: str | os.PathLike[str] | None) -> list[Path]:
     sources = find_sources([os.fspath(given)], folder)
     paths = [source.path for source in sources if not source.is_video]
     if not paths:
-        raise UserError(f"A folder of pictures is timed. Received: {given}.")
+        raise UserError(f"A folder of images is timed. Received: {given}.")
     return paths
 
 
@@ -232,8 +232,8 @@ def _track(
         for _, frame in video:
             if not tracking.time(tracker.update, frame):
                 raise UserError(
-                    "The detector must find the drawn face of the video. It "
-                    "does not, and without one there is nothing to time."
+                    "The detector must find the synthetic face of the video. "
+                    "It does not, and without one there is nothing to time."
                 )
     in_all = time.perf_counter() - began
     found, told = search.clock.seconds, recognizer.clock.seconds
@@ -246,7 +246,8 @@ def _track(
     }
 
 
-def _draw_video(file: Path) -> None:
+def draw_video(file: Path) -> None:
+    """Write the video of `video_speed`: a synthetic face that moves."""
     face = _drawn_faces(_FACE_SIDE)[0]
     # Flow needs something to hold on to; even gray has nothing.
     noise = np.random.default_rng(0).integers(96, 160, (_HEIGHT, _WIDTH, 1))

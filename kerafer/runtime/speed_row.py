@@ -19,7 +19,7 @@ def speed_row(
         pictures: In this time.
         threads: Of the engine that ran the model.
         ratio: Of a whole to the sum of its parts. Defaults to none.
-        same_class: The share of pictures with the right model's answer.
+        same_class: The share of images with the right model's answer.
             Defaults to none.
 
     Returns:

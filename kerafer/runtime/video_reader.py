@@ -185,11 +185,11 @@ def _refusal(source: Path | str | int) -> str:
     if isinstance(source, int):
         return (
             f"OpenCV must be able to open the camera. Number {source} is "
-            "not there, is in use, or gives no picture."
+            "not there, is in use, or gives no image."
         )
     if is_stream(source):
         return (
-            f"A stream gives a picture within {_TIMEOUT} seconds. Received "
+            f"A stream gives an image within {_TIMEOUT} seconds. Received "
             f"none from {without_secrets(source)}; look whether the address "
             "is right and can be reached."
         )

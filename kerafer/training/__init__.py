@@ -1,1 +1,1 @@
-"""From pictures and a model to a trained model."""
+"""From images and a model to a trained model."""

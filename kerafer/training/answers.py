@@ -58,7 +58,7 @@ class Answers:
         if self.temperature is not None:
             done.append(
                 f"logits divided by {self.temperature:.3f}, of lowest "
-                "cross-entropy on the validation pictures"
+                "cross-entropy on the validation images"
             )
         if self.vote_temperature is not None:
             done.append(

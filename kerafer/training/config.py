@@ -46,13 +46,13 @@ class TrainingConfig(DataConfig):
     )
     augment: str = setting(
         "light",
-        "random changes of the training pictures",
+        "random changes of the training images",
         ("none", "light", "strong", "robust"),
         group="augmentation",
     )
     mix: str = setting(
         "none",
-        "whether training pictures and their labels are mixed in pairs",
+        "whether training images and their labels are mixed in pairs",
         ("none", "mixup", "cutmix", "both"),
         group="augmentation",
     )
@@ -66,7 +66,7 @@ class TrainingConfig(DataConfig):
         200, "at most this many", least=1, group="optimisation"
     )
     batch_size: int = setting(
-        32, "pictures a step", least=1, group="optimisation"
+        32, "images a step", least=1, group="optimisation"
     )
     optimizer: str = setting(
         "adam",
@@ -133,8 +133,8 @@ class TrainingConfig(DataConfig):
     )
     ask_teachers: str = setting(
         "steps",
-        "when teachers answer: in all steps, of the changed pictures, or once, "
-        "of the pictures as they are and mirrored, which costs steps nothing",
+        "when teachers answer: in all steps, of the changed images, or once, "
+        "of the images as they are and mirrored, which costs steps nothing",
         ("steps", "once"),
         group="distillation",
     )
@@ -167,7 +167,7 @@ class TrainingConfig(DataConfig):
     calibrate: bool = setting(
         False,
         "scale the classifier in the end, so that its probabilities are as "
-        "high as it is right on validation pictures",
+        "high as it is right on validation images",
         group="predictions of the trained model",
     )
     precision: str = setting(

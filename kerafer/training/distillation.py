@@ -20,8 +20,8 @@ class Distillation:
     """Teachers, and the loss of a student who listens to them.
 
     Args:
-        teachers: Models that map pictures 0..255 to probabilities of the same
-            classes. Pictures are resized to what each takes, and made gray or
+        teachers: Models that map images 0..255 to probabilities of the same
+            classes. Images are resized to what each takes, and made gray or
             repeated for three channels.
         orders: For each teacher, the index of its output for every class of
             the student. Defaults to the same order.
@@ -57,15 +57,15 @@ class Distillation:
             answers.append(answer)
         return ops.stop_gradient(sum(answers) / len(answers))
 
-    def mix(self, loss: Any, taught: Any, probabilities: Any) -> Any:
+    def mix(self, loss: Any, soft_targets: Any, probabilities: Any) -> Any:
         """The student's loss with the teachers' share.
 
         Args:
             loss: Of the labels, a number.
-            taught: Probabilities of the teachers, `(batch, classes)`.
+            soft_targets: Probabilities of the teachers, `(batch, classes)`.
             probabilities: Of the student.
         """
-        wanted = self._softened(taught)
+        wanted = self._softened(soft_targets)
         given = self._softened(probabilities)
         divergence = ops.mean(
             ops.sum(ops.exp(wanted) * (wanted - given), axis=-1)
@@ -98,10 +98,10 @@ class Distillation:
             padded = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
             answer = ops.convert_to_numpy(ask(ops.convert_to_tensor(padded)))
             answers.append(answer[: len(images)])
-        taught = np.concatenate(answers)
+        soft_targets = np.concatenate(answers)
         blended = labels.astype(np.float32)
         own = (1.0 - self.alpha) * blended[batches.rows]
-        blended[batches.rows] = own + self.alpha * taught
+        blended[batches.rows] = own + self.alpha * soft_targets
         return blended
 
     def _asked(self, images: Any) -> Any:
@@ -129,7 +129,7 @@ def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _fit(pictures: Any, shape: tuple[int, int, int]) -> Any:
-    """Pictures of the size and with the channels that a model takes."""
+    """Images of the size and with the channels that a model takes."""
     pictures = ops.cast(pictures, "float32")
     height, width, channels = shape
     if pictures.shape[-1] != channels:

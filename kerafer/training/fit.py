@@ -54,7 +54,7 @@ def fit(
         model: Built, not compiled.
         batches: Training batches.
         validation: Validation batches.
-        labels: Class index of every training picture, of shape `(pictures,)`.
+        labels: Class index of every training image, of shape `(images,)`.
         config: How to train.
         folder: The run's folder.
         distillation: Teachers. Defaults to none.
@@ -156,10 +156,10 @@ def _no_number(config: TrainingConfig) -> UserError:
 def class_weights(
     labels: np.ndarray, kind: str, num_classes: int
 ) -> np.ndarray | None:
-    """What a picture of each class weighs in the loss.
+    """What an image of each class weighs in the loss.
 
     Args:
-        labels: Class index of every training picture.
+        labels: Class index of every training image.
         kind: `"balanced"`, inversely proportional to how often a class is
             seen, or `"none"`.
         num_classes: How many there are; one that is never seen weighs 1.

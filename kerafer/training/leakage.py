@@ -1,4 +1,4 @@
-"""Whether an earlier model has seen the pictures that test a later one."""
+"""Whether an earlier model has seen the images that test a later one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def check_unseen(
     split: pd.Series,
     setting: str,
 ) -> None:
-    """Refuse a model that was trained on another's held-out pictures.
+    """Refuse a model that was trained on another's held-out images.
 
     Args:
         earlier: Folder of the earlier run. One that is no run is not checked;
-            its pictures are not known.
+            its images are not known.
         dataset: Name of the data set here.
-        paths: All its pictures.
+        paths: All its images.
         split: Their parts.
         setting: What named the earlier model, for the message.
 
     Raises:
-        UserError: Where a picture that validates or tests here trained it.
+        UserError: Where an image that validates or tests here trained it.
     """
     run = RunFolder(earlier)
     if not (run.config.is_file() and run.split.is_file()):
@@ -46,7 +46,7 @@ def check_unseen(
     seen = int(held_out.isin(trained).sum())
     if seen:
         raise ConfigError(
-            f"What `{setting}` names must not have been trained on pictures "
+            f"What `{setting}` names must not have been trained on images "
             f"that validate or test this model.\n{earlier} was, on {seen:,} of "
             f"{len(held_out):,}. Divide as it was: `split` {run.split}"
         )

@@ -24,7 +24,7 @@ class EpochProgress(keras.callbacks.Callback):
     Args:
         epochs: At most this many.
         steps: Batches an epoch.
-        pictures: Training pictures an epoch.
+        pictures: Training images an epoch.
         done: Epochs before a resumption. Defaults to 0.
         lowest: Validation loss that was reached in these. NaN, the lowest of
             none, counts as none. Defaults to none.

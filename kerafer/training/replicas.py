@@ -37,7 +37,7 @@ def all_devices(batch_size: int) -> contextlib.AbstractContextManager:
     JAX by `keras.distribution.DataParallel`.
 
     Args:
-        batch_size: Pictures a step, of all devices together.
+        batch_size: Images a step, of all devices together.
 
     Raises:
         UserError: Where there is only one, or a batch can't be divided evenly,

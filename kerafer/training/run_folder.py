@@ -29,7 +29,7 @@ class RunFolder:
 
     Attributes:
         best: `best.keras`, the model of the lowest validation loss.
-        split: `split.csv`, which picture was in which part.
+        split: `split.csv`, which image was in which part.
         history: `history.csv`, one row an epoch.
         answers: `answers.json`, what was done to that model's answers.
         metrics: `metrics.json`, the scores on the test part; it is written

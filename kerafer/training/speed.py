@@ -48,7 +48,7 @@ def training_step(
     Args:
         arch: A model's name.
         image_size: Pixels.
-        batch_size: Pictures.
+        batch_size: Images.
         precision: A Keras dtype policy.
         options: Of the model's builder. Defaults to none.
     """
@@ -243,7 +243,7 @@ def stem_steps(
     Args:
         strides: Of the stem, computed by Keras' backend of this process.
         image_size: Pixels.
-        batch_size: Pictures.
+        batch_size: Images.
     """
     images, _ = random_pictures(batch_size, image_size)
     inputs = keras.ops.convert_to_tensor(images, "float32")

@@ -18,13 +18,13 @@ _LEAST_SHARE = 1e-4
 
 
 def find_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """The number to divide a model's logits by, judged by labelled pictures.
+    """The number to divide a model's logits by, judged by labelled images.
 
     It is the one with the lowest cross-entropy, between 1/20 and 20. Below 1 a
     model was too modest, above 1 too sure. No answer changes by it.
 
     Args:
-        targets: Share of each class in the labels, of shape `(pictures,
+        targets: Share of each class in the labels, of shape `(images,
             classes)`; the model was not trained on them.
         probabilities: What softmax made of its logits, of the same shape.
 

@@ -77,8 +77,8 @@ class Trainer(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Mapping:
         """All outputs that the objective takes, by name.
 
-        In training also `taught`, what the teachers say of the same images,
-        and `partner` and `kept` where they are mixed.
+        In training also `soft_targets`, what the teachers say of the same
+        images, and `partner` and `kept` where they are mixed.
         """
         others = {}
         if training:
@@ -89,7 +89,7 @@ class Trainer(keras.Model):
                 others |= {"partner": partner, "kept": kept}
             inputs = ops.stop_gradient(ops.cast(inputs, "float32"))
             if self.distillation is not None:
-                others["taught"] = self.distillation.teach(inputs)
+                others["soft_targets"] = self.distillation.teach(inputs)
         if training or replicas() == 1:
             outputs = self.outputs_of_interest(inputs, training=training)
             return outputs | others
@@ -128,7 +128,7 @@ class Trainer(keras.Model):
         loss = self.objective.loss(labels, y_pred, weights)
         if training and self.distillation is not None:
             loss = self.distillation.mix(
-                loss, y_pred["taught"], y_pred["probabilities"]
+                loss, y_pred["soft_targets"], y_pred["probabilities"]
             )
         loss = sum(self.losses, loss)
         if replicas() == 1:

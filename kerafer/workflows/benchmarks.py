@@ -21,8 +21,8 @@ KINDS = {
     "pipeline": "decoding, cropping, and input batches for each augmentation",
     "stem": "the multi-scale layer as one convolution and as branches",
     "stems": "mcnn and msc_resnet18 with every form of their stem",
-    "latency": "every file of an export, one picture at a time",
-    "inference": "a folder of pictures, a video, and LiteRT beside ONNX "
+    "latency": "every file of an export, one image at a time",
+    "inference": "a folder of images, a video, and LiteRT beside ONNX "
     "Runtime, with the files of an export",
 }
 
@@ -33,7 +33,7 @@ class BenchmarkConfig:
 
     arch: str = setting("wca_mcnn", "model of the training steps")
     image_size: int = setting(224, "pixels", least=1, most=2048)
-    batch_size: int = setting(32, "pictures a step", least=1)
+    batch_size: int = setting(32, "images a step", least=1)
     repeats: int = setting(10, "timed runs of each", least=1)
 
 

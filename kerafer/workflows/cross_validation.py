@@ -46,7 +46,7 @@ def cross_validate(
         raise ConfigError(f"`folds` is 2 or more. Received: {count}.")
     if config.split:
         raise ConfigError(
-            "`folds` divides the pictures itself; `split` is left out. "
+            "`folds` divides the images itself; `split` is left out. "
             f"Received: `split` {config.split}."
         )
     out = output_folder(

@@ -185,7 +185,7 @@ class _Asked(NamedTuple):
         height, width, _ = predictor.input_shape
         if height != width:
             raise UserError(
-                "The pictures of a data set are decoded to squares. The model "
+                "The images of a data set are decoded to squares. The model "
                 f"{self.file or self.name} takes {height} x {width}."
             )
         names = find_labels(self.file, predictor.classes, labels)
@@ -262,7 +262,7 @@ def _data(
         if "dataset" not in given:
             raise ConfigError(
                 "A model outside the folder of its run does not say which "
-                f"pictures test it. Name them for {asked.file or asked.name}: "
+                f"images test it. Name them for {asked.file or asked.name}: "
                 "`dataset`, and, where its run is at hand, `split` with the "
                 "split.csv of that."
             )
@@ -377,7 +377,7 @@ def _find_part(
         if split_file is None or str(split_file) not in str(error):
             raise
         raise ConfigError(
-            f"{error}\nThat is the run's own split. For other pictures than "
+            f"{error}\nThat is the run's own split. For other images than "
             "the run's, `split` paper, subject or given divides them."
         ) from None
     parts = pictures.split.to_numpy()
@@ -387,8 +387,8 @@ def _find_part(
     if not len(rows):
         there = ", ".join(sorted(set(parts)))
         raise ConfigError(
-            "`part` names a part of the split with pictures. Received: "
-            f"{part}; there are pictures in {there}."
+            "`part` names a part of the split with images. Received: "
+            f"{part}; there are images in {there}."
         )
     return _Images(part, config, pictures, rows, flips)
 
@@ -456,11 +456,11 @@ def _score(
 
 
 _FLIPS = (
-    "The scores are with mirrored pictures: the probabilities of a picture "
+    "The scores are with mirrored images: the probabilities of an image "
     "and of its mirror image are averaged, which takes twice the time."
 )
 _UNKNOWN_TRAINING = (
-    "The pictures were divided anew here. Whether {} was trained on some of "
+    "The images were divided anew here. Whether {} was trained on some of "
     "them can't be told from its file; `split` with the split.csv of its run "
     "takes those that it was not."
 )
@@ -502,7 +502,7 @@ def _trained_on(model: _Model, images: _Images) -> list[str]:
         return []
     return [
         f"{model.name} was trained on {seen:,} of these {len(images.rows):,} "
-        "pictures: its scores are not those of new ones."
+        "images: its scores are not those of new ones."
     ]
 
 
@@ -520,10 +520,10 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
         images.paths, names[images.labels]
     ):
         raise UserError(
-            "Two models are compared on the same pictures.\n"
-            f"Here: {len(images.rows)} pictures, {images.part} of "
+            "Two models are compared on the same images.\n"
+            f"Here: {len(images.rows)} images, {images.part} of "
             f"{dataset.name}, split {images.pictures.split_name}.\n"
-            f"{where}: {metrics['n']} pictures, {metrics['part']} of "
+            f"{where}: {metrics['n']} images, {metrics['part']} of "
             f"{metrics['dataset']}, split {metrics['split']}."
         )
     if not isinstance(found, Path):

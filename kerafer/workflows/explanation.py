@@ -182,7 +182,7 @@ def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
     sources = [source for source in found if not source.is_video]
     if not sources:
         raise UserError(
-            "Pictures are explained, not videos. Received no picture: "
+            "Images are explained, not videos. Received no image: "
             f"{found[0].shown}."
         )
     if len(sources) < len(found):
@@ -230,7 +230,7 @@ def _check_class(class_name: str | None, models: list[_Model]) -> None:
             )
 
 
-# === Pictures ===
+# === Images ===
 
 
 def _explain_sources(
@@ -281,7 +281,7 @@ def _explain_sources(
 def _faces(
     image: np.ndarray, detector: FaceDetector, margin: float
 ) -> list[np.ndarray]:
-    """The faces on a picture, cut out as `kerafer predict` does it."""
+    """The faces on an image, cut out as `kerafer predict` does it."""
     boxes = [face.box for face in detector.detect(image)]
     return crop_faces(image, boxes, margin)
 
@@ -356,7 +356,7 @@ def _explain_model(
 def _test_pictures(
     one: _Model, data_dir: str | os.PathLike[str] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures that the run was tested on, with their classes."""
+    """The images that the run was tested on, with their classes."""
     from kerafer.training.run_folder import RunFolder
     from kerafer.workflows.pictures import find_pictures
 
@@ -368,7 +368,7 @@ def _test_pictures(
     ]
     if missing:
         raise UserError(
-            "Channels by class need the test pictures of a run: its folder "
+            "Channels by class need the test images of a run: its folder "
             f"has config.yaml and split.csv. {folder.path} lacks "
             f"{' and '.join(missing)}."
         )
@@ -379,7 +379,7 @@ def _test_pictures(
     order = column_order(one.class_names, pictures.dataset.class_names)
     rows = pictures.rows("test")
     if not len(rows):
-        raise UserError("The run's split has no test pictures.")
+        raise UserError("The run's split has no test images.")
     images = np.ascontiguousarray(pictures.decode(training)[rows])
     return images, order[pictures.dataset.labels[rows]]
 

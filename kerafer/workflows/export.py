@@ -197,7 +197,7 @@ def _run_of(path: Path, file: Path) -> tuple[RunFolder, TrainingConfig] | None:
     missing = [x.name for x in (folder.config, folder.split) if not x.is_file()]
     if missing:
         raise UserError(
-            "An export takes the folder of a run: the pictures of its split "
+            "An export takes the folder of a run: the images of its split "
             "calibrate the files and test them.\n"
             f"{path} lacks {', '.join(missing)}."
         )
@@ -254,7 +254,7 @@ def _check_others(config: ExportConfig, training: TrainingConfig) -> None:
     if not config.also_on:
         return
     others = Path(config.also_on)
-    rule = "`also_on` is a folder or .zip of pictures, <class>/*"
+    rule = "`also_on` is a folder or .zip of images, <class>/*"
     if not others.exists():
         raise ConfigError(f"{rule}. There is no {others}.")
     if others.is_file() and others.suffix.lower() != ".zip":
@@ -263,7 +263,7 @@ def _check_others(config: ExportConfig, training: TrainingConfig) -> None:
     if own and own.resolve() == others.resolve():
         raise ConfigError(
             f"{rule}, that the model never saw. Received the data set of its "
-            f"run, {others}, whose test pictures the model card has anyway."
+            f"run, {others}, whose test images the model card has anyway."
         )
 
 
@@ -371,7 +371,7 @@ def _of_run(
     train, test = pictures.rows("train"), pictures.rows("test")
     if not len(train) or len(test) < 2:
         raise UserError(
-            "An export needs pictures for training, and at least 2 for test. "
+            "An export needs images for training, and at least 2 for test. "
             f"The split has {len(train)} and {len(test)}."
         )
     given = image_input(model, kind, keep_gray=config.keep_gray)
@@ -424,7 +424,7 @@ def _of_run(
 
 
 def _sizes(pictures: Pictures) -> str:
-    """How many pictures each part has."""
+    """How many images each part has."""
     from kerafer.data.splits import PARTS, UNUSED
 
     counts = [(part, len(pictures.rows(part))) for part in (*PARTS, UNUSED)]
@@ -436,5 +436,5 @@ def _learnt(training: TrainingConfig) -> list[str]:
     began = [training.init_from] if training.init_from else []
     return [
         *(f"began with the weights of `{Path(name).name}`" for name in began),
-        *(f"taught by `{Path(name).name}`" for name in training.teachers),
+        *(f"distilled from `{Path(name).name}`" for name in training.teachers),
     ]

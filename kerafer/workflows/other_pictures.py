@@ -1,4 +1,4 @@
-"""Labelled pictures of another kind, made ready as a model takes them."""
+"""Labelled images of another kind, made ready as a model takes them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def find_other_pictures(
         class_names: In the model's order. The folder's mean the same.
         shape: Height, width and channels that the model takes.
         margin: Around a detector's box, as a part of its longer side; `None`
-            takes pictures whole.
+            takes images whole.
 
     Raises:
-        UserError: Without pictures, with other classes, or where no face is
-            found on any picture.
+        UserError: Without images, with other classes, or where no face is
+            found on any image.
     """
     dataset = load("folder", folder, subject_pattern=subject_pattern)
     order = column_order(class_names, dataset.class_names, all_shown=False)
@@ -43,11 +43,11 @@ def find_other_pictures(
     paths = dataset.manifest["path"]
     pictures = [
         _face(dataset, path, detector, margin, shape)
-        for path in track(paths, f"Pictures of {folder.stem}", len(paths))
+        for path in track(paths, f"Images of {folder.stem}", len(paths))
     ]
     found = np.array([picture is not None for picture in pictures])
     console.print(
-        f"{folder.name}: {len(paths):,} pictures to test on, {found.sum():,} "
+        f"{folder.name}: {len(paths):,} images to test on, {found.sum():,} "
         f"{'taken whole' if margin is None else 'with a face'}"
     )
     dataset = dataset.select(found)

@@ -1,4 +1,4 @@
-"""Data set, split and decoded pictures, as the flags of a command say."""
+"""Data set, split and decoded images, as the flags of a command say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pictures:
         split: `"train"`, `"validation"` or `"test"` for each row.
         split_name: How it was divided: `paper`, `subject`, `given` or a file.
         notes: What one should know of the division, a sentence each.
-        boxes: The face on each picture, or `None` for whole pictures.
+        boxes: The face on each image, or `None` for whole images.
     """
 
     dataset: Dataset
@@ -39,7 +39,7 @@ class Pictures:
         return np.flatnonzero(self.split.to_numpy() == part)
 
     def decode(self, config: DataConfig) -> np.ndarray:
-        """All pictures, uint8, of the size that the configuration names."""
+        """All images, uint8, of the size that the configuration names."""
         from kerafer.data.decoded import decode
 
         return decode(
@@ -77,7 +77,7 @@ def find_pictures(
         )
     counts = split.value_counts()
     sizes = ", ".join(f"{counts.get(part, 0):,} {part}" for part in PARTS)
-    console.print(f"{dataset.name}: {len(dataset):,} pictures, {sizes}")
+    console.print(f"{dataset.name}: {len(dataset):,} images, {sizes}")
     for note in notes:
         console.print(f"  {note}")
     return Pictures(dataset, split, name, tuple(notes), boxes)
@@ -105,7 +105,7 @@ def _crop(dataset: Dataset, config: DataConfig) -> tuple[Dataset, list | None]:
     lost = int((~found).sum())
     kept = "left out" if config.without_face == "drop" else "kept whole"
     console.print(
-        f"Faces were found on {found.sum():,} pictures; {lost:,} without one "
+        f"Faces were found on {found.sum():,} images; {lost:,} without one "
         f"are {kept}."
     )
     if lost and config.without_face == "drop":

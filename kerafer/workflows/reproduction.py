@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 COSTS = 8
 # Columns that the report has and a screen of 80 characters has no room for.
-_NOT_SHOWN = ["", "test pictures", "precision %", "recall %"]
+_NOT_SHOWN = ["", "test images", "precision %", "recall %"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +180,7 @@ class _Work:
     # === Trainings ===
 
     def look(self) -> None:
-        """Find out what there is to train, and the pictures for it."""
+        """Find out what there is to train, and the images for it."""
         from kerafer.reproduction.plan import make_plan
 
         load_tensorflow_backend("Reproductions")

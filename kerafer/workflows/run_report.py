@@ -35,7 +35,7 @@ def write_run(
     scores: Classification,
     answers: Answers,
 ) -> None:
-    """Write report, pictures and scores; what only a resumption needs goes.
+    """Write report, images and scores; what only a resumption needs goes.
 
     Args:
         config: The run's settings.
@@ -64,7 +64,7 @@ def write_run(
     facts = {
         "model": f"`{config.arch}`, {parameters / 1e6:.4f} M parameters, "
         f"{macs / 1e9:.4f} G multiply-adds (the article's counting)",
-        "pictures": f"{config.image_size} x {config.image_size}, "
+        "images": f"{config.image_size} x {config.image_size}, "
         f"{'colour' if config.channels == 3 else 'gray'}; "
         + ", ".join(f"{n:,} {part}" for part, n in counts.items()),
         "split": f"{pictures.split_name}, seed {config.seed}",
@@ -121,10 +121,10 @@ def show_run(run: Run) -> None:
     config, history = run.config, run.history
     count = int(scores.confusion.sum())
     table = Table(
-        title=f"{config.arch} on {count} test pictures of {config.dataset}"
+        title=f"{config.arch} on {count} test images of {config.dataset}"
     )
     table.add_column("class")
-    for name in ("precision", "recall", "F1", "pictures"):
+    for name in ("precision", "recall", "F1", "images"):
         table.add_column(name, justify="right")
     for name, row in scores.per_class.iterrows():
         table.add_row(

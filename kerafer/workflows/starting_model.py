@@ -29,7 +29,7 @@ def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
 
     Raises:
         UserError: For options that the model does not have, weights that do
-            not fit, or pictures that were trained on.
+            not fit, or images that were trained on.
     """
     model = _untrained(config, len(pictures.dataset.class_names))
     if not config.init_from:
@@ -63,7 +63,7 @@ def load_teachers(
             have seen.
 
     Raises:
-        UserError: For other classes, or pictures that a teacher trained on.
+        UserError: For other classes, or images that a teacher trained on.
     """
     if not config.teachers:
         return None

@@ -283,7 +283,7 @@ def test_a_class_without_images_is_left_out_of_the_means_and_named():
     scores = classify(labels, probabilities, ("a", "b", "c"))
     # By hand: a has precision 1 and recall 1/2, b 2/3 and 1.
     assert scores.macro["f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
-    assert "No picture is of c" in scores.notes()[0]
+    assert "No image is of c" in scores.notes()[0]
     interval = bootstrap_intervals(
         labels, probabilities.argmax(1), 3, resamples=200
     )["macro_f1"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from kerafer.errors import UserError
 
-#: The action units that the drawn face knows, with FACS' names.
+#: The action units that the synthetic face knows, with FACS' names.
 ACTION_UNITS = {
     1: "inner brow raiser",
     2: "outer brow raiser",

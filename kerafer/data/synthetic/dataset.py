@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 MOST_PEOPLE = 70
 SESSIONS = ("A", "B")
-# The square pictures are framed as a face crop is, not as a portrait.
+# The square images are framed as a face crop is, not as a portrait.
 CLOSE_UP = 1.3
-# Counts up with every change of what is drawn: pictures are kept by it.
+# Counts up with every change of what is drawn: images are kept by it.
 DRAWING = 1
 YAWS = dict(zip(ANGLES, (-80.0, -40.0, 0.0, 40.0, 80.0), strict=True))
 
@@ -43,21 +43,21 @@ def load_synthetic(
 ) -> Dataset:
     """Faces drawn from facial action units; no file stands behind them.
 
-    A person is a stable identity with pictures of seven expressions in two
+    A person is a stable identity with images of seven expressions in two
     sessions. `HL` and `FL` show the left half of the person's face: the nose
-    points to the picture's left.
+    points to the image's left.
 
     Args:
         people: 1 to 70, women and men in turns. Defaults to 70.
         angles: Of `FL`, `HL`, `S`, `HR`, `FR`, as a list or joined by commas,
             or `"all"`. Defaults to `HL,S,HR`.
-        seed: Another seed draws other people and other pictures. Defaults to
+        seed: Another seed draws other people and other images. Defaults to
             0.
         image_size: Width and height in pixels. Defaults to 224.
 
     Returns:
         A data set with `subject`, `session` and `angle` whose paths have
-        KDEF's form, such as `"AF01/AF01ANHL.JPG"`. A picture depends on its
+        KDEF's form, such as `"AF01/AF01ANHL.JPG"`. An image depends on its
         path, the seed and the size only.
 
     Raises:
@@ -66,7 +66,7 @@ def load_synthetic(
     """
     if image_size < 16:
         raise UserError(
-            "A drawn picture has 16 or more pixels a side. "
+            "A drawn image has 16 or more pixels a side. "
             f"Received: {image_size}."
         )
     manifest = list_pictures(people, angles, seed)
@@ -118,7 +118,7 @@ def list_pictures(
 def draw_picture(
     path: str, seed: int, size: tuple[int, int], close_up: float = 1.0
 ) -> np.ndarray:
-    """Draw the picture that a path of the drawn set names.
+    """Draw the image that a path of the drawn set names.
 
     Args:
         path: In KDEF's form, such as `"AF01/AF01ANHL.JPG"`.

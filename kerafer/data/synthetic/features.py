@@ -38,7 +38,7 @@ def brow_line(identity: Identity, units: Units, side: int) -> np.ndarray:
     Args:
         identity: Whose brow.
         units: Intensity of every action unit.
-        side: -1 for the picture's left, 1 for its right.
+        side: -1 for the image's left, 1 for its right.
     """
     raised, arched = units[1], units[2]
     # Together with the inner raiser, the lowerer mainly draws together.
@@ -80,7 +80,7 @@ def eye_lids(identity: Identity, units: Units, side: int) -> np.ndarray:
 
 
 def mouth_lines(identity: Identity, units: Units) -> np.ndarray:
-    """The lips' four edges from the picture's left to its right, `(4, n, 2)`.
+    """The lips' four edges from the image's left to its right, `(4, n, 2)`.
 
     From above: the upper lip's outer and inner edge, the lower lip's inner and
     outer edge.
@@ -234,7 +234,7 @@ def draw_nose(
         sheet: What is drawn on.
         identity: Whose nose.
         units: Intensity of every action unit.
-        light: -1 for light from the picture's left to 1 from its right.
+        light: -1 for light from the image's left to 1 from its right.
     """
     skin, head = identity.skin, sheet.head
     lifted = 0.05 * units[9] + 0.015 * units[10]

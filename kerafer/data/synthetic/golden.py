@@ -1,4 +1,4 @@
-"""Pictures with known answers, to check a file where it is used."""
+"""Images with known answers, to check a file where it is used."""
 
 from __future__ import annotations
 

@@ -81,11 +81,11 @@ def moved(points: np.ndarray, right: float, down: float) -> np.ndarray:
 
 
 class Head:
-    """A person's head, turned and placed on a picture of some size.
+    """A person's head, turned and placed on an image of some size.
 
     Args:
         identity: Whose head it is.
-        yaw: Turn in degrees; negative turns the nose to the picture's left.
+        yaw: Turn in degrees; negative turns the nose to the image's left.
         pitch: Nod in degrees; positive lowers the nose.
         roll: Tilt in degrees; positive tilts the crown to the right.
         unit: Pixels a unit of the head.

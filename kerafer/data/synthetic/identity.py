@@ -73,7 +73,7 @@ BEARDS = (
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """The traits of one person, the same on every picture of them.
+    """The traits of one person, the same on every image of them.
 
     Colours are RGB from 0 to 255. The other numbers are factors around 1 of
     the average face, or shifts around 0 in units of about half a head's width.

@@ -19,7 +19,7 @@ from kerafer.errors import UserError
 # Pixels a unit of the head, and height of the eyes, as parts of the width.
 UNIT = 0.38
 EYES = 0.46
-# OpenCV fattens outlines by half a pixel, so small pictures are drawn finer.
+# OpenCV fattens outlines by half a pixel, so small images are drawn finer.
 LEAST_WIDTH = 192
 
 
@@ -30,9 +30,9 @@ def render_face(
     scene: Scene | None = None,
     size: tuple[int, int] = (224, 224),
 ) -> np.ndarray:
-    """Draw one picture of a face.
+    """Draw one image of a face.
 
-    Another size shows the same scene; a taller picture shows more below and
+    Another size shows the same scene; a taller image shows more below and
     above of it.
 
     Args:
@@ -40,7 +40,7 @@ def render_face(
         action_units: Intensity, 0 to 1, of the facial action units that move;
             keys of `ACTION_UNITS`. Defaults to none: a neutral face.
         yaw: Turn of the head in degrees, -90 to 90. Below zero the nose points
-            to the picture's left, and the person's left cheek is in sight.
+            to the image's left, and the person's left cheek is in sight.
             Defaults to 0.
         scene: Pose, light and surroundings. Defaults to a calm scene.
         size: Width and height in pixels. Defaults to `(224, 224)`.

@@ -1,4 +1,4 @@
-"""What changes from picture to picture around the face."""
+"""What changes from image to image around the face."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ WALLS: tuple[Colour, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Pose, light, surroundings and camera of one picture.
+    """Pose, light, surroundings and camera of one image.
 
-    The defaults are a calm, even picture; `draw_scene` draws one by chance.
+    The defaults are a calm, even image; `draw_scene` draws one by chance.
 
     Args:
         pitch: Nod in degrees; positive lowers the nose.
         roll: Tilt in degrees; positive tilts the crown to the right.
         scale: Factor of the head's size.
-        shift: Of the head, as a part of the picture's width: right, down.
+        shift: Of the head, as a part of the image's width: right, down.
         gaze: Shift of the irises, right and down.
-        light: Direction of the light in degrees: -90 from the picture's left,
+        light: Direction of the light in degrees: -90 from the image's left,
             0 from the front, 90 from its right.
         contrast: 0 (even light) to 1 (hard light).
         brightness: Factor of all colours.

@@ -26,14 +26,14 @@ class Part(NamedTuple):
 
 
 class Sheet:
-    """The parts of a picture, back to front.
+    """The parts of an image, back to front.
 
     All are placed at once when they are drawn: one by one, NumPy would take
     longer to be called than to compute.
 
     Args:
-        head: Whose points are placed on the picture.
-        size: The picture's width and height.
+        head: Whose points are placed on the image.
+        size: The image's width and height.
     """
 
     def __init__(self, head: Head, size: tuple[int, int]) -> None:
