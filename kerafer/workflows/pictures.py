@@ -14,6 +14,7 @@ from kerafer.data import Dataset, load, make_split, read_split
 from kerafer.data.config import DataConfig
 from kerafer.data.kdef import parse_angles
 from kerafer.data.splits import PARTS, shared_subjects
+from kerafer.faces import MARGIN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +39,24 @@ class Pictures:
         """Indices of the images of one part of the split."""
         return np.flatnonzero(self.split.to_numpy() == part)
 
-    def decode(self, config: DataConfig) -> np.ndarray:
-        """All images, uint8, of the size that the configuration names."""
+    def decode(
+        self, config: DataConfig, margin: float | None = None
+    ) -> np.ndarray:
+        """All images, uint8, of the size that the configuration names.
+
+        Args:
+            config: The data flags.
+            margin: Around faces that are cut out. Defaults to that of
+                trainings.
+        """
         from kerafer.data.decoded import decode
 
         return decode(
-            self.dataset, config.image_size, config.channels, self.boxes
+            self.dataset,
+            config.image_size,
+            config.channels,
+            self.boxes,
+            MARGIN if margin is None else margin,
         )
 
 
