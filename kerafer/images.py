@@ -112,8 +112,10 @@ def read_reduced(
         width = image.width
         if max(image.size) > longest_side:
             scale = longest_side / max(image.size)
-            wanted = [max(1, math.ceil(scale * side)) for side in image.size]
-            image.draft(None, tuple(wanted))
+            across, down = (
+                max(1, math.ceil(scale * side)) for side in image.size
+            )
+            image.draft(None, (across, down))
         # A side that is no multiple is rounded up.
         times = round(width / image.width)
         image.load()
@@ -315,8 +317,7 @@ def _looks_blank(source: str | os.PathLike) -> bool:
         image.load()
         if image.mode != "L":
             return is_blank(_pixels(image))
-        darkest, brightest = image.getextrema()
-        return brightest - darkest <= _BLANK_RANGE
+        return bool(np.ptp(np.asarray(image)) <= _BLANK_RANGE)
 
 
 @contextlib.contextmanager
@@ -472,7 +473,7 @@ class _Quieter:
     def leave(self) -> None:
         with self.lock:
             self.threads -= 1
-            if self.threads == 0:
+            if self.threads == 0 and self.catcher is not None:
                 self.catcher.__exit__(None, None, None)
 
 

@@ -99,7 +99,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Models, images and the camera's film."""
+    """Models, pictures and the camera's film."""
     folder = tmp_path_factory.mktemp("demo")
     for name, arguments in KINDS.items():
         (folder / f"{name}.tflite").write_bytes(sensitive_model(**arguments))
@@ -123,7 +123,7 @@ def folder(tmp_path_factory):
     alpha = np.full(smile.shape[:2], 255, np.uint8)
     alpha[:60] = 0
     Image.fromarray(np.dstack([smile, alpha])).save(folder / "clear.png")
-    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "broken.png").write_bytes(b"no picture")
     film(folder / "film.y4m")
     return folder
 
@@ -205,7 +205,7 @@ class Page:
     def picture(self):
         """The pixels that the page read, from its canvas."""
         address = self.browser.execute_script(
-            "return document.getElementById('image').toDataURL()"
+            "return document.getElementById('picture').toDataURL()"
         )
         return read_image(base64.b64decode(address.partition(",")[2]))
 
@@ -214,7 +214,7 @@ class Page:
         return self.browser.find_elements("css selector", "#faces .face")
 
     def check(self, recognizer, picture):
-        """Boxes, labels and bars against what Python says of an image."""
+        """Boxes, labels and bars against what Python says of a picture."""
         expected = recognizer.predict_faces(picture)
         frames = self.faces()
         assert len(frames) == len(expected)
@@ -421,7 +421,7 @@ def test_what_is_no_picture_is_told(browser, folder):
             os.truncate(stream.fileno(), 32_000_001)
         assert page.give(large) == "failed"
         assert page.answer() == (
-            "An image has at most 32 MB. Choose a smaller file."
+            "A picture has at most 32 MB. Choose a smaller file."
         )
 
 
@@ -436,7 +436,7 @@ def test_too_many_pixels_are_told(browser, folder):
     model = folder / "colour.tflite"
     with opened(browser, model, True, few_pixels) as page:
         assert page.give(folder / "large.jpg") == "failed"
-        assert page.answer().startswith("An image has at most 0 million")
+        assert page.answer().startswith("A picture has at most 0 million")
         assert page.answer().endswith("Make it smaller, then choose it again.")
         assert page.give(folder / "blank.png") == "faceless"
 
@@ -474,7 +474,7 @@ def test_a_server_that_has_ended_is_told(browser, folder):
         ("NotFoundError", "No camera was found. Connect one, or choose"),
         ("NotAllowedError", "Allow it beside the page's address, or choose"),
         ("NotReadableError", "Another program uses the camera. End that, or"),
-        ("AbortError", "(why). Choose an image."),
+        ("AbortError", "(why). Choose a picture."),
     ],
 )
 def test_a_camera_that_does_not_come_is_told(browser, folder, name, way_on):
@@ -509,7 +509,7 @@ def test_a_click_chooses_a_face(browser, folder):
             pressed = [f.get_attribute("aria-pressed") for f in page.faces()]
             assert pressed.index("true") == index
             assert pressed.count("true") == 1
-        # The next image begins with its largest again.
+        # The next picture begins with its largest again.
         page.give(folder / "two.png")
         page.check_chosen(expected, 0)
 
@@ -614,7 +614,7 @@ def centred(box):
 
 
 def test_without_python_the_browser_finds_the_faces(browser, folder):
-    """Boxes on synthetic faces, against those of Python's detector."""
+    """Boxes on drawn faces, against those of Python's detector."""
     model = find_model(shipped_model())
     recognizer = EmotionRecognizer(model)
     same = []
@@ -798,5 +798,5 @@ def test_images_of_the_page_are_named_for_those_who_hear_it(browser, folder):
     with opened(browser, folder / "colour.tflite", True) as page:
         page.give(folder / "two.png")
         name = page.find("picture").get_attribute("aria-label")
-        assert name == "The image: 2 faces found"
+        assert name == "The picture: 2 faces found"
         assert page.find("answer").get_attribute("aria-live") == "polite"

@@ -67,6 +67,51 @@ def test_data_flows_one_way():
     assert checked > 50
 
 
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports in functions count too; those for types alone do not."""
+    files = {}
+    for file in PACKAGE.rglob("*.py"):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        if parts[-1] != "__init__":
+            files[".".join(parts)] = file
+    needs = {
+        name: {module for module in happens(file) if module in files} - {name}
+        for name, file in files.items()
+    }
+    while free := {name for name, others in needs.items() if not others}:
+        needs = {
+            name: others - free
+            for name, others in needs.items()
+            if name not in free
+        }
+    # What is left needs one of a circle.
+    circle = {name for name in needs if needed_by(name, needs)}
+    assert circle == set()
+
+
+def happens(file):
+    """The modules that a file imports when it runs."""
+    waiting = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{a.name}" for a in node.names)
+        waiting += ast.iter_child_nodes(node)
+
+
+def needed_by(name, needs):
+    """Whether a module is needed by one that it needs."""
+    seen, waiting = set(), [name]
+    while waiting:
+        new = needs[waiting.pop()] - seen
+        seen |= new
+        waiting += new
+    return name in seen
+
+
 def test_importing_does_nothing(tmp_path):
     """No TensorFlow, no folder, no variable, no warning filter."""
     program = """

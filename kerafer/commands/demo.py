@@ -51,7 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
     if config.install:
         return _install()
     if config.write is not None:
-        return _write(config)
+        return _write(config, config.write)
     from kerafer.demo.demo_server import DemoServer
 
     # LiteRT tells of its delegate.
@@ -79,11 +79,11 @@ def _install() -> int:
     return 0
 
 
-def _write(config: DemoConfig) -> int:
+def _write(config: DemoConfig, out: str) -> int:
     from kerafer.demo.static_page import write_page
 
     with stderr_held_back():
-        folder = write_page(_model(config), config.write, config.force)
+        folder = write_page(_model(config), out, config.force)
     console.print(
         f"The page is in {folder}, for any web server. To look at it:\n\n"
         f"    python -m http.server --directory {shlex.quote(str(folder))}\n",

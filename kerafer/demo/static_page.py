@@ -63,7 +63,7 @@ def write_page(
             "The folder holds LiteRT.js, which is not installed.\n"
             "    kerafer demo --install\ninstalls it with npm."
         )
-    files = {
+    files: dict[str, bytes | Path] = {
         name: content
         for name, (_, content) in page_files(opened, "browser").items()
     }
@@ -85,8 +85,10 @@ def write_page(
     return target
 
 
-def _with_policy(page: bytes) -> bytes:
+def _with_policy(page: bytes | Path) -> bytes:
     """The page with its policy inside, as no server will send it."""
+    if isinstance(page, Path):
+        page = page.read_bytes()
     policy = content_security_policy(page)
     # Browsers take this one from a server alone.
     del policy["frame-ancestors"]

@@ -51,7 +51,7 @@ def make_detector(
         )
     if name == "none":
         return WholePictureDetector()
-    if name == "yunet":
+    if file is not None:
         return SecondLook(YunetDetector(file, longest_side))
     if name == "mtcnn":
         return SecondLook(MtcnnDetector(longest_side))

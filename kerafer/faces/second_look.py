@@ -57,4 +57,5 @@ class SecondLook:
 
 
 def _scaled(box: Box, scale: float) -> Box:
-    return tuple(round(n / scale) for n in box)
+    x, y, width, height = (round(n / scale) for n in box)
+    return x, y, width, height

@@ -18,6 +18,7 @@ from kerafer.faces.detectors import make_detector
 from kerafer.foreign import read_json
 from kerafer.images import Picture, as_image, fit
 from kerafer.runtime.face_margin import find_face_margin
+from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.prediction import FacePrediction, Prediction
 from kerafer.runtime.predictors import find_model, open_predictor
@@ -25,7 +26,7 @@ from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.votes import find_vote_temperature
 
 if TYPE_CHECKING:
-    from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
+    from kerafer.runtime.face_tracker import TrackedFace
 
 # Pixels: a video has many frames to find a face on, and must keep up.
 VIDEO_SIDE = 480
@@ -198,8 +199,6 @@ class EmotionRecognizer:
             detector: Defaults to that of the recognizer where it takes images
                 whole, and else to one that is fast enough for a video.
         """
-        from kerafer.runtime.face_tracker import FaceTracker
-
         if self.takes_whole:
             return FaceTracker(self, self.detector, 1, half_life)
         if detector is None:

@@ -79,7 +79,7 @@ class LiteRTEngine:
         return answers
 
 
-def _interpreter(model: Path, threads: int) -> object:
+def _interpreter(model: Path, threads: int) -> Any:
     if threads < 1:
         raise UserError(f"threads must be at least 1. Received: {threads}.")
     try:
@@ -168,10 +168,11 @@ class OnnxEngine:
         return np.concatenate(answers).astype(np.float32)
 
 
-def _onnx_tensor(value: object) -> Tensor:
+def _onnx_tensor(value: Any) -> Tensor:
     """Shape and kind; ONNX has a word for a side that is open."""
     shape = [side if isinstance(side, int) else None for side in value.shape]
-    return shape, _KINDS.get(value.type, value.type)
+    kind: str = value.type
+    return shape, _KINDS.get(kind, kind)
 
 
 class SavedModelEngine:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.faces.detector import Box, Face, FaceDetector
-from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import Prediction
+
+if TYPE_CHECKING:
+    from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 
 
 class Smoothing:

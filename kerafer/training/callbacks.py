@@ -50,7 +50,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         for epoch, loss in enumerate(self.past):
             super().on_epoch_end(epoch, {"val_loss": loss})
         self.restore_best_weights = True
-        if self.past:
+        if self.past and self.best_file is not None:
             self.best_weights = load_model(self.best_file).get_weights()
 
 
