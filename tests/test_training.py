@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import time
@@ -21,6 +22,7 @@ from sklearn.metrics import accuracy_score, f1_score
 import kerafer
 from kerafer.cli import main
 from kerafer.data import load, read_split
+from kerafer.data.specs import SPECS
 from kerafer.training.callbacks import BestModel, EarlyStopping
 from kerafer.training.config import TrainingConfig
 from kerafer.training.fit import class_weights
@@ -521,6 +523,18 @@ def test_a_kdef_tree_trains_by_the_papers_split(tmp_path, capsys):
     assert "stand in both training and test" in told
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["split"] == "paper"
+
+
+@pytest.mark.slow
+def test_the_advice_of_who_has_no_data_works(tmp_path):
+    """The command that an error tells learns something in a minute."""
+    told = str(SPECS["kdef"].missing("there is none")).splitlines()[-1]
+    words = shlex.split(told)
+    assert words[:2] == ["kerafer", "train"]
+    run_kerafer(*words[1:], "--out", tmp_path / "run")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] > 0.9
+    assert metrics["seconds"] < 60
 
 
 @pytest.mark.slow
