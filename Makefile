@@ -8,8 +8,8 @@ WORKERS ?= 2
 # Its own warnings are about its settings and of no use here; errors are shown.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo docs types test test-all test-precisions test-notebooks test-backends test-clients faults \
-  mutants advisories check-aarch64 lint bench clean
+.PHONY: demo docs types test test-all test-pythons test-precisions test-notebooks \
+  test-backends test-clients faults mutants advisories check-aarch64 lint bench clean
 
 # Has the model that kerafer brings along look at a picture, as one would after an
 # installation; then trains one, and shows the picture on its report.
@@ -58,6 +58,14 @@ test: $(VENV)/.installed-test lint
 
 test-all: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The same on the other Pythons that are supported, those that are here.
+PYTHONS ?= python3.12 python3.13
+test-pythons:
+	for python in $(PYTHONS); do \
+	  $$python --version || continue; \
+	  $(MAKE) test PYTHON=$$python VENV=build/$$python || exit 1; \
+	done
 
 # What trains, in each precision that a training takes by itself, whatever this
 # processor's is.
