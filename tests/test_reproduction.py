@@ -27,11 +27,10 @@ from kerafer.reproduction.ablations import (
 from kerafer.reproduction.curves import band
 from kerafer.reproduction.estimate import estimate_seconds
 from kerafer.reproduction.figures import FIGURES
-from kerafer.reproduction.paper_results import paper_results, paper_value
 from kerafer.reproduction.plan import Training, find_runs, make_plan
-from kerafer.reproduction.score_table import score_table
 from kerafer.reproduction.structure_drawing import boxes, draw_structure
 from kerafer.reproduction.summary import paired_difference, run_table
+from kerafer.reproduction.tables import paper_results, paper_value, score_table
 from kerafer.settings import as_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.versions import versions

@@ -14,7 +14,7 @@ from kerafer.class_names import match_classes
 from kerafer.console import track
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
-from kerafer.data.labels import folder_labels
+from kerafer.data.scan import folder_labels
 from kerafer.data.specs import FER2013
 from kerafer.errors import UserError
 from kerafer.images import is_blank

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
-from kerafer.data.labels import folder_labels
+from kerafer.data.scan import folder_labels
 from kerafer.data.specs import FESR
 from kerafer.errors import UserError
 from kerafer.extras import extra_for

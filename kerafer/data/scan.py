@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerafer.class_names import same_word
 from kerafer.console import track
 from kerafer.data.checked import Checked
 from kerafer.data.cores import map_in_threads
@@ -251,3 +252,36 @@ def verify(dataset: Dataset, threads: int | None = None) -> Dataset:
         flaws |= dict(zip(new, found, strict=True))
         checked.keep(states, flaws)
     return leave_out(dataset, [flaws[name] for name in names])
+
+
+def folder_labels(
+    folders: Iterable[tuple[str | None, Path]], classes: Sequence[str]
+) -> dict[Path, str]:
+    """Match names of folders to the classes of a published set.
+
+    Args:
+        folders: What `scan.class_folders` returns.
+        classes: The names of the set's classes. Capitals, punctuation, a
+            plural "s" and words of the same meaning do not matter.
+
+    Returns:
+        The class of every folder; those of another name that hold no image
+        are not in it.
+
+    Raises:
+        UserError: If a folder of another name holds images.
+    """
+    words = {same_word(label): label for label in classes}
+    labels, unknown = {}, []
+    for _, folder in folders:
+        letters = "".join(filter(str.isalpha, folder.name))
+        label = words.get(same_word(letters))
+        if label is None and find_pictures(folder):
+            unknown.append(folder.name)
+        labels[folder] = label
+    if unknown:
+        raise UserError(
+            f"The folders are called {', '.join(classes)}. "
+            f"Received: {', '.join(sorted(set(unknown)))}."
+        )
+    return labels

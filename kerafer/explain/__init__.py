@@ -3,9 +3,8 @@
 from kerafer.explain.channels import channel_weights, plot_channels
 from kerafer.explain.explanation import METHODS, Explanation, explain
 from kerafer.explain.grad_cam import grad_cam
-from kerafer.explain.heatmap import overlay
 from kerafer.explain.occlusion import occlusion_map
-from kerafer.explain.sheet import cam_sheet, plot_sheet
+from kerafer.explain.sheet import cam_sheet, overlay, plot_sheet
 from kerafer.explain.wavelets import plot_wavelets, wavelet_table
 
 __all__ = [

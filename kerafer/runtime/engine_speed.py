@@ -15,7 +15,7 @@ import numpy as np
 from kerafer.errors import UserError
 from kerafer.export.predictors import Predictor, predictor
 from kerafer.extras import extra_for
-from kerafer.runtime.speed_row import speed_row
+from kerafer.runtime.speed import speed_row
 
 
 def engine_speed(

@@ -295,7 +295,7 @@ class _Work:
     def _tables(self) -> list[Section]:
         from kerafer.reproduction.ablations import table_dataset
         from kerafer.reproduction.report import Section
-        from kerafer.reproduction.score_table import score_table
+        from kerafer.reproduction.tables import score_table
 
         sections = []
         for number, group in self.tables.items():
@@ -311,7 +311,7 @@ class _Work:
             sections.append(Section(title, table, text=_missing(table)))
         if self.costs:
             load_tensorflow_backend("Reproductions")
-            from kerafer.reproduction.cost_table import FOOTNOTE, cost_table
+            from kerafer.reproduction.tables import FOOTNOTE, cost_table
 
             costs = cost_table(self.archs or None)
             _write_csv(self.out / f"table_{COSTS}.csv", costs)
