@@ -673,6 +673,23 @@ def test_without_python_the_browser_finds_the_faces(browser, folder):
     assert np.mean(same) >= 0.8
 
 
+@pytest.mark.parametrize("where", ["served", "static"])
+def test_a_model_of_whole_pictures_gets_them_whole(browser, folder, where):
+    export = folder / "whole"
+    export.mkdir(exist_ok=True)
+    shutil.copy(folder / "colour.tflite", export / "float32.tflite")
+    manifest = {"input": {"face_margin": None}}
+    (export / "manifest.json").write_text(json.dumps(manifest))
+    recognizer = EmotionRecognizer(export)
+    opening = opened if where == "served" else opened_static
+    with opening(browser, export, True) as page:
+        assert page.find("engine").text.endswith("It takes pictures whole.")
+        for name in ("one.png", "large.jpg"):
+            assert page.give(folder / name) == "shown"
+            page.check(recognizer, read_image(folder / name))
+        assert page.find("speed").text.startswith("The picture was read in")
+
+
 AXE = Path("build/axe/node_modules/axe-core/axe.min.js")
 
 

@@ -55,7 +55,8 @@ class PageModel:
 
         Returns:
             `model`, a name for people; `labels`; `input`, height, width and
-            channels; `margin`, around a face; `output`, `scale` and `zero` of
+            channels; `whole`, whether it takes images whole; `margin`,
+            around a face; `output`, `scale` and `zero` of
             an output of integers, the scale 0 for one of floats; `votes`, the
             temperature that makes votes of its probabilities, or `None`;
             `unsure`, the probability below which an answer is none.
@@ -66,6 +67,7 @@ class PageModel:
             "model": f"{self.file.resolve().parent.name}/{self.file.name}",
             "labels": list(recognizer.labels),
             "input": list(recognizer.input_shape),
+            "whole": recognizer.takes_whole,
             "margin": recognizer.face_margin,
             "output": {"scale": scale, "zero": zero},
             "votes": recognizer.vote_temperature,

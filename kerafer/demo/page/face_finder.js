@@ -45,6 +45,16 @@ const LIKE_MTCNN = { right: 0.015, down: -0.08, width: 0.94, height: 1.23 };
 // As kerafer.faces.second_look: no more pixels show one face or nothing.
 const THUMBNAIL = 64;
 
+/** For models that learnt whole pictures. */
+export const wholeFinder = {
+  by: "",
+  told: "It takes pictures whole.",
+
+  async find({ width, height }) {
+    return [[0, 0, width, height]];
+  },
+};
+
 /** Load the network; fails where LiteRT.js is not there. */
 export async function openFaceFinder() {
   const model = await loadModel("face_detector.tflite");
@@ -91,7 +101,7 @@ export async function openFaceFinder() {
       .filter(({ box }) => !isCut(box, view, picture));
   }
 
-  return { by: "BlazeFace", find };
+  return { by: "BlazeFace", told: "BlazeFace finds the faces.", find };
 }
 
 /** From -1 to 1; a loop is ten times as fast as a function for each. */

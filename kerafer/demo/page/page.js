@@ -1,7 +1,7 @@
 // The page: a picture comes in, faces are found, and each of them is read.
 
 import { Camera } from "./camera.js";
-import { openFaceFinder } from "./face_finder.js";
+import { openFaceFinder, wholeFinder } from "./face_finder.js";
 import { labelFace, markFace, showFaces } from "./faces_view.js";
 import { openLiteRt } from "./litert_engine.js";
 import { cropFace, resize } from "./pixels.js";
@@ -26,10 +26,10 @@ async function start() {
   facts = await loadFacts();
   view.makeBars(facts.labels);
   const served = facts.faces === "python";
-  finder = served ? pythonFinder : await hereAlone(openFaceFinder);
+  finder = await chooseFinder(served);
   const told = served ? await chooseEngine() : await hereAlone(openHere);
   view.showPlaces({
-    engine: `${told} ${finder.by} finds the faces.`,
+    engine: `${told} ${finder.told}`,
     privacy: served
       ? "Nothing leaves this machine, and no picture is kept."
       : "No picture leaves this browser.",
@@ -57,6 +57,13 @@ async function loadFacts() {
         "--write, then reload.",
     );
   }
+}
+
+async function chooseFinder(served) {
+  if (facts.whole) {
+    return wholeFinder;
+  }
+  return served ? pythonFinder : await hereAlone(openFaceFinder);
 }
 
 async function chooseEngine() {
@@ -244,7 +251,7 @@ function choose(index) {
 
 function speed(searched, each) {
   const read = `read in ${milliseconds(each)} by ${engine.by}.`;
-  return searched === undefined
+  return searched === undefined || facts.whole
     ? `The picture was ${read}`
     : `Faces found in ${milliseconds(searched)} by ${finder.by}, each ${read}`;
 }

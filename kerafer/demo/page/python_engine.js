@@ -3,6 +3,7 @@
 
 export const pythonFinder = {
   by: "Python",
+  told: "Python finds the faces.",
 
   /** The boxes on a picture, largest first; takes a file's bytes. */
   async find(image, bytes) {
