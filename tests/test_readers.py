@@ -544,7 +544,7 @@ def test_missing_data_says_what_to_do(tmp_path, monkeypatch, name, words):
             "`data_dir`",
             "KERAFER_DATA",
             f"data/{name}",
-            "kerafer train --arch wca_mcnn --dataset synthetic",
+            "kerafer train --dataset synthetic",
         ):
             assert word in message
         assert 4 <= len(message.splitlines()) <= 6
