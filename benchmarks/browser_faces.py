@@ -60,7 +60,7 @@ def main() -> None:
     sets = {
         "drawn, near": drawn(1.0),
         "drawn, further away": drawn(0.6),
-        "drawn, a twentieth of the image": small(drawn(1.0)),
+        "drawn, a twentieth of the picture": small(drawn(1.0)),
         "portraits": portraits(parsed.images, parsed.count),
     }
     recognizer = EmotionRecognizer()

@@ -14,7 +14,6 @@ from kerafer.class_names import match_classes
 from kerafer.console import track
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
-from kerafer.data.scan import folder_labels
 from kerafer.data.specs import FER2013
 from kerafer.errors import UserError
 from kerafer.images import is_blank
@@ -53,7 +52,7 @@ def read_fer2013(root: Path, verify: bool = True) -> Dataset:
         raise FER2013.missing(f"{root} is no CSV file")
     folders = scan.class_folders(root)
     manifest, strange = scan.tree_manifest(
-        root, folders, folder_labels(folders, CLASSES)
+        root, folders, scan.folder_labels(folders, CLASSES)
     )
     if manifest.empty:
         raise FER2013.missing(f"{root} has no CSV file and no images")

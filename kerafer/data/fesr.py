@@ -6,12 +6,10 @@ from pathlib import Path
 
 from kerafer.data import scan
 from kerafer.data.dataset import Dataset
-from kerafer.data.scan import folder_labels
-from kerafer.data.specs import FESR
+from kerafer.data.specs import FESR, FESR_AT_KAGGLE
 from kerafer.errors import UserError
 from kerafer.extras import extra_for
 
-KAGGLE = "daniellam2000/facial-expression-of-students-in-real-class-fesr"
 CLASSES = ("surprise", "joy", "neutral", "bored", "upset")
 
 
@@ -30,7 +28,7 @@ def read_fesr(root: Path, verify: bool = True) -> Dataset:
     """
     folders = scan.class_folders(root)
     manifest, strange = scan.tree_manifest(
-        root, folders, folder_labels(folders, CLASSES)
+        root, folders, scan.folder_labels(folders, CLASSES)
     )
     if manifest.empty:
         raise FESR.missing(f"{root} has no folder of a class with images")
@@ -53,9 +51,10 @@ def download_fesr() -> Path:
     with extra_for("To download FESR"):
         import kagglehub
     try:
-        return Path(kagglehub.dataset_download(KAGGLE))
+        return Path(kagglehub.dataset_download(FESR_AT_KAGGLE))
     # No network, no account, no such set: requests', Kaggle's and own errors.
     except Exception as error:
         raise UserError(
-            f"FESR could not be downloaded from Kaggle ({KAGGLE}): {error}"
+            "FESR could not be downloaded from Kaggle "
+            f"({FESR_AT_KAGGLE}): {error}"
         ) from error

@@ -108,16 +108,17 @@ KDEF = DatasetSpec(
     # The article's.
     split="paper",
 )
+FESR_AT_KAGGLE = (
+    "daniellam2000/facial-expression-of-students-in-real-class-fesr"
+)
 FESR = DatasetSpec(
     name="fesr",
     reader="kerafer.data.fesr:read_fesr",
-    source="FESR, https://www.kaggle.com/datasets/daniellam2000/"
-    "facial-expression-of-students-in-real-class-fesr",
+    source=f"FESR, https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}",
     licence="See the terms on its Kaggle page; the images show students",
     about="FESR is 6,809 images of students in class with five expressions",
-    get="Get it from https://www.kaggle.com/datasets/daniellam2000/"
-    "facial-expression-of-students-in-real-class-fesr, or let\n"
-    "kerafer fetch it: pip install 'kerafer[fesr]', then `download`",
+    get=f"Get it from https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}, or "
+    "let\nkerafer fetch it: pip install 'kerafer[fesr]', then `download`",
     limits=(
         "The images show students in class; how the labels were made, and "
         "whether the students would agree with them, is not told.",

@@ -13,9 +13,11 @@ from typing import Any
 
 from kerafer.demo.demo_handler import DemoHandler
 from kerafer.demo.page_files import (
+    PAGE,
     as_text,
     content_security_policy,
     page_files,
+    read_page,
 )
 from kerafer.demo.page_model import PageModel
 from kerafer.errors import ConfigError
@@ -62,8 +64,8 @@ class DemoServer(ThreadingHTTPServer):
         self.files: dict[str, tuple[str, bytes | Path]] = {
             f"/{name}": content for name, content in files.items()
         }
-        self.files["/"] = self.files.pop("/index.html")
-        self.policy = as_text(content_security_policy(self.files["/"][1]))
+        self.files["/"] = self.files.pop(f"/{PAGE}")
+        self.policy = as_text(content_security_policy(read_page()))
         self._lock = threading.Lock()
         self._asked: dict[socket.socket, bool] = {}
         try:

@@ -27,6 +27,7 @@ _TYPES = {
 }
 _IMPORT_MAP = re.compile(rb'<script type="importmap">(.*?)</script>', re.S)
 
+PAGE = "index.html"
 Files = dict[str, tuple[str, bytes | Path]]
 
 
@@ -59,6 +60,11 @@ def page_files(model: PageModel, faces: Literal["python", "browser"]) -> Files:
     }
     files["facts.json"] = ("application/json", json.dumps(facts).encode())
     return files
+
+
+def read_page() -> bytes:
+    """The HTML, which `page_files` has too."""
+    return (resources.files("kerafer.demo") / "page" / PAGE).read_bytes()
 
 
 def content_security_policy(page: bytes) -> dict[str, str]:

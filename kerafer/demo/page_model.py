@@ -55,11 +55,11 @@ class PageModel:
 
         Returns:
             `model`, a name for people; `labels`; `input`, height, width and
-            channels; `whole`, whether it takes images whole; `margin`,
-            around a face; `output`, `scale` and `zero` of
-            an output of integers, the scale 0 for one of floats; `votes`, the
-            temperature that makes votes of its probabilities, or `None`;
-            `unsure`, the probability below which an answer is none.
+            channels; `whole`, whether it takes images whole; `margin`, around
+            a face; `output`, `scale` and `zero` of an output of integers, the
+            scale 0 for one of floats; `votes`, the temperature that makes
+            votes of its probabilities, or `None`; `unsure`, the probability
+            below which an answer is none.
         """
         scale, zero = self._quantization()
         recognizer = self._recognizer

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.demo.page_files import (
+    PAGE,
     as_text,
     content_security_policy,
     page_files,
+    read_page,
 )
 from kerafer.demo.page_model import PageModel
 from kerafer.errors import UserError
 from kerafer.files import keep_results, output_folder, written_beside
 
-_PAGE = "index.html"
 _NOTICE = """\
 This page holds, all under the Apache License 2.0, whose text follows or is at
 https://www.apache.org/licenses/LICENSE-2.0:
@@ -71,12 +72,12 @@ def write_page(
     card = opened.file.parent / "MODEL_CARD.md"
     if card.is_file():
         files[card.name] = card
-    page = _with_policy(files.pop(_PAGE))
+    del files[PAGE]
+    # Comes last: where it is, all is that it loads.
+    files[PAGE] = _with_policy(read_page())
     target = output_folder(folder, name="`write`")
-    names = [*files, _PAGE]
-    keep_results([target / name for name in names], force, "`write`")
-    # The page comes last: where it is, all is that it loads.
-    for name, content in (*files.items(), (_PAGE, page)):
+    keep_results([target / name for name in files], force, "`write`")
+    for name, content in files.items():
         with written_beside(target / name) as beside:
             if isinstance(content, bytes):
                 beside.write_bytes(content)
@@ -85,10 +86,8 @@ def write_page(
     return target
 
 
-def _with_policy(page: bytes | Path) -> bytes:
+def _with_policy(page: bytes) -> bytes:
     """The page with its policy inside, as no server will send it."""
-    if isinstance(page, Path):
-        page = page.read_bytes()
     policy = content_security_policy(page)
     # Browsers take this one from a server alone.
     del policy["frame-ancestors"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerafer import markdown
+from kerafer.evaluation.scores import as_percent
 
 _MOST_CONFUSIONS = 5
 
@@ -25,7 +26,7 @@ def score_section(scores: dict[str, Any]) -> list[str]:
                 (
                     "accuracy",
                     f"{scores['accuracy']:.1%}",
-                    _percent(scores["accuracy_interval"]),
+                    as_percent(scores["accuracy_interval"]),
                 ),
                 (
                     "macro F1",
@@ -60,13 +61,8 @@ def _row(name: str, row: dict[str, Any]) -> list[str]:
     for score in ("recall", "precision"):
         interval = row[f"{score}_interval"]
         cells.append("" if interval is None else f"{row[score]:.1%}")
-        cells.append("" if interval is None else _percent(interval))
+        cells.append("" if interval is None else as_percent(interval))
     return [*cells, f"{row['f1']:.3f}"]
-
-
-def _percent(interval: list[float]) -> str:
-    low, high = interval
-    return f"{100 * low:.1f} to {high:.1%}"
 
 
 def _method(over: str, count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -119,9 +119,10 @@ class Scores:
         return notes
 
 
-def as_percent(interval: Interval) -> str:
-    """An interval of parts of one, as text."""
-    return f"{100 * interval.low:.1f} to {interval.high:.1%}"
+def as_percent(interval: Sequence[float]) -> str:
+    """An interval of parts of one, its two ends, as text."""
+    low, high = interval
+    return f"{100 * low:.1f} to {high:.1%}"
 
 
 def score(predictions: Predictions, votes: VoteScores | None = None) -> Scores:

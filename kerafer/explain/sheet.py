@@ -20,6 +20,9 @@ from kerafer.images import resize
 # Matplotlib has it under the same name, for the bar of a sheet.
 COLOUR_MAP = "viridis"
 _PALEST, _STRONGEST = 0.15, 0.6
+_CELL = 2.4
+_SHOWN_SIDE = 480
+_WRONG = "#b3261e"
 
 
 def overlay(
@@ -61,11 +64,6 @@ def overlay(
     share = float(np.clip(probability, 0.0, 1.0))
     opacity = _PALEST + (_STRONGEST - _PALEST) * share
     return np.rint(gray * (1 - opacity) + colours * opacity).astype(np.uint8)
-
-
-_CELL = 2.4
-_SHOWN_SIDE = 480
-_WRONG = "#b3261e"
 
 
 def cam_sheet(

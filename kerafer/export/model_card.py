@@ -7,6 +7,7 @@ from typing import Any
 from kerafer import markdown
 from kerafer.evaluation.other_pictures import other_pictures_section
 from kerafer.evaluation.score_section import score_section
+from kerafer.evaluation.scores import as_percent
 from kerafer.evaluation.subgroups import subgroups_section
 
 LAW = (
@@ -61,19 +62,19 @@ def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
             f"compared with the Keras model on {manifest['test']['pictures']:,}"
             " images without labels."
         ]
-    low, high = scores["test"]["accuracy_interval"]
+    interval = as_percent(scores["test"]["accuracy_interval"])
     text = (
         f"**`{scores['file']}` is right on {scores['test']['accuracy']:.1%} "
         f"of {scores['test']['pictures']:,} images that it was not trained "
-        f"on** (95 % interval {100 * low:.1f} to {high:.1%})"
+        f"on** (95 % interval {interval})"
     )
     other = scores["other_pictures"]
     if other is None:
         return [f"{text}."]
-    low, high = other["accuracy_interval"]
+    interval = as_percent(other["accuracy_interval"])
     return [
         f"{text}, and on {other['accuracy']:.1%} of {other['pictures']:,} "
-        f"images of another kind ({100 * low:.1f} to {high:.1%})."
+        f"images of another kind ({interval})."
     ]
 
 

@@ -37,16 +37,16 @@ class FaceDetector(Protocol):
         """
 
 
-# What `make_detector` searches: images as in training, larger ones larger.
+# What `make_detector` searches: larger images larger.
 _USUAL_SIDE, _LARGEST_SIDE = 480, 1280
 
 
 def searched_side(image: np.ndarray) -> int:
     """The longer side, pixels, at which an image is searched by default.
 
-    Half of its own, but 480 at least, as in training, and 1280 at most. A face
-    of 20 pixels there is found: on a photograph of 4000 pixels one of 63, and
-    not only of 167.
+    Half of its own, but 480 at least and 1280 at most. A face of 20 pixels
+    there is found: on a photograph of 4000 pixels one of 63, and not only of
+    167.
     """
     half = max(image.shape[:2]) // 2
     return min(max(half, _USUAL_SIDE), _LARGEST_SIDE)

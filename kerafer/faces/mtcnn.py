@@ -25,7 +25,7 @@ class MtcnnOpencvDetector:
 
     Args:
         longest_side: Larger images are searched at this size, pixels.
-            Defaults to 480, as in training. `None` is that of `searched_side`.
+            Defaults to 480. `None` is that of `searched_side`.
         smallest_face: Pixels, at that size. Defaults to 20.
 
     Raises:
@@ -55,7 +55,7 @@ class MtcnnDetector:
 
     Args:
         longest_side: Larger images are searched at this size, pixels.
-            Defaults to 480, as in training. `None` is that of `searched_side`.
+            Defaults to 480. `None` is that of `searched_side`.
 
     Raises:
         UserError: Where the package is not installed.

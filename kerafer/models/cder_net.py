@@ -9,24 +9,17 @@ from keras import layers
 
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.losses import ClassPairDivergence
-from kerafer.models.objective import (
-    Classified,
-    Objective,
-    Outputs,
-    weighted_mean,
-)
+from kerafer.models.objective import Classified, Objective, Outputs, plain
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18 import apply_stages, apply_stem
 
 
 def _pairs_together(classified: Classified) -> Objective:
-    together = ClassPairDivergence()
+    right, together = plain(classified).loss, ClassPairDivergence()
 
     def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
-        right = weighted_mean(
-            classified(labels, outputs["probabilities"]), weights
-        )
-        return 0.3 * right + 0.7 * together(labels, outputs["embedding"])
+        divergence = together(labels, outputs["embedding"])
+        return 0.3 * right(labels, outputs, weights) + 0.7 * divergence
 
     return Objective(loss, ("embedding",))
 

@@ -12,12 +12,7 @@ from kerafer.layers import ChannelSlice, CoordinateAttention, DualDirectionHead
 from kerafer.models.convolution import apply_convolution, apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.losses import HeadDiversity
-from kerafer.models.objective import (
-    Classified,
-    Objective,
-    Outputs,
-    weighted_mean,
-)
+from kerafer.models.objective import Classified, Objective, Outputs, plain
 from kerafer.models.registry import register_model
 
 # Halved four times it leaves 2 x 2 positions to the heads.
@@ -37,12 +32,11 @@ _BOTTLENECKS = (
 
 def _heads_apart(classified: Classified) -> Objective:
     apart, heads = HeadDiversity(), ("head_1", "head_2")
+    right = plain(classified).loss
 
     def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
-        right = weighted_mean(
-            classified(labels, outputs["probabilities"]), weights
-        )
-        return right + 0.1 * apart([outputs[head] for head in heads])
+        diversity = apart([outputs[head] for head in heads])
+        return right(labels, outputs, weights) + 0.1 * diversity
 
     return Objective(loss, heads)
 

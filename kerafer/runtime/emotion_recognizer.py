@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,15 +17,12 @@ from kerafer.faces.detectors import make_detector
 from kerafer.foreign import read_json
 from kerafer.images import Picture, as_image, fit
 from kerafer.runtime.face_margin import find_face_margin
-from kerafer.runtime.face_tracker import FaceTracker
+from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
 from kerafer.runtime.labels import find_labels
 from kerafer.runtime.prediction import FacePrediction, Prediction
 from kerafer.runtime.predictors import find_model, open_predictor
 from kerafer.runtime.shipped import shipped_model
 from kerafer.runtime.votes import find_vote_temperature
-
-if TYPE_CHECKING:
-    from kerafer.runtime.face_tracker import TrackedFace
 
 # Pixels: a video has many frames to find a face on, and must keep up.
 VIDEO_SIDE = 480

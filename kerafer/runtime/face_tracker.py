@@ -14,6 +14,10 @@ from kerafer.runtime.prediction import Prediction
 if TYPE_CHECKING:
     from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 
+_SAME_FACE = 0.3
+_LONGEST_SIDE = 480
+_POINTS = 7
+
 
 class Smoothing:
     """A mean over time in which what is older counts less.
@@ -40,11 +44,6 @@ class Smoothing:
         else:
             self._mean += self._weight * (values - self._mean)
         return self._mean.copy()
-
-
-_SAME_FACE = 0.3
-_LONGEST_SIDE = 480
-_POINTS = 7
 
 
 class TrackedFace(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError
-from kerafer.export.config import ExportConfig
+from kerafer.export.config import FILES, ExportConfig
 from kerafer.files import digest, keep_results, output_folder
 from kerafer.foreign import read_json
 from kerafer.model_files import find_keras_file, model_path
@@ -121,7 +121,7 @@ def export_model(
     output_folder(output_folder(out).absolute().parent)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow_backend("Exports")
-    from kerafer.export.export import FILES, earlier_export, export
+    from kerafer.export.export import earlier_export, export
 
     sha256 = found.digest()
     earlier_export(Path(out), sha256)

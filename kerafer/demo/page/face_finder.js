@@ -24,14 +24,20 @@ const ANCHORS = LAYERS.flatMap(({ cells, each }) =>
     );
   }),
 );
-// A view whose side is a part of the picture's longer one. The first has room
-// for faces that fill the picture; parts show noses and ears as well as faces,
-// and must be surer. A camera's frames make do without the smallest.
-const VIEWS = [
-  { part: 1.5, least: 0.5, longest: 512 },
-  { part: 1, least: 0.5, longest: 512 },
-  { part: 0.5, least: 0.7, longest: 512 },
-  { part: 0.25, least: 0.7, longest: 1024, stills: true },
+// Of a copy whose longer side has so many pixels, views whose side is a part
+// of that. The first has room for faces that fill the picture; parts show noses
+// and ears as well as faces, and must be surer. A camera's frames make do with
+// the first copy.
+const COPIES = [
+  {
+    longest: 512,
+    looks: [
+      { part: 1.5, least: 0.5 },
+      { part: 1, least: 0.5 },
+      { part: 0.5, least: 0.7 },
+    ],
+  },
+  { longest: 1024, looks: [{ part: 0.25, least: 0.7 }] },
 ];
 // Nearer to a cut than this, a part of the view, a face may be cut as well.
 const CUT = 0.02;
@@ -63,21 +69,19 @@ export async function openFaceFinder() {
    * The boxes on a picture, largest first: x, y, width and height, pixels.
    *
    * @param {ImageData} image The picture.
-   * @param file Not looked at.
+   * @param getBytes Not called.
    * @param {boolean} live Whether it is a frame of many.
    */
-  async function find(image, file, live) {
+  async function find(image, getBytes, live) {
     const found = [];
-    for (const { part, least, longest, stills } of VIEWS) {
-      if (stills && live) {
-        continue;
-      }
+    for (const { longest, looks } of live ? COPIES.slice(0, 1) : COPIES) {
       const shrunk = shrink(image, longest);
       const times = image.width / shrunk.width;
-      for (const view of views(shrunk, part)) {
-        for (const face of await look(shrunk, view, least)) {
-          face.box = face.box.map((side) => side * times);
-          found.push(face);
+      for (const { part, least } of looks) {
+        for (const view of views(shrunk, part)) {
+          for (const { box, score } of await look(shrunk, view, least)) {
+            found.push({ box: box.map((side) => side * times), score });
+          }
         }
       }
     }
@@ -255,7 +259,8 @@ function likeMtcnn([x, y, width, height]) {
 }
 
 function thumbnail({ width, height, data }) {
-  const shows = data.some((value, index) => value !== data[index % 4]);
-  const fits = Math.max(width, height) <= THUMBNAIL;
-  return shows && fits ? [[0, 0, width, height]] : [];
+  const taken =
+    Math.max(width, height) <= THUMBNAIL &&
+    data.some((value, index) => value !== data[index % 4]);
+  return taken ? [[0, 0, width, height]] : [];
 }

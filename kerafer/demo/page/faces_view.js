@@ -4,47 +4,37 @@ const sheet = document.getElementById("faces");
 const canvas = document.getElementById("picture");
 
 /**
- * Frames around faces, of which none is read yet.
+ * Frames around faces.
  *
- * @param boxes x, y, width and height of each, pixels of the picture.
+ * @param faces Of each the box, x, y, width and height, pixels of the picture;
+ *   the label, and how sure it is, percent or "".
  * @param {boolean} mirrored Whether the picture is shown as in a mirror.
  * @param choose Is called with the number, from 0, of one that is clicked.
  */
-export function showFaces(boxes, mirrored, choose) {
+export function showFaces(faces, mirrored, choose) {
   const focused = [...sheet.children].indexOf(document.activeElement);
   sheet.replaceChildren(
-    ...boxes.map((box, index) => {
+    ...faces.map(({ box, label, percent }, index) => {
       const frame = document.createElement("button");
       frame.type = "button";
       frame.className = "face";
-      frame.setAttribute("aria-label", `Face ${index + 1}: not read yet`);
+      const tag = document.createElement("span");
+      const share = document.createElement("small");
+      share.textContent = percent && ` ${percent}`;
+      tag.append(label, share);
+      frame.append(tag);
+      const told = `Face ${index + 1}: ${tag.textContent}`;
+      frame.setAttribute("aria-label", told);
       place(frame, box, mirrored);
       frame.addEventListener("click", () => choose(index));
       return frame;
     }),
   );
   sheet.children[focused]?.focus();
-  const { length } = boxes;
+  const { length } = faces;
   const text = ["no face found", "one face found"][length];
   const told = `The picture: ${text ?? `${length} faces found`}`;
   canvas.setAttribute("aria-label", told);
-}
-
-/**
- * Write an answer to a face's frame.
- *
- * @param {number} index Of the face.
- * @param {string} label The answer.
- * @param {string} percent How sure it is, or "".
- */
-export function labelFace(index, label, percent) {
-  const frame = sheet.children[index];
-  const tag = document.createElement("span");
-  const share = document.createElement("small");
-  share.textContent = percent && ` ${percent}`;
-  tag.append(label, share);
-  frame.replaceChildren(tag);
-  frame.setAttribute("aria-label", `Face ${index + 1}: ${tag.textContent}`);
 }
 
 /** Tell which face the bars are of. */

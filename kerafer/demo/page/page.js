@@ -2,7 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { openFaceFinder, wholeFinder } from "./face_finder.js";
-import { labelFace, markFace, showFaces } from "./faces_view.js";
+import { markFace, showFaces } from "./faces_view.js";
 import { openLiteRt } from "./litert_engine.js";
 import { cropFace, resize } from "./pixels.js";
 import { pythonEngine, pythonFinder } from "./python_engine.js";
@@ -134,8 +134,7 @@ async function readFile(file, caption, current) {
   bitmap.close();
   showFaces([]);
   view.showCaption(caption);
-  chosen = 0;
-  await findAndRead(file, current);
+  await findAndRead(() => file, current);
 }
 
 async function decode(file) {
@@ -162,9 +161,9 @@ async function decode(file) {
   return bitmap;
 }
 
-async function findAndRead(bytes, current) {
+async function findAndRead(getBytes, current) {
   const begun = performance.now();
-  const boxes = await finder.find(image, bytes, camera.running);
+  const boxes = await finder.find(image, getBytes, camera.running);
   const found = performance.now();
   if (!current()) {
     return;
@@ -208,11 +207,13 @@ async function readFaces(boxes, current, searched) {
   }
   const each = (performance.now() - begun) / boxes.length;
   faces = read;
-  showFaces(boxes, find("stage").classList.contains("mirrored"), choose);
-  faces.forEach(({ probabilities }, index) => {
+  const labelled = faces.map(({ box, probabilities }) => {
     const { label, percent, sure } = answerOf(probabilities);
-    labelFace(index, sure ? label : "unsure", sure ? percent : "");
+    return sure
+      ? { box, label, percent }
+      : { box, label: "unsure", percent: "" };
   });
+  showFaces(labelled, find("stage").classList.contains("mirrored"), choose);
   choose(chosen);
   view.showSpeed(speed(searched, each));
   view.setState("shown");
@@ -235,9 +236,10 @@ function choose(index) {
   const { label, percent, sure } = answerOf(probabilities);
   const answer = `${label}, ${percent}`;
   const several = faces.length > 1;
+  const limit = view.inPercent(facts.unsure);
   view.showAnswer({
     text: sure ? answer : `Unsure: ${answer}`,
-    note: sure ? "" : `Below ${view.inPercent(facts.unsure)} this page says unsure.`,
+    note: sure ? "" : `Below ${limit} this page says unsure.`,
     which: several ? `Face ${index + 1} of ${faces.length}` : "",
     probabilities,
     box,
@@ -278,8 +280,7 @@ async function toggleCamera() {
     await camera.watch(async (video) => {
       view.setState("working");
       image = view.showPicture(video, video.videoWidth, video.videoHeight);
-      const served = facts.faces === "python";
-      await findAndRead(served && (await view.pictureBytes()), current);
+      await findAndRead(view.pictureBytes, current);
     });
   });
 }

@@ -5,9 +5,9 @@ export const pythonFinder = {
   by: "Python",
   told: "Python finds the faces.",
 
-  /** The boxes on a picture, largest first; takes a file's bytes. */
-  async find(image, bytes) {
-    return (await post("faces", bytes)).boxes;
+  /** The boxes on a picture, largest first; asks for its file's bytes. */
+  async find(image, getBytes) {
+    return (await post("faces", await getBytes())).boxes;
   },
 };
 
