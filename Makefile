@@ -76,12 +76,12 @@ test-precisions: $(VENV)/.installed-test
 
 # The notebooks of the documentation, with small settings.
 test-notebooks: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(WORKERS) tests/test_notebooks.py
+	$(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_notebooks.py
 
 # What trains, on Keras' other backends. PyTorch is large.
 test-backends: $(VENV)/.installed-test
 	$(BIN)/python $(PIP_INSTALL) -e '.[torch]'
-	$(BIN)/python -m pytest -n $(WORKERS) tests/test_backends.py
+	$(BIN)/python -m pytest -n $(WORKERS) tests/training/test_backends.py
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m trains
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m trains
 

@@ -26,6 +26,17 @@ def pictures(shape, seed=0):
     return generator.uniform(0, 255, shape).astype("float32")
 
 
+def colour(red, green, blue, size=(8, 8)):
+    """An image of one colour, uint8."""
+    return np.full((*size, 3), (red, green, blue), np.uint8)
+
+
+def noise(height, width, seed=0):
+    """An image of random pixels, uint8."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
 def check_layer(kind, arguments, inputs):
     """Shapes, configuration, saving, gradients and precisions of a layer."""
     keras.utils.set_random_seed(3)

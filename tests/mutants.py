@@ -18,22 +18,18 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# The tests that a module answers to.
+# The tests that a module answers to, beside those of the boundaries.
+BOUNDARIES = "tests/integration/test_boundaries.py"
 TESTS = {
-    "kerafer/export/gates.py": "tests/test_boundaries.py",
-    "kerafer/training/early_stopping.py": "tests/test_boundaries.py",
-    "kerafer/evaluation/calibration.py": "tests/test_boundaries.py "
-    "tests/test_evaluation.py",
-    "kerafer/evaluation/classification.py": "tests/test_boundaries.py "
-    "tests/test_evaluation.py",
-    "kerafer/evaluation/bootstrap.py": "tests/test_boundaries.py "
-    "tests/test_evaluation.py",
-    "kerafer/data/splits.py": "tests/test_boundaries.py tests/test_splits.py",
-    "kerafer/layers/morlet.py": "tests/test_boundaries.py tests/test_layers.py",
-    "kerafer/layers/multi_scale_conv2d.py": "tests/test_boundaries.py "
-    "tests/test_layers.py",
-    "kerafer/runtime/face_tracker.py": "tests/test_boundaries.py "
-    "tests/test_runtime.py",
+    "kerafer/export/gates.py": "",
+    "kerafer/training/callbacks.py": "",
+    "kerafer/evaluation/calibration.py": "tests/evaluation",
+    "kerafer/evaluation/classification.py": "tests/evaluation",
+    "kerafer/evaluation/bootstrap.py": "tests/evaluation",
+    "kerafer/data/splits.py": "tests/data/test_splits.py",
+    "kerafer/layers/morlet.py": "tests/layers/test_layers.py",
+    "kerafer/layers/multi_scale_conv2d.py": "tests/layers/test_layers.py",
+    "kerafer/runtime/face_tracker.py": "tests/runtime/test_runtime.py",
 }
 CONFIG = """\
 [cosmic-ray]
@@ -58,7 +54,7 @@ def survivors(
             module=module,
             timeout=300,
             python=sys.executable,
-            tests=TESTS[module],
+            tests=f"{BOUNDARIES} {TESTS[module]}",
         )
     )
     for step in ("init", "exec"):

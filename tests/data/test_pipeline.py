@@ -25,7 +25,7 @@ from kerafer.data.cache import make_room
 from kerafer.data.decoded import decode
 from kerafer.data.face_search import find_faces
 from kerafer.data.pipeline import Batches, TrainingBatches
-from kerafer.faces import Face, crop, make_detector
+from kerafer.faces import Face, make_detector
 from kerafer.images import UnreadableImageError
 from kerafer.runtime import EmotionRecognizer
 
@@ -131,23 +131,6 @@ def test_pictures_decoded_at_the_same_time_by_two(colours, own_cache):
     # Another process made room; what is mapped stays readable.
     kept.unlink()
     np.testing.assert_array_equal(decode(colours, 16), first)
-
-
-def test_crop_is_a_square_around_the_face():
-    image = np.zeros((40, 60, 3), np.uint8)
-    image[10:20, 30:36] = 255
-    cut = crop(image, (30, 10, 6, 10), margin=0.2)
-    assert cut.shape == (14, 14, 3)
-    rows, columns = np.nonzero(cut[..., 0])
-    assert (rows.min(), rows.max()) == (2, 11)
-    assert (columns.min(), columns.max()) == (4, 9)
-
-
-def test_crop_beyond_the_edge_repeats_the_edge():
-    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-    cut = crop(image, (-2, -2, 4, 4), margin=0.0)
-    expected = np.pad(image[:2, :2], ((2, 0), (2, 0), (0, 0)), "edge")
-    np.testing.assert_array_equal(cut, expected)
 
 
 class Fake:

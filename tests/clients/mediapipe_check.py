@@ -1,4 +1,4 @@
-"""Run by tests/test_export_clients.py in MediaPipe's own environment.
+"""Run by tests/clients/test_export_clients.py in MediaPipe's own environment.
 
 python mediapipe_check.py exported/<name>/int8.tflite golden.npz
 

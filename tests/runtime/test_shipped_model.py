@@ -18,7 +18,7 @@ from kerafer.models import load_model
 from kerafer.runtime.predictors import find_model
 from kerafer.runtime.shipped import shipped_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
 CLASSES += ["contempt"]
 SMALL = "kerafer_edge_small_ferplus"

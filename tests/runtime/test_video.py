@@ -28,7 +28,7 @@ from kerafer.runtime.sources import find_left_out, find_sources
 from kerafer.runtime.video_reader import VideoReader, is_stream, is_video
 from kerafer.runtime.video_writer import VideoWriter
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "videos"
 TIMES = [0, 0.04, 0.08, 0.12, 0.48, 0.52, 1.0, 2.0, 2.04, 2.08, 4.0, 5.76]
 MODEL = ("--detector", "none", "--model", "model.tflite", "--labels", "a,b,c")
 

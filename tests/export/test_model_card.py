@@ -34,7 +34,7 @@ from kerafer.workflows import other_pictures
 
 CLASSES = ("blue", "green", "red")
 SIZE = 8
-RECIPES = Path(__file__).parents[1] / "scripts" / "recipes"
+RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"
 
 
 def sure_of(classes, share=0.8):

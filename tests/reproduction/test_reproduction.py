@@ -482,7 +482,7 @@ def test_a_failed_training_is_told_in_its_own_words(tmp_path):
 @pytest.mark.slow
 def test_the_whole_way_on_drawn_faces(tmp_path):
     """Real trainings, a real Grad-CAM sheet; as a stranger would run it."""
-    script = Path(__file__).parent.parent / "scripts" / "reproduce.py"
+    script = Path(__file__).parents[2] / "scripts" / "reproduce.py"
     words = [*SMALL, "--people", "10", "--runs", "1", "--augment", "none"]
     words += ["--archs", "wca_mcnn", "--tables", "4", "--figures", "11,14,19"]
     done = subprocess.run(

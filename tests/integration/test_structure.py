@@ -67,6 +67,13 @@ def test_data_flows_one_way():
     assert checked > 50
 
 
+def test_the_tests_have_the_rooms_of_the_package():
+    apart = {"integration", "clients", "browser", "faults"}
+    folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
+    names = {folder.name for folder in folders if folder != ROOT / "tests"}
+    assert names == apart | set(ROOMS)
+
+
 def test_no_module_imports_itself_by_way_of_others():
     """Imports in functions count too; those for types alone do not."""
     files = {}
