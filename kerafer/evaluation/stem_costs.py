@@ -10,7 +10,7 @@ import keras
 
 from kerafer.engine import load_tensorflow
 from kerafer.evaluation.complexity import complexity
-from kerafer.models import create_model, fold
+from kerafer.models import create_model, fuse
 from kerafer.timing import interleaved_median
 
 # Options of a model's builder, by the name of the form.
@@ -43,11 +43,11 @@ def stem_costs(
         threads: That TensorFlow computes with. Defaults to 2.
 
     Returns:
-        A row for each of `MODELS` and each of its forms, and for `folded`, the
-        full one by `kerafer.models.fold`: `arch`, `stem`, `parameters`
+        A row for each of `MODELS` and each of its forms, and for `fused`, the
+        full one by `kerafer.models.fuse`: `arch`, `stem`, `parameters`
         (trainable), `stem_macs` (of all up to the first pooling) and `macs`
         by the article's counting, `inference_ms` (median of one image in a
-        compiled function), `training_ms` (median of a step; none for `folded`,
+        compiled function), `training_ms` (median of a step; none for `fused`,
         which nobody trains) and `threads`.
     """
     rows = []
@@ -77,7 +77,7 @@ def _measure(
         name: create_model(arch, 7, shape, **STEMS[name])
         for name in MODELS[arch]
     }
-    models["folded"] = fold(models["full"])
+    models["fused"] = fuse(models["full"])
     counts = {name: count_stem(model) for name, model in models.items()}
     answering = interleaved_median(
         {name: _inference(model) for name, model in models.items()}, repeats

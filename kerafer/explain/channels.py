@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kerafer.errors import UserError
-from kerafer.explain.graph import find_calls
 from kerafer.explain.inputs import BATCH_SIZE, checked_pictures
 from kerafer.explain.wavelets import find_gates
 from kerafer.figures import save_figure
+from kerafer.models.graph import find_calls
 
 
 def channel_weights(
@@ -65,7 +65,7 @@ def channel_weights(
             f"the {len(images)} images. Received: {labels.dtype} "
             f"{labels.shape}."
         )
-    watched = keras.Model(model.inputs[0], [call.input for call in calls])
+    watched = keras.Model(model.inputs[0], [call.inputs[0] for call in calls])
     weights: list[list[np.ndarray]] = [[] for _ in gates]
     for at in range(0, len(images), BATCH_SIZE):
         features = watched.predict_on_batch(images[at : at + BATCH_SIZE])

@@ -10,12 +10,12 @@ import numpy as np
 from keras import layers
 
 from kerafer.errors import UserError
-from kerafer.explain.graph import Call, find_calls
 from kerafer.explain.inputs import (
     checked_classes,
     checked_pictures,
 )
 from kerafer.images import resize
+from kerafer.models.graph import Call, find_calls
 
 # What the tape keeps of more images at once fills the memory of a laptop.
 _BATCH_SIZE = 8
@@ -79,7 +79,11 @@ def grad_cam(
         Selvaraju et al., ICCV 2017; Chattopadhay et al., WACV 2018.
     """
     images = checked_pictures(model, images)
-    calls = find_calls(model)
+    calls = [
+        call
+        for call in find_calls(model)
+        if isinstance(call.layer, keras.layers.Layer)
+    ]
     features = _find_features(calls, layer)
     scores = _class_scores(model, calls)
     watched = keras.Model(model.inputs[0], [features, scores])
@@ -140,7 +144,7 @@ def _finished(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _class_scores(model: keras.Model, calls: list[Call]) -> Any:
     """The class scores before the softmax, as a tensor of the model."""
     output = model.outputs[0]
-    for layer, given, made in calls:
+    for layer, (given, *_), made in calls:
         if made is not output:
             continue
         softmax = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import keras
@@ -95,7 +95,7 @@ def cam_sheet(
 
 def plot_sheet(
     pictures: Sequence[np.ndarray],
-    explanations: dict[str, Sequence[Explanation]],
+    explanations: Mapping[str, Sequence[Explanation]],
     method: str,
     file: str | os.PathLike,
     labels: Sequence[str] | None = None,

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -139,8 +140,8 @@ def _draw_curves(axes: Axes, changes: Axes, wavelet: Morlet, name: str) -> None:
     )
     # The layers themselves draw their curves: one column a wavelet.
     start, trained = _values(first, x, 1), _values(wavelet, x, count)
-    thin = {"color": _LEARNED, "alpha": 0.5, "linewidth": 0.8}
-    bold = {"color": "black", "linewidth": 2}
+    thin: dict[str, Any] = {"color": _LEARNED, "alpha": 0.5, "linewidth": 0.8}
+    bold: dict[str, Any] = {"color": "black", "linewidth": 2}
     axes.plot(x, start, label="start", **bold)
     axes.plot(x, trained, **thin)
     axes.plot([], [], color=_LEARNED, label=f"{count} trained")
@@ -165,9 +166,9 @@ def _draw_spread(
     )
     # Powers of ten beside the axis would lie on its label.
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.2g}")
-    axes.xaxis.get_major_locator().set_params(nbins=3)
+    axes.locator_params(axis="x", nbins=3)
     axes.title.set_fontsize(10)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)
 
 
 def _values(wavelet: Morlet, x: np.ndarray, count: int) -> np.ndarray:

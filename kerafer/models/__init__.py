@@ -3,7 +3,7 @@
 from kerafer.models.alexnet import cnn, mcnn, wca_cnn, wca_mcnn, wse_mcnn
 from kerafer.models.cder_net import cder_net
 from kerafer.models.ddamfn import ddamfn
-from kerafer.models.fold import fold
+from kerafer.models.fuse import fuse
 from kerafer.models.kerafer_edge import kerafer_edge
 from kerafer.models.load import load_model
 from kerafer.models.ma_net import ma_net
@@ -22,7 +22,7 @@ __all__ = [
     "cnn",
     "create_model",
     "ddamfn",
-    "fold",
+    "fuse",
     "kerafer_edge",
     "list_models",
     "load_model",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import keras
 
@@ -97,5 +97,7 @@ def make_attention(
             f"The options of attention={kind} are {', '.join(known) or 'none'}."
             f" Received: {', '.join(strange)}."
         )
-    given = {option: options[option] for option in known if option in options}
+    given: dict[str, Any] = {
+        option: value for option, value in options.items() if option in known
+    }
     return layer(**given, name=name)

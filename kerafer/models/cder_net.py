@@ -24,7 +24,7 @@ def _pairs_together(classified: Classified) -> Objective:
     return Objective(loss, ("embedding",))
 
 
-@register_model(objective=_pairs_together)
+@register_model(objective=_pairs_together, made_for=(224, 224))
 def cder_net(
     num_classes: int,
     input_shape: tuple[int, int, int],

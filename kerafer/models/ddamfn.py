@@ -7,16 +7,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from kerafer.errors import UserError
 from kerafer.layers import ChannelSlice, CoordinateAttention, DualDirectionHead
 from kerafer.models.convolution import apply_convolution, apply_norm
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.losses import HeadDiversity
 from kerafer.models.objective import Classified, Objective, Outputs, plain
 from kerafer.models.registry import register_model
-
-# Halved four times it leaves 2 x 2 positions to the heads.
-_LEAST_SIZE = 17
 
 # Filters, strides, channels between the 1x1 convolutions, and how many of
 # these go to the kernels 3, 5, 7, 9; how often.
@@ -41,7 +37,13 @@ def _heads_apart(classified: Classified) -> Objective:
     return Objective(loss, heads)
 
 
-@register_model(alias="ddmafn", objective=_heads_apart)
+@register_model(
+    alias="ddmafn",
+    objective=_heads_apart,
+    made_for=(112, 112),
+    # Halved four times it leaves 2 x 2 positions to the heads.
+    least_size=(17, "a map of two rows and columns behind its four steps of 2"),
+)
 def ddamfn(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -80,13 +82,6 @@ def ddamfn(
         Zhang et al., "A Dual-Direction Attention Mixed Feature Network for
         Facial Expression Recognition", Electronics 12(17), 3595 (2023).
     """
-    height, width, _ = input_shape
-    if min(height, width) < _LEAST_SIZE:
-        raise UserError(
-            f"ddamfn needs images of at least {_LEAST_SIZE} x {_LEAST_SIZE} "
-            "pixels for a map of two rows and columns behind its four steps "
-            f"of 2. Received: {height} x {width}."
-        )
     # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)

@@ -77,9 +77,6 @@ def apply_ghost_module(
     return layers.Concatenate(name=f"{name}_concat")([primary, cheap])
 
 
-# Three steps by 2 leave 3 x 3 positions of it, one of them off the border.
-_LEAST_SIZE = 24
-
 _STEM_FILTERS = 16
 # Channels at width 1, step, and whether the convolutions are ghost modules.
 _BLOCKS = (
@@ -91,7 +88,11 @@ _BLOCKS = (
 )
 
 
-@register_model
+@register_model(
+    made_for=(48, 112),
+    # Three steps by 2 leave 3 x 3 positions of it, one of them off the border.
+    least_size=(24, "its three steps by 2"),
+)
 def kerafer_edge(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -139,13 +140,6 @@ def kerafer_edge(
         Liu et al., Scientific Reports 15, 22219 (2025), for stem and wCA; Han
         et al., "GhostNet: More Features from Cheap Operations", CVPR (2020).
     """
-    height, breadth, _ = input_shape
-    if min(height, breadth) < _LEAST_SIZE:
-        raise UserError(
-            f"kerafer_edge needs images of at least {_LEAST_SIZE} x "
-            f"{_LEAST_SIZE} pixels for its three steps by 2. "
-            f"Received: {height} x {breadth}."
-        )
     if not 0.25 <= width <= 2:
         raise UserError(
             f"kerafer_edge's `width` is 0.25 to 2. Received: width={width}."

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from kerafer.errors import UserError
 from kerafer.layers import ChannelSlice, ConvolutionalBlockAttention
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_scaling
@@ -24,9 +23,6 @@ from kerafer.models.resnet18 import (
     apply_stem,
 )
 
-# Halved three times it leaves 2 x 2 positions, one for each quadrant.
-_LEAST_SIZE = 9
-
 
 def _two_branches(classified: Classified) -> Objective:
     shares = {"local_logits": 0.6, "global_logits": 0.4}
@@ -41,7 +37,12 @@ def _two_branches(classified: Classified) -> Objective:
     return Objective(loss, tuple(shares))
 
 
-@register_model(objective=_two_branches)
+@register_model(
+    objective=_two_branches,
+    made_for=(224, 224),
+    # Halved three times it leaves 2 x 2 positions, one for each quadrant.
+    least_size=(9, "a map of four quadrants behind its three steps of 2"),
+)
 def ma_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -73,13 +74,6 @@ def ma_net(
         Features for Facial Expression Recognition in the Wild", IEEE
         Transactions on Image Processing 30, 6544 (2021).
     """
-    height, width, _ = input_shape
-    if min(height, width) < _LEAST_SIZE:
-        raise UserError(
-            f"ma_net needs images of at least {_LEAST_SIZE} x {_LEAST_SIZE} "
-            "pixels for a map of four quadrants behind its three steps of 2. "
-            f"Received: {height} x {width}."
-        )
     # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_stages(apply_stem(apply_scaling(inputs)), (64, 128))

@@ -7,17 +7,16 @@ from typing import Any
 import keras
 from keras import layers
 
-from kerafer.errors import UserError
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18 import apply_basic_block
 
-# Halved twice it leaves 2 x 2 positions to the coarsest scale.
-_LEAST_SIZE = 5
 
-
-@register_model
+@register_model(
+    # Halved twice it leaves 2 x 2 positions to the coarsest scale.
+    least_size=(5, "its three scales"),
+)
 def mlcl_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -51,13 +50,6 @@ def mlcl_net(
         contrast learning networks", Infrared Physics & Technology 123, 104107
         (2022).
     """
-    height, width, _ = input_shape
-    if min(height, width) < _LEAST_SIZE:
-        raise UserError(
-            f"mlcl_net needs images of at least {_LEAST_SIZE} x "
-            f"{_LEAST_SIZE} pixels for its three scales. "
-            f"Received: {height} x {width}."
-        )
     # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)

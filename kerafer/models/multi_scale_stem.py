@@ -57,6 +57,12 @@ class MultiScaleStem:
         per_branch("dilation_rates", rates, length=len(self.kernel_sizes))
         object.__setattr__(self, "dilation_rates", rates)
 
+    @property
+    def _branches(self) -> list[tuple[int, int]]:
+        """Kernel size and dilation of each."""
+        rates = as_branches(self.dilation_rates or 1, "dilation_rates")
+        return list(zip(self.kernel_sizes, rates, strict=True))
+
     def layer(self, channels: int, **arguments: Any) -> MultiScaleConv2D:
         """The stem itself.
 
@@ -77,7 +83,7 @@ class MultiScaleStem:
         return MultiScaleConv2D(
             _FILTERS - _FILTERS % multiple,
             kernel_sizes=self.kernel_sizes,
-            dilation_rates=self.dilation_rates,
+            dilation_rates=[rate for _, rate in self._branches],
             groups=self.groups,
             **arguments,
         )
@@ -94,9 +100,7 @@ class MultiScaleStem:
                 "at stride 2: two or more `kernel_sizes`. "
                 f"Received: {self.kernel_sizes[0]}."
             )
-        branches = list(
-            zip(self.kernel_sizes, self.dilation_rates, strict=True)
-        )
+        branches = self._branches
         finest = min(branches, key=lambda branch: (branch[0] - 1) * branch[1])
         branches.remove(finest)
         sizes, rates = zip(*branches, strict=True)

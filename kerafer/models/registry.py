@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import functools
 import inspect
@@ -16,15 +17,71 @@ from kerafer.models.objective import MakeObjective, plain
 
 Builder = Callable[..., keras.Model]
 
-_BUILDERS: dict[str, Builder] = {}
-_OBJECTIVES: dict[str, MakeObjective] = {}
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """What the package knows of a model.
+
+    Args:
+        builder: Called with `num_classes`, `input_shape` and its own options;
+            returns a `keras.Model`. Options may be parameters of its own, or
+            `**options: Unpack[...]` of a `TypedDict`.
+        objective: What its authors minimise, made of the loss of
+            probabilities. Defaults to that loss.
+        made_for: Least and largest side of the images that its authors show
+            it, in pixels. Defaults to any.
+        least_size: Pixels a side without which it can't be built, and the
+            reason, such as `"its three poolings"`. Defaults to none.
+    """
+
+    builder: Builder
+    objective: MakeObjective = plain
+    made_for: tuple[int, int] | None = None
+    least_size: tuple[int, str] | None = None
+
+    @property
+    def reference(self) -> str | None:
+        """Where it is from: the `Reference:` of the builder's docstring."""
+        text = inspect.getdoc(self.builder) or ""
+        _, _, found = text.partition("\nReference:\n")
+        return " ".join(found.split()) or None
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Refuse images that are too small.
+
+        Raises:
+            UserError: For those.
+        """
+        least, reason = self.least_size or (1, "")
+        if min(size) < least:
+            raise UserError(
+                f"{self.builder.__name__} needs images of at least {least} x "
+                f"{least} pixels for {reason}. Received: {size[0]} x {size[1]}."
+            )
+
+    def size_note(self, size: int) -> str | None:
+        """What one should know who shows it images of another size."""
+        if self.made_for is None:
+            return None
+        least, most = self.made_for
+        if least <= size <= most:
+            return None
+        sides = f"{least}" if least == most else f"{least} to {most}"
+        return (
+            f"{self.builder.__name__} was made for images of {sides} pixels a "
+            f"side; these have {size}."
+        )
+
+
+_SPECS: dict[str, ModelSpec] = {}
 _ALIASES: dict[str, str] = {}
 
 
 def register_model(
     builder: Builder | None = None,
+    *,
     alias: str | None = None,
-    objective: MakeObjective | None = None,
+    **facts: Any,
 ) -> Builder | Callable[[Builder], Builder]:
     """Make a builder function known under its own name.
 
@@ -34,27 +91,21 @@ def register_model(
         @register_model(alias="ddmafn", objective=heads_apart)
 
     Args:
-        builder: Called with `num_classes`, `input_shape` and its own options;
-            returns a `keras.Model`. Options may be parameters of its own, or
-            `**options: Unpack[...]` of a `TypedDict`.
+        builder: As for `ModelSpec`.
         alias: A second name that `create_model` takes and `list_models` does
             not give. Defaults to none.
-        objective: What its authors minimise, made of the loss of
-            probabilities. Defaults to that loss.
+        **facts: The others of `ModelSpec`.
 
     Raises:
         ValueError: Where a name is taken.
     """
     if builder is None:
-        return functools.partial(
-            register_model, alias=alias, objective=objective
-        )
+        return functools.partial(register_model, alias=alias, **facts)
     name = builder.__name__
     for new in (name, alias):
-        if new in _BUILDERS or new in _ALIASES:
+        if new in _SPECS or new in _ALIASES:
             raise ValueError(f"A model's name is given once. Received: {new!r}")
-    _BUILDERS[name] = builder
-    _OBJECTIVES[name] = plain if objective is None else objective
+    _SPECS[name] = ModelSpec(builder, **facts)
     if alias is not None:
         _ALIASES[alias] = name
     return builder
@@ -62,7 +113,7 @@ def register_model(
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names of all models that match a shell pattern, such as `"*wca*"`."""
-    return sorted(fnmatch.filter(_BUILDERS, pattern))
+    return sorted(fnmatch.filter(_SPECS, pattern))
 
 
 def create_model(
@@ -94,7 +145,7 @@ def create_model(
         >>> create_model("wca_mcnn", num_classes=5).output_shape
         (None, 5)
     """
-    builder = find_builder(name, options)
+    spec = find_spec(name, **options)
     if not isinstance(num_classes, int) or num_classes < 2:
         raise UserError(
             "A model tells two or more classes apart. "
@@ -110,24 +161,25 @@ def create_model(
             "`input_shape` is (height, width, channels) with 1 or 3 channels. "
             f"Received: {input_shape}."
         )
-    return builder(num_classes, shape, **options)
+    spec.check_size((shape[0], shape[1]))
+    return spec.builder(num_classes, shape, **options)
 
 
-def find_builder(name: str, options: dict[str, Any]) -> Builder:
-    """The builder of a model, which takes all of these options.
+def find_spec(name: str, **options: Any) -> ModelSpec:
+    """What is known of a model, which takes all of these options.
 
     Raises:
         UserError: For an unknown name or option, or one of another kind.
     """
     name = _ALIASES.get(name, name)
-    if name not in _BUILDERS:
-        hint = did_you_mean(name, _BUILDERS, cutoff=0.5)
+    if name not in _SPECS:
+        hint = did_you_mean(name, _SPECS, cutoff=0.5)
         raise UserError(
             f"The models are {', '.join(list_models())}. "
             f"Received: {name}.{hint}"
         )
-    builder = _BUILDERS[name]
-    known = _options(builder)
+    spec = _SPECS[name]
+    known = _options(spec.builder)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise UserError(
@@ -136,16 +188,7 @@ def find_builder(name: str, options: dict[str, Any]) -> Builder:
         )
     for option, value in options.items():
         _check_kind(name, option, value, known[option])
-    return builder
-
-
-def find_objective(name: str) -> MakeObjective:
-    """What the authors of a model minimise, as `register_model` was told.
-
-    Raises:
-        UserError: For an unknown name.
-    """
-    return _OBJECTIVES[find_builder(name, {}).__name__]
+    return spec
 
 
 def _options(builder: Builder) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kerafer.errors import UserError
 from kerafer.layers import SqueezeExcitation
 from kerafer.models.convolution import apply_convolution
 from kerafer.models.ends import apply_classifier, apply_scaling
 from kerafer.models.registry import register_model
 from kerafer.models.resnet18 import apply_basic_block
 
-# Three poolings by 2 leave one position of it.
-_LEAST_SIZE = 8
 
-
-@register_model
+@register_model(
+    made_for=(64, 64),
+    # Three poolings by 2 leave one position of it.
+    least_size=(8, "its three poolings"),
+)
 def res_emote_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -40,13 +40,6 @@ def res_emote_net(
         Roy et al., "ResEmoteNet: Bridging Accuracy and Loss Reduction in
         Facial Emotion Recognition", IEEE Signal Processing Letters (2024).
     """
-    height, width, _ = input_shape
-    if min(height, width) < _LEAST_SIZE:
-        raise UserError(
-            f"res_emote_net needs images of at least {_LEAST_SIZE} x "
-            f"{_LEAST_SIZE} pixels for its three poolings. "
-            f"Received: {height} x {width}."
-        )
     # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)

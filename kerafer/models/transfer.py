@@ -162,9 +162,9 @@ def _fitting(
     layer: keras.layers.Layer, giver: keras.layers.Layer | None
 ) -> list[np.ndarray] | None:
     """The giver's weights as the layer takes them, `None` if it can't."""
-    if type(giver) is not type(layer) or len(giver.weights) != len(
-        layer.weights
-    ):
+    if giver is None or type(giver) is not type(layer):
+        return None
+    if len(giver.weights) != len(layer.weights):
         return None
     convolves = isinstance(layer, (keras.layers.Conv2D, MultiScaleConv2D))
     if convolves and layer.groups != giver.groups:

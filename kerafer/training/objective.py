@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerafer.models.objective import Objective, plain
-from kerafer.models.registry import find_objective
+from kerafer.models.registry import find_spec
 from kerafer.training.config import TrainingConfig
 
 
@@ -29,5 +29,6 @@ def make_objective(config: TrainingConfig) -> Objective:
     classified = kind(
         label_smoothing=config.label_smoothing, reduction=None, **arguments
     )
-    make = find_objective(config.arch) if config.loss == "own" else plain
+    own = config.loss == "own"
+    make = find_spec(config.arch).objective if own else plain
     return make(classified)

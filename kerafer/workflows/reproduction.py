@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,9 +95,14 @@ def reproduce(
         raise ConfigError(f"`runs` is at least 1. Received: {runs}.")
     if executor not in ("here", "ray"):
         raise ConfigError(f"`executor` is here or ray. Received: {executor}.")
-    words = {"tables": tables, "figures": figures, "questions": questions}
-    work = _Work(base, **words, archs=archs, runs=runs, out=out)
-    command = _command(base, {**words, "archs": archs}, runs)
+    work = _Work(base, tables, figures, questions, archs, runs, out)
+    words = {
+        "tables": tables,
+        "figures": figures,
+        "questions": questions,
+        "archs": archs,
+    }
+    command = _command(base, words, runs)
     if not force:
         _keep_report(work.out / "report.md", command)
     if work.variants or work.figures:
@@ -223,10 +228,10 @@ class _Work:
     def _variants(self) -> list[Variant]:
         """All models that are asked for and can be built here."""
         from kerafer.models import list_models
-        from kerafer.models.registry import find_builder
+        from kerafer.models.registry import find_spec
 
         for arch in self.archs:
-            find_builder(arch, {})
+            find_spec(arch)
         known = list_models()
         chosen = [
             variant
@@ -250,7 +255,7 @@ class _Work:
             f"{self._run_folder}.",
             soft_wrap=True,
         )
-        if done == len(self.plan):
+        if done == len(self.plan) or self.pictures is None:
             return
         train = int((self.pictures.split == "train").sum())
         times = estimate_seconds(self.plan, train)
@@ -336,7 +341,7 @@ class _Work:
                 self.base,
                 self.runs,
                 self.plan,
-                self.pictures and self.pictures.dataset,
+                self.pictures.dataset if self.pictures else None,
                 images,
             )
             if drawn:
@@ -396,7 +401,7 @@ def _duration(seconds: float) -> str:
 
 def _command(
     base: TrainingConfig,
-    chosen: dict[str, Sequence[int] | Sequence[str]],
+    chosen: Mapping[str, Sequence[object]],
     runs: int,
 ) -> str:
     words = ["python", "scripts/reproduce.py"]

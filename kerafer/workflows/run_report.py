@@ -52,6 +52,7 @@ def write_run(
     from kerafer.evaluation.plots import plot_confusion, plot_history
     from kerafer.evaluation.report import report
     from kerafer.files import write_text
+    from kerafer.models.registry import find_spec
     from kerafer.versions import versions
 
     dataset, machine = pictures.dataset, versions()
@@ -76,6 +77,8 @@ def write_run(
         "versions": f"kerafer {machine['kerafer']}, "
         f"{backend_name()} {machine[backend_name()]}, keras {machine['keras']}",
     }
+    if (reference := find_spec(config.arch).reference) is not None:
+        facts["architecture from"] = reference
     if dataset.has_shares:
         facts["labels"] = (
             "shares of several people; learnt as they are, scored by the most "

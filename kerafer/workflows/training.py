@@ -91,14 +91,16 @@ def train(
     # Backends take seconds to import; mistakes above come without it.
     load_backend()
     from kerafer.data.splits import default_kind
-    from kerafer.models.registry import find_builder
+    from kerafer.models.registry import find_spec
     from kerafer.training.precision import resolve_precision
     from kerafer.training.replicas import all_devices
     from kerafer.training.scope import training_settings
     from kerafer.workflows.pictures import find_pictures
     from kerafer.workflows.starting_model import load_teachers, starting_model
 
-    find_builder(config.arch, config.model_options)
+    spec = find_spec(config.arch, **config.model_options)
+    if (note := spec.size_note(config.image_size)) is not None:
+        console.warn(note)
     with contextlib.ExitStack() as held:
         if devices == "all":
             held.enter_context(all_devices(config.batch_size))
@@ -178,7 +180,7 @@ def _train(
                 _test(config, precision, pictures, images, folder, history)
     except (KeyboardInterrupt, OSError) as error:
         full = isinstance(error, OSError)
-        if full and not is_full(error):
+        if isinstance(error, OSError) and not is_full(error):
             raise
         epochs = RunBackup(folder.path / "backup").epochs_done
         kept = f"{epochs} epoch{'s are' if epochs != 1 else ' is'} kept"

@@ -245,7 +245,7 @@ def test_the_macs_of_every_form_are_counted():
             "dilated": half * 27,
             "depthwise": 24 * 24 * 60 * 83,
             "one scale": half * 49,
-            "folded": half * 3 * 49,
+            "fused": half * 3 * 49,
         },
         "msc_resnet18": {
             "full": whole * (83 + 4),
@@ -255,7 +255,7 @@ def test_the_macs_of_every_form_are_counted():
             "stride_2": whole * 9
             + half * 74
             + (48 * 48 + 2 * 24 * 24) * 64 * 4,
-            "folded": whole * 3 * 49,
+            "fused": whole * 3 * 49,
         },
     }
     for arch, forms in expected.items():
@@ -263,11 +263,11 @@ def test_the_macs_of_every_form_are_counted():
             name: kerafer.create_model(arch, 7, (48, 48, 3), **STEMS[name])
             for name in MODELS[arch]
         }
-        models["folded"] = kerafer.models.fold(models["full"])
+        models["fused"] = kerafer.models.fuse(models["full"])
         counts = {name: count_stem(model) for name, model in models.items()}
         assert {n: c["stem_macs"] for n, c in counts.items()} == forms
         rest = counts["full"]["macs"] - counts["full"]["stem_macs"]
-        for name in ("dilated", "folded"):
+        for name in ("dilated", "fused"):
             assert counts[name]["macs"] - forms[name] == rest
 
 
@@ -281,7 +281,7 @@ def test_the_benchmark_times_every_form(tmp_path, monkeypatch, capsys):
     assert " 0.009 " in told and "WARNING" not in told
     table = pd.read_csv(file)
     assert list(table["arch"]) == ["mcnn"] * 5
-    assert list(table["stem"]) == [*MODELS["mcnn"], "folded"]
+    assert list(table["stem"]) == [*MODELS["mcnn"], "fused"]
     assert (table["inference_ms"] > 0).all() and (table["threads"] == 2).all()
     assert list(table["training_ms"].isna()) == [False] * 4 + [True]
     assert table["processor"].notna().all() and table["keras"].notna().all()

@@ -1,6 +1,8 @@
 """The methods that the article compares with, and the layers they need."""
 
 import math
+import re
+from pathlib import Path
 
 import cv2
 import keras
@@ -532,15 +534,38 @@ def test_doubling_is_opencvs_and_is_cut_to_odd_sizes(size):
 
 
 def test_ddamfn_answers_to_the_articles_name_too():
-    assert registry.find_builder("ddmafn", {}) is ddamfn
+    assert registry.find_spec("ddmafn").builder is ddamfn
     assert "ddamfn" in kerafer.list_models()
     assert kerafer.list_models("ddmafn") == []
     with pytest.raises(kerafer.UserError, match="of ddamfn are none"):
         kerafer.create_model("ddmafn", heads=3)
 
 
+def test_a_model_says_where_it_is_from_and_what_it_was_made_for():
+    spec = registry.find_spec("ddmafn")
+    assert spec.reference.startswith('Zhang et al., "A Dual-Direction')
+    assert spec.reference.endswith("Electronics 12(17), 3595 (2023).")
+    assert spec.size_note(112) is None
+    assert "made for images of 112 pixels a side" in spec.size_note(224)
+    note = registry.find_spec("kerafer_edge").size_note(224)
+    assert "48 to 112 pixels a side; these have 224" in note
+    assert registry.find_spec("wca_mcnn").size_note(48) is None
+    assert all(registry.find_spec(n).reference for n in kerafer.list_models())
+
+
+def test_the_documentation_has_the_sizes_that_models_were_made_for():
+    page = Path(__file__).parents[2] / "docs" / "models.md"
+    rows = re.findall(
+        r"^\| `(\w+)`[^|]*\| (any size|\d+) \|", page.read_text(), re.M
+    )
+    assert len(rows) == 5
+    for name, told in rows:
+        size = None if told == "any size" else (int(told), int(told))
+        assert registry.find_spec(name).made_for == size, name
+
+
 def test_a_name_is_given_once(monkeypatch):
-    monkeypatch.setattr(registry, "_BUILDERS", {})
+    monkeypatch.setattr(registry, "_SPECS", {})
     monkeypatch.setattr(registry, "_ALIASES", {})
 
     @registry.register_model
@@ -563,5 +588,5 @@ def test_a_name_is_given_once(monkeypatch):
         with pytest.raises(ValueError, match=rf"once\. Received: '{alias}'"):
             registry.register_model(alias=alias)(second)
     assert registry.list_models() == ["first", "plain"]
-    assert registry.find_builder("other", {}) is first
-    assert registry.find_builder("plain", {}) is plain
+    assert registry.find_spec("other").builder is first
+    assert registry.find_spec("plain").builder is plain

@@ -1,4 +1,4 @@
-"""The tensors between the layers of a model."""
+"""The uses of layers in a model, and the tensors between them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Call(NamedTuple):
 
     Args:
         layer: The layer, which may be a model itself.
-        input: Its first input, a symbolic tensor of the model.
+        inputs: Its inputs, symbolic tensors of the model.
         output: Its first output, likewise.
     """
 
     layer: keras.layers.Layer
-    input: Any
+    inputs: list[Any]
     output: Any
 
 
@@ -37,10 +37,10 @@ def find_calls(model: keras.Model) -> list[Call]:
         if id(node) in calls or node.is_input:
             continue
         calls[id(node)] = Call(
-            operation, node.input_tensors[0], node.outputs[0]
+            operation, list(node.input_tensors), node.outputs[0]
         )
         waiting += node.input_tensors
+    # What is no layer, such as an operation of `keras.ops`, has no place.
     return sorted(
-        (call for call in calls.values() if id(call.layer) in order),
-        key=lambda call: order[id(call.layer)],
+        calls.values(), key=lambda call: order.get(id(call.layer), len(order))
     )

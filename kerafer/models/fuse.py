@@ -11,9 +11,10 @@ from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import MultiScaleConv2D
+from kerafer.models.graph import find_calls
 
 
-def fold(model: keras.Model) -> keras.Model:
+def fuse(model: keras.Model) -> keras.Model:
     """Turn every multi-scale convolution of a model into one plain one.
 
     What `MultiScaleConv2D` computes with N kernels is one convolution with all
@@ -28,7 +29,7 @@ def fold(model: keras.Model) -> keras.Model:
     before the convolution. The convolution has the layer's name, precision and
     activation, and no regularizers. Kernels are put together in float64 and
     stored in the precision of the weights. Convolutions in models within the
-    model are folded as well.
+    model are fused as well.
 
     Args:
         model: Functional or sequential, and built. It stays as it is.
@@ -43,7 +44,7 @@ def fold(model: keras.Model) -> keras.Model:
 
     Example:
         >>> model = kerafer.create_model("kerafer_edge", 7, (48, 48, 1))
-        >>> kerafer.models.fold(model).output_shape
+        >>> kerafer.models.fuse(model).output_shape
         (None, 7)
 
     Reference:
@@ -53,16 +54,16 @@ def fold(model: keras.Model) -> keras.Model:
     """
     if not _is_graph(model):
         raise UserError(
-            "A model is folded layer by layer: it is functional, or sequential "
+            "A model is fused layer by layer: it is functional, or sequential "
             f"and built. Received: {model.name}, a {type(model).__name__}."
         )
     if not _has_scales(model):
         raise UserError(
-            "Folding is for models with MultiScaleConv2D, such as those named "
+            "Fusing is for models with MultiScaleConv2D, such as those named "
             f"mcnn, wca_mcnn and msc_... Received: {model.name}, which has "
             "none."
         )
-    return _folded(model)
+    return _fused(model)
 
 
 def _is_graph(model: keras.layers.Layer) -> bool:
@@ -79,7 +80,7 @@ def _has_scales(model: keras.Model) -> bool:
     )
 
 
-def _folded(model: keras.Model) -> keras.Model:
+def _fused(model: keras.Model) -> keras.Model:
     # Without what it was compiled with, and a sequential one as a graph.
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
@@ -96,7 +97,7 @@ def _folded(model: keras.Model) -> keras.Model:
             if layer.padding == "same" and max(layer.strides) > 1:
                 paddings[id(new)] = _padding(layer)
         elif _is_graph(layer) and _has_scales(layer):
-            return _folded(layer)
+            return _fused(layer)
         else:
             new = layer.__class__.from_config(layer.get_config())
         if any(layer is norm for norm in norms.values()):
@@ -130,33 +131,24 @@ def _following_norms(
 
     Both are used once, and what the convolution gives goes to it alone.
     """
-    nodes: dict[int, Any] = {}
-    waiting = list(model.outputs)
-    while waiting:
-        # As Keras itself follows the graph back.
-        operation, index, _ = waiting.pop()._keras_history
-        node = operation._inbound_nodes[index]
-        if id(node) not in nodes and not node.is_input:
-            nodes[id(node)] = node
-            waiting += node.input_tensors
-    calls = collections.Counter(id(n.operation) for n in nodes.values())
+    calls = find_calls(model)
+    uses = collections.Counter(id(call.layer) for call in calls)
     outputs = {id(tensor) for tensor in model.outputs}
     takers = collections.defaultdict(list)
-    for node in nodes.values():
-        for tensor in node.input_tensors:
-            takers[id(tensor)].append(node.operation)
+    for call in calls:
+        for tensor in call.inputs:
+            takers[id(tensor)].append(call.layer)
     found = {}
-    for node in nodes.values():
-        layer, output = node.operation, node.outputs[0]
+    for layer, _, output in calls:
         following = takers[id(output)]
         if (
             isinstance(layer, MultiScaleConv2D)
             and keras.activations.serialize(layer.activation) == "linear"
-            and calls[id(layer)] == 1
+            and uses[id(layer)] == 1
             and id(output) not in outputs
             and len(following) == 1
             and isinstance(following[0], layers.BatchNormalization)
-            and calls[id(following[0])] == 1
+            and uses[id(following[0])] == 1
             and following[0].axis in (_axis(layer), _axis(layer) % 4)
         ):
             found[layer.name] = following[0]
@@ -197,7 +189,7 @@ def _weights(
 ) -> list[np.ndarray]:
     """Kernel and bias, if there is one, of the plain convolution."""
     kernel = _array(layer.fused_kernel())
-    bias = _array(layer.bias) if layer.use_bias else 0.0
+    bias = _array(layer.bias) if layer.use_bias else np.zeros((), np.float32)
     if norm is None:
         return [kernel, bias] if layer.use_bias else [kernel]
     factor = 1.0 / np.sqrt(_array(norm.moving_variance) + norm.epsilon)

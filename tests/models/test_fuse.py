@@ -1,4 +1,4 @@
-"""Models with the multi-scale stem folded into plain convolutions."""
+"""Models with the multi-scale stem fused into plain convolutions."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from harness import pictures, run_python
 
 import kerafer
 from kerafer.layers import MultiScaleConv2D
-from kerafer.models import fold
+from kerafer.models import fuse
 
 
 def draw_weights(model, seed=0):
@@ -26,21 +26,21 @@ def draw_weights(model, seed=0):
     return model
 
 
-def check_folded(model, images):
-    """The folded model; it answers as the given one did."""
+def check_fused(model, images):
+    """The fused model; it answers as the given one did."""
     draw_weights(model)
     before = [np.array(weight) for weight in model.weights]
     expected = model(images, training=False)
-    folded = fold(model)
+    fused = fuse(model)
     np.testing.assert_allclose(
-        folded(images, training=False), expected, atol=1e-5, rtol=1e-5
+        fused(images, training=False), expected, atol=1e-5, rtol=1e-5
     )
-    assert not any(isinstance(x, MultiScaleConv2D) for x in folded.layers)
+    assert not any(isinstance(x, MultiScaleConv2D) for x in fused.layers)
     for weight, old in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
     mine = {id(layer) for layer in model.layers}
-    assert not any(id(layer) in mine for layer in folded.layers)
-    return folded
+    assert not any(id(layer) in mine for layer in fused.layers)
+    return fused
 
 
 def kinds(model):
@@ -49,9 +49,9 @@ def kinds(model):
 
 def test_the_stem_of_the_cnn_is_padding_and_one_convolution():
     model = kerafer.create_model("mcnn", 3, (48, 48, 1))
-    folded = check_folded(model, pictures((2, 48, 48, 1)))
-    assert folded.name == "mcnn"
-    assert kinds(folded)[:6] == [
+    fused = check_fused(model, pictures((2, 48, 48, 1)))
+    assert fused.name == "mcnn"
+    assert kinds(fused)[:6] == [
         "InputLayer",
         "Rescaling",
         "ZeroPadding2D",
@@ -60,10 +60,10 @@ def test_the_stem_of_the_cnn_is_padding_and_one_convolution():
         "MaxPooling2D",
     ]
     # No norm follows the stem; those of the body are no part of it.
-    assert kinds(folded).count("BatchNormalization") == 2
-    stem = folded.get_layer("stem")
+    assert kinds(fused).count("BatchNormalization") == 2
+    stem = fused.get_layer("stem")
     assert stem.kernel.shape == (7, 7, 1, 192)
-    assert folded.get_layer("stem_padding").padding == ((3, 3), (3, 3))
+    assert fused.get_layer("stem_padding").padding == ((3, 3), (3, 3))
     # The 3x3 branch sees nothing outside of its window.
     kernel = np.array(stem.kernel)
     assert not kernel[:2, :, :, :64].any() and kernel[2:5, 2:5, :, :64].all()
@@ -72,14 +72,14 @@ def test_the_stem_of_the_cnn_is_padding_and_one_convolution():
 def test_the_norm_behind_the_stem_is_part_of_its_kernel():
     model = kerafer.create_model("msc_wca_resnet18", 3, (48, 48, 3))
     images = pictures((2, 48, 48, 3))
-    folded = check_folded(model, images)
-    assert kinds(folded)[:4] == ["InputLayer", "Rescaling", "Conv2D", "ReLU"]
+    fused = check_fused(model, images)
+    assert kinds(fused)[:4] == ["InputLayer", "Rescaling", "Conv2D", "ReLU"]
     norms = kinds(model).count("BatchNormalization")
-    assert kinds(folded).count("BatchNormalization") == norms - 1
-    assert folded.get_layer("stem").padding == "same"
+    assert kinds(fused).count("BatchNormalization") == norms - 1
+    assert fused.get_layer("stem").padding == "same"
     ends = [
         keras.Model(one.input, one.get_layer("stem_relu").output)(images)
-        for one in (model, folded)
+        for one in (model, fused)
     ]
     np.testing.assert_allclose(*ends, atol=1e-5, rtol=1e-5)
     assert np.std(ends[0]) > 0.1
@@ -106,23 +106,23 @@ def test_the_norm_behind_the_stem_is_part_of_its_kernel():
 )
 def test_dilated_and_grouped_stems(name, shape, options, kernel):
     model = kerafer.create_model(name, 3, shape, **options)
-    folded = check_folded(model, pictures((2, *shape)))
-    assert folded.get_layer("stem").kernel.shape == kernel
+    fused = check_fused(model, pictures((2, *shape)))
+    assert fused.get_layer("stem").kernel.shape == kernel
 
 
 def test_both_parts_of_the_stem_of_stride_2():
     model = kerafer.create_model(
         "msc_resnet18", 3, (35, 35, 3), stem="stride_2"
     )
-    folded = check_folded(model, pictures((2, 35, 35, 3)))
-    fine, wide = folded.get_layer("stem_fine"), folded.get_layer("stem")
+    fused = check_fused(model, pictures((2, 35, 35, 3)))
+    fine, wide = fused.get_layer("stem_fine"), fused.get_layer("stem")
     assert fine.kernel.shape == (3, 3, 3, 64) and fine.strides == (1, 1)
     assert wide.kernel.shape == (7, 7, 3, 128) and wide.strides == (2, 2)
-    assert "stem_norm" not in [layer.name for layer in folded.layers]
+    assert "stem_norm" not in [layer.name for layer in fused.layers]
 
 
 def several_scales():
-    """Norms that may be folded, and others that must not be."""
+    """Norms that may be fused, and others that must not be."""
     inputs = keras.Input((17, 16, 6))
     norm = keras.layers.BatchNormalization
     x = MultiScaleConv2D(4, activation="relu", name="active")(inputs)
@@ -144,18 +144,18 @@ def several_scales():
 def test_a_norm_stays_where_others_see_what_goes_into_it():
     model = several_scales()
     images = np.random.default_rng(1).normal(size=(3, 17, 16, 6)).astype("f")
-    folded = check_folded(model, images)
+    fused = check_fused(model, images)
     norms = [
         layer.name
-        for layer in folded.layers
+        for layer in fused.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     assert norms == ["behind_relu", "beside", "of_rows", "once"]
-    assert folded.get_layer("active").activation is keras.activations.relu
-    assert folded.get_layer("tapped").bias is None
+    assert fused.get_layer("active").activation is keras.activations.relu
+    assert fused.get_layer("tapped").bias is None
 
 
-def test_folding_goes_into_inner_and_sequential_models():
+def test_fusing_goes_into_inner_and_sequential_models():
     inner = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
@@ -170,35 +170,35 @@ def test_folding_goes_into_inner_and_sequential_models():
     outer.build()
     draw_weights(inner)
     images = pictures((2, 12, 12, 3)) / 255
-    folded = check_folded(outer, images)
-    assert kinds(folded.get_layer("inner")) == [
+    fused = check_fused(outer, images)
+    assert kinds(fused.get_layer("inner")) == [
         "InputLayer",
         "ZeroPadding2D",
         "Conv2D",
     ]
 
 
-def test_training_the_folded_model_leaves_the_given_one():
+def test_training_the_fused_model_leaves_the_given_one():
     model = draw_weights(several_scales())
     images = np.random.default_rng(2).normal(size=(4, 17, 16, 6)).astype("f")
     model.compile("sgd", "mse")
-    folded = fold(model)
-    assert not folded.compiled
+    fused = fuse(model)
+    assert not fused.compiled
     before = [np.array(weight) for weight in model.weights]
-    start = [np.array(weight) for weight in folded.trainable_weights]
-    folded.compile("sgd", "mse", run_eagerly=True)
-    folded.train_on_batch(images, np.zeros((4, 6)))
+    start = [np.array(weight) for weight in fused.trainable_weights]
+    fused.compile("sgd", "mse", run_eagerly=True)
+    fused.train_on_batch(images, np.zeros((4, 6)))
     for weight, old in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
     changed = [
         not np.array_equal(weight, old)
-        for weight, old in zip(folded.trainable_weights, start, strict=True)
+        for weight, old in zip(fused.trainable_weights, start, strict=True)
     ]
     assert all(changed)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_a_model_of_half_precision_is_folded_in_full(policy):
+def test_a_model_of_half_precision_is_fused_in_full(policy):
     def build(dtype):
         inputs = keras.Input((15, 15, 3))
         x = MultiScaleConv2D(4, strides=2, dtype=dtype, name="stem")(inputs)
@@ -207,16 +207,16 @@ def test_a_model_of_half_precision_is_folded_in_full(policy):
 
     half, full = draw_weights(build(policy)), draw_weights(build("float32"))
     full.set_weights(half.get_weights())
-    folded = fold(half)
-    stem = folded.get_layer("stem")
+    fused = fuse(half)
+    stem = fused.get_layer("stem")
     assert stem.dtype_policy.name == policy
-    for ours, theirs in zip(stem.weights, fold(full).weights, strict=True):
+    for ours, theirs in zip(stem.weights, fuse(full).weights, strict=True):
         assert ours.dtype == "float32"
         np.testing.assert_array_equal(ours, theirs)
     images = pictures((2, 15, 15, 3)) / 255
-    assert folded(images).dtype == half(images).dtype != "float32"
+    assert fused(images).dtype == half(images).dtype != "float32"
     np.testing.assert_allclose(
-        tf.cast(folded(images), "float32"), full(images), atol=0.1
+        tf.cast(fused(images), "float32"), full(images), atol=0.1
     )
 
 
@@ -224,17 +224,17 @@ def test_frozen_layers_stay_frozen():
     model = several_scales()
     for name in ("plain", "beside"):
         model.get_layer(name).trainable = False
-    folded = fold(model)
+    fused = fuse(model)
     for name in ("plain", "beside"):
-        assert not folded.get_layer(name).trainable
-    assert folded.get_layer("tapped").trainable
+        assert not fused.get_layer(name).trainable
+    assert fused.get_layer("tapped").trainable
 
 
 @pytest.mark.slow
-def test_keras_alone_loads_a_folded_mcnn(tmp_path):
+def test_keras_alone_loads_a_fused_mcnn(tmp_path):
     images = pictures((2, 36, 36, 3))
     model = draw_weights(kerafer.create_model("mcnn", 3, (36, 36, 3)))
-    fold(model).save(tmp_path / "plain.keras")
+    fuse(model).save(tmp_path / "plain.keras")
     np.save(tmp_path / "images.npy", images)
     program = """
         import sys
@@ -261,12 +261,12 @@ class Subclassed(keras.Model):
         return self.stem(inputs)
 
 
-def test_fold_states_the_rule():
+def test_fuse_states_the_rule():
     with pytest.raises(
         kerafer.UserError, match=r"with MultiScaleConv2D.* cnn,"
     ):
-        fold(kerafer.create_model("cnn", 3, (48, 48, 1)))
+        fuse(kerafer.create_model("cnn", 3, (48, 48, 1)))
     with pytest.raises(kerafer.UserError, match=r"functional.* a Subclassed"):
-        fold(Subclassed())
+        fuse(Subclassed())
     with pytest.raises(kerafer.UserError, match=r"and built.* Sequential"):
-        fold(keras.Sequential([MultiScaleConv2D(2)]))
+        fuse(keras.Sequential([MultiScaleConv2D(2)]))
