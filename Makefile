@@ -41,15 +41,11 @@ build/docs-venv/.installed: setup.cfg
 	  'mkdocstrings[python]>=1.0,<2'
 	touch $@
 
-# Types, by mypy in an environment of its own. What it found before is known by
-# file, and may only become less; it depends on mypy and on the packages' versions.
-types: build/types-venv/.installed $(VENV)/.installed-test
-	build/types-venv/bin/python tests/check_types.py $(BIN)/python
-
-build/types-venv/.installed: setup.cfg
-	$(PYTHON) -m venv build/types-venv
-	build/types-venv/bin/python $(PIP_INSTALL) 'mypy==2.4.1'
-	touch $@
+# Types as `lint` asks about them, and against the installed packages' own too,
+# which may say something else in each of their versions.
+types: $(VENV)/.installed-test
+	$(BIN)/mypy --config-file= --ignore-missing-imports --cache-dir build/mypy \
+	  kerafer
 
 # All but what takes long alone; that too with test-all.
 test: $(VENV)/.installed-test lint
@@ -102,6 +98,7 @@ advisories: $(VENV)/.installed
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Rewrites docs/results/; says so in git. Takes hours. Prediction is that of
 # the export named; the rows of stem.csv are TensorFlow's.

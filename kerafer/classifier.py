@@ -44,22 +44,22 @@ def image_shape(
             f"{_counted(inputs, 'input')} and {_counted(outputs, 'output')}."
         )
     ((given, kind),), ((answer, answers),) = inputs, outputs
-    if not _is_fixed(given, 4) or given[3] not in (1, 3):
-        raise _other_shapes(model, given, answer)
-    if not _is_fixed(answer, 2):
+    sides, classes = _fixed(given, 4), _fixed(answer, 2)
+    if sides is None or sides[2] not in (1, 3) or classes is None:
         raise _other_shapes(model, given, answer)
     if kind not in _KINDS or answers not in _KINDS:
         raise UserError(
             "A model takes an image and gives probabilities, both as numbers. "
             f"{os.fspath(model)} takes {kind} and gives {answers}."
         )
-    if answer[1] < 2:
+    if classes[0] < 2:
         raise UserError(
             "A model gives the probability of each of its classes, 2 or more. "
             f"{os.fspath(model)} gives one number.\nOf one sigmoid make two "
             "outputs: p and 1 - p, or a softmax over two classes."
         )
-    return tuple(int(side) for side in given[1:])
+    height, width, channels = sides
+    return height, width, channels
 
 
 def check_probabilities(
@@ -126,12 +126,14 @@ def as_votes(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return shares / shares.sum(axis=-1, keepdims=True)
 
 
-def _is_fixed(shape: Sequence[int | None] | None, rank: int) -> bool:
-    return (
-        shape is not None
-        and len(shape) == rank
-        and all(side is not None and side > 0 for side in shape[1:])
-    )
+def _fixed(
+    shape: Sequence[int | None] | None, rank: int
+) -> tuple[int, ...] | None:
+    """The sides behind the batch, if there are so many and all are known."""
+    if shape is None or len(shape) != rank:
+        return None
+    known = tuple(int(side) for side in shape[1:] if side is not None)
+    return known if len(known) == rank - 1 and min(known) > 0 else None
 
 
 def _other_shapes(

@@ -88,7 +88,7 @@ def on_the_screen() -> Iterator[None]:
 
 
 def track(
-    items: Iterable[Item], description: str, total: int
+    items: Iterable[Item], description: str, total: int | None
 ) -> Iterator[Item]:
     """Yield `items` while a bar shows how many came and the time left.
 
@@ -101,7 +101,8 @@ def track(
         for item in items:
             yield item
             count += 1
-        console.print(f"{description}: {count} of {total}")
+        of_all = "" if total is None else f" of {total}"
+        console.print(f"{description}: {count}{of_all}")
         return
     columns = (
         SpinnerColumn(),

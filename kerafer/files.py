@@ -198,7 +198,8 @@ def output_folder(
     Raises:
         UserError: If no file could be written there.
     """
-    folder = default if given is None else given
+    named = default if given is None else given
+    folder = "" if named is None else named
     try:
         # Path("") is the current folder, which nobody means by "".
         if not os.fspath(folder):

@@ -12,7 +12,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
@@ -40,7 +40,7 @@ _DRAFT_SIZE = (64, 64)
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 
 # A file, its bytes, an open file, an image of Pillow, or pixels.
-Picture = (
+Picture: TypeAlias = (
     str
     | os.PathLike[str]
     | bytes

@@ -10,7 +10,7 @@ import os
 import types
 import typing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from kerafer.errors import (
     ConfigError,
@@ -21,7 +21,12 @@ from kerafer.errors import (
 )
 from kerafer.foreign import parse_yaml
 
-Settings = TypeVar("Settings")
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Settings = TypeVar("Settings", bound=_Dataclass)
 
 # More than any machine has cores.
 MOST_THREADS = 1024

@@ -23,7 +23,7 @@ _PACKAGES = (
 
 def versions() -> dict[str, str | int]:
     """Versions of the software, and the processor with its cores."""
-    found = {"kerafer": kerafer.__version__}
+    found: dict[str, str | int] = {"kerafer": kerafer.__version__}
     found["python"] = platform.python_version()
     for package in _PACKAGES:
         # Which backends are there is the user's choice.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any, Literal
 
 import pandas as pd
 from rich.table import Table
@@ -80,7 +81,8 @@ def _show(title: str, rows: pd.DataFrame) -> None:
     table = Table(title=title)
     rows = rows.drop(columns="threads", errors="ignore")
     for name, values in rows.items():
-        side = "left" if isinstance(values.iloc[0], str) else "right"
+        text = isinstance(values.iloc[0], str)
+        side: Literal["left", "right"] = "left" if text else "right"
         table.add_column(_HEADINGS.get(name, name), justify=side)
     for row in rows.to_dict("records"):
         table.add_row(*(_cell(name, value) for name, value in row.items()))
@@ -103,7 +105,7 @@ _HEADINGS = {
 }
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return ""
     if name == "parameters":

@@ -136,7 +136,7 @@ def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     def one(path: str) -> tuple[bytes, np.ndarray, tuple[int, int]]:
         image = dataset.read_image(path)
         digest = hashlib.sha256(repr(image.shape).encode())
-        digest.update(np.ascontiguousarray(image))
+        digest.update(np.ascontiguousarray(image).data)
         return digest.digest(), thumbnail(image), image.shape[:2]
 
     paths = dataset.manifest["path"].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from kerafer.figures import save_figure
 _NAMED = 10
 
 
-def audit_summary(found: Audit) -> dict[str, object]:
+def audit_summary(found: Audit) -> dict[str, Any]:
     """The findings as plain numbers and lists."""
     crossing = found.crossing
     return {

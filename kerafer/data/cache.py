@@ -29,14 +29,13 @@ def cache_place(kind: str) -> Path | None:
     Returns:
         `None` for a user without a home folder.
     """
-    home = os.environ.get("XDG_CACHE_HOME")
-    if not home:
-        try:
-            home = Path.home() / ".cache"
-        # Neither HOME nor an entry in the list of users.
-        except RuntimeError:
-            return None
-    return Path(home) / "kerafer" / kind
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "kerafer" / kind
+    try:
+        return Path.home() / ".cache" / "kerafer" / kind
+    # Neither HOME nor an entry in the list of users.
+    except RuntimeError:
+        return None
 
 
 def cache_folder(kind: str) -> Path:

@@ -148,7 +148,11 @@ class Dataset:
             return self.read(path)
         from kerafer.images import read_image
 
-        return read_image(self.root / path)
+        return read_image(self.file_of(path))
+
+    def file_of(self, path: str) -> Path:
+        """The file behind one row, where there are files."""
+        return (self.root or Path()) / path
 
     def select(self, keep: np.ndarray) -> Dataset:
         """The data set with only the rows that `keep` (mask or index) names."""

@@ -98,8 +98,8 @@ def _fill(
 
     def one(row: int) -> None:
         image = dataset.read_image(paths[row])
-        if boxes is not None and boxes[row] is not None:
-            image = crop(image, boxes[row], margin)
+        if boxes is not None and (box := boxes[row]) is not None:
+            image = crop(image, box, margin)
         images[row] = fit(image, images.shape[1:])
 
     done = map_in_threads(one, range(len(paths)), dataset.threads)
@@ -122,8 +122,8 @@ def _key(
         facts.append(margin)
     if dataset.read is None:
         for path in paths:
-            status = (dataset.root / path).stat()
+            status = dataset.file_of(path).stat()
             facts.append((status.st_size, status.st_mtime_ns))
-        facts.append(str(dataset.root.resolve()))
+        facts.append(str(dataset.file_of("").resolve()))
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return digest[:16]

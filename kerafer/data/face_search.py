@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from kerafer.console import console, track
@@ -71,7 +71,7 @@ def find_faces(dataset: Dataset, detector: str = DEFAULT) -> list[Box | None]:
 
 def _search(
     dataset: Dataset, paths: list[str], detector: str
-) -> Iterator[Box | None]:
+) -> Generator[Box | None, None, None]:
     """The largest face of every image, in order."""
     # A detector is for one thread.
     own = threading.local()
@@ -99,7 +99,7 @@ def _file(dataset: Dataset, detector: str) -> Path:
 def _stamp(dataset: Dataset, path: str) -> Stamp:
     if dataset.read is not None:
         return path, 0, 0
-    status = (dataset.root / path).stat()
+    status = dataset.file_of(path).stat()
     return path, status.st_size, status.st_mtime_ns
 
 

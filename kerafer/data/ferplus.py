@@ -93,7 +93,7 @@ def read_ferplus(root: Path, verify: bool = True) -> Dataset:
         ),
         class_names=CLASSES,
         root=None if pixels else root,
-        read=pixels and pixels.read,
+        read=pixels.read if pixels else None,
         fingerprint=pixels.fingerprint if pixels else "",
         left_out=scan.left_out(strange),
     )

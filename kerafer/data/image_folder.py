@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ class FolderImages(NamedTuple):
 def folder_images(
     folder: Path,
     shape: tuple[int, int, int],
-    class_names: tuple[str, ...] | None,
+    class_names: Sequence[str] | None,
 ) -> FolderImages:
     """Read images as they are, without a search for faces.
 

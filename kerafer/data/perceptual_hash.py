@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,7 +100,8 @@ def near_pairs(
             later = second > first
             if later.any():
                 order = np.lexsort((second[later], first[later], count[later]))
-                yield tuple(x[later][order] for x in (first, second, count))
+                kept = np.flatnonzero(later)[order]
+                yield first[kept], second[kept], count[kept]
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -126,9 +128,8 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     warp = np.eye(2, 3, dtype=np.float32)
     # It raises where it does not converge; then they are compared as they are.
     with contextlib.suppress(cv2.error):
-        _, warp = cv2.findTransformECC(
-            one, laid, warp, cv2.MOTION_AFFINE, _TURNS, None, 1
-        )
+        align: Any = cv2.findTransformECC
+        _, warp = align(one, laid, warp, cv2.MOTION_AFFINE, _TURNS, None, 1)
         laid = cv2.warpAffine(
             laid,
             warp,

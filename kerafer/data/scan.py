@@ -275,10 +275,10 @@ def folder_labels(
     labels, unknown = {}, []
     for _, folder in folders:
         letters = "".join(filter(str.isalpha, folder.name))
-        label = words.get(same_word(letters))
-        if label is None and find_pictures(folder):
+        if label := words.get(same_word(letters)):
+            labels[folder] = label
+        elif find_pictures(folder):
             unknown.append(folder.name)
-        labels[folder] = label
     if unknown:
         raise UserError(
             f"The folders are called {', '.join(classes)}. "

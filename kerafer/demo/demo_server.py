@@ -78,9 +78,7 @@ class DemoServer(ThreadingHTTPServer):
             ) from None
         self.address = f"http://127.0.0.1:{self.server_address[1]}/"
 
-    def process_request(
-        self, request: socket.socket, client_address: Any
-    ) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Begin to answer in a thread, of which there is a bounded number.
 
         Where all are taken, the connection goes that has waited for longest
@@ -114,7 +112,7 @@ class DemoServer(ThreadingHTTPServer):
             if request in self._asked:
                 self._asked[request] = True
 
-    def shutdown_request(self, request: socket.socket) -> None:
+    def shutdown_request(self, request: Any) -> None:
         """End a connection."""
         with self._lock:
             self._asked.pop(request, None)

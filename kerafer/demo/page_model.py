@@ -87,7 +87,8 @@ class PageModel:
         with self._one_picture:
             image, times = read_reduced(picture, _LONGEST_SIDE)
             found = self._recognizer.find_faces(image)
-        return [tuple(times * side for side in face.box) for face in found]
+        boxes = [[times * side for side in face.box] for face in found]
+        return [(x, y, width, height) for x, y, width, height in boxes]
 
     def predict(self, pixels: bytes) -> list[float]:
         """The probabilities of one face, of the model's size.

@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
 
-class _Fold(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Fold:
     """A run, and what it was tested on."""
 
     path: Path
@@ -85,7 +86,7 @@ class CrossValidation:
             UserError: Where predictions are not of their test parts.
         """
         folds, first = self._folds, self._folds[0]
-        confusion = sum(np.array(fold.scores["confusion"]) for fold in folds)
+        confusion = np.sum([fold.scores["confusion"] for fold in folds], axis=0)
         accuracy = confusion.trace() / confusion.sum()
         interval, told = _interval(folds)
         without = "its person" if first.knows_people else "it"

@@ -230,7 +230,7 @@ class Evaluation:
             "it was)"
         )
         plot_mistakes(
-            self.mistake_images, captions, title, out / "mistakes.png"
+            list(self.mistake_images), captions, title, out / "mistakes.png"
         )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from kerafer.figures import save_figure
@@ -198,10 +199,10 @@ def plot_mistakes(
     columns = min(6, max(4, len(pictures)))
     rows = -(-len(pictures) // columns)
     figure = Figure(
-        figsize=(columns * 1.9, rows * 2.4 + 0.5), layout="constrained"
+        figsize=(columns * 1.9, rows * 2.4 + 0.5),
+        # Inches: room for the captions, which the layout does not count.
+        layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.31),
     )
-    # Inches: room for the captions, which the layout does not count.
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.31)
     figure.suptitle(title, fontsize=11)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ class Predictions:
         `predicted` and `p_<class>` for the probability of each class; with
         `flips` also `probabilities`, which says "with mirrored images".
         """
-        columns = {"path": self.paths}
+        columns: dict[str, Any] = {"path": self.paths}
         if self.subjects is not None:
             columns["subject"] = self.subjects
         columns["label"] = self._names(self.labels)
@@ -163,7 +164,7 @@ def with_flips(
     return (run(images) + run(mirrored)) / 2
 
 
-def split_digest(paths: Sequence[str], labels: Sequence[str]) -> str:
+def split_digest(paths: Iterable[str], labels: Iterable[str]) -> str:
     """sha256 over the sorted lines `path`, tab, `label` of images.
 
     Two evaluations with the same digest are of the same images.

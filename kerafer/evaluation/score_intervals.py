@@ -65,7 +65,7 @@ def measure_scores(
         expected_calibration_error(labels, probabilities),
         reliability(labels, probabilities),
         bootstrap_intervals(labels, predicted, len(class_names), groups),
-        len(set(subjects)) if known else len(labels),
+        len(labels) if groups is None else len(set(groups)),
         "people" if known else "images",
     )
     found = scores.classification
@@ -90,7 +90,7 @@ def _classes(
     groups: np.ndarray | None,
 ) -> dict[str, Any]:
     table = scores.classification.per_class
-    classes = {}
+    classes: dict[str, dict[str, Any]] = {}
     for index, (name, row) in enumerate(table.iterrows()):
         true, taken = labels == index, predicted == index
         classes[name] = {"pictures": int(row.support), "f1": float(row.f1)}

@@ -47,7 +47,7 @@ def measure_subgroups(
     rates = np.zeros(labels.max() + 1)
     for label in np.unique(labels):
         rates[label] = right[labels == label].mean()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for what, values in (
         ("brightness of the face's middle", _brightness(images)),
         ("sharpness", _sharpness(images)),

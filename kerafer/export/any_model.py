@@ -30,7 +30,7 @@ def make_source(
     given: ImageInput,
     config: ExportConfig,
     images: np.ndarray | None,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int] | np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
     facts: dict[str, Any] | None = None,
     face_margin: float | None = None,
@@ -208,7 +208,7 @@ def _made_up(given: ImageInput) -> np.ndarray:
 
 
 def _checked_labels(
-    labels: Sequence[int] | None, count: int
+    labels: Sequence[int] | np.ndarray | None, count: int
 ) -> np.ndarray | None:
     if labels is None:
         return None

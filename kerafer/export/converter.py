@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,8 @@ class Converter:
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
+        # Its pipes are there.
+        self._process: Any = None
 
     def __enter__(self) -> Converter:
         self._scratch = tempfile.TemporaryDirectory(prefix="kerafer-")
@@ -79,7 +81,7 @@ class Converter:
         """
         graph = self._folder / "graph.pb"
         graph.write_bytes(made.graph)
-        job = {
+        job: dict[str, Any] = {
             "graph": str(graph),
             "tensors": made.tensors,
             "kind": kind,
@@ -89,7 +91,7 @@ class Converter:
         }
         if kind in QUANTIZED:
             job["images"] = str(self._folder / "images.npy")
-            np.save(job["images"], images)
+            np.save(job["images"], np.asarray(images))
         reply = self._ask(job)
         if len(made.graph) > _LARGE:
             self._end()
@@ -103,7 +105,7 @@ class Converter:
             raise UserError(_in_words(reply))
         return Path(job["out"]).read_bytes()
 
-    def _ask(self, job: dict[str, object]) -> str | None:
+    def _ask(self, job: dict[str, Any]) -> str | None:
         """What the process says; `None` where it ends instead."""
         if self._process is None:
             self._process = subprocess.Popen(

@@ -258,14 +258,16 @@ def _scores(
     earlier: dict[str, Any],
 ) -> dict[str, Any] | None:
     """What the model card tells of one of the files; `None` without labels."""
-    if source.reference.labels is None:
+    reference = source.reference
+    labels, names = reference.labels, reference.class_names
+    if labels is None or names is None:
         return None
     name = next(FILES[kind] for kind in _SCORED if FILES[kind] in files)
-    path, reference = folder / name, source.reference
+    path = folder / name
     found = tested.get(name)
     if found is None:
         found = answer(path, reference.images, config.threads, reference.names)
-    names = reference.class_names
+    other = None
     if source.other_pictures is not None:
         console.print(f"{name} on the other images ...")
         said = answer(path, source.other_pictures.pictures, config.threads)
@@ -275,12 +277,10 @@ def _scores(
     return {
         "file": name,
         "test": measure_scores(
-            reference.labels, found.probabilities, names, reference.subjects
+            labels, found.probabilities, names, reference.subjects
         ),
         "subgroups": measure_subgroups(
-            reference.images,
-            reference.labels,
-            found.probabilities.argmax(axis=1),
+            reference.images, labels, found.probabilities.argmax(axis=1)
         ),
         "other_pictures": other,
     }
@@ -409,8 +409,10 @@ def _write_beside(
     names = source.reference.class_names
     # Of several outputs the first stands for all.
     expected, *_ = keras_answers(source.model, source.given, golden).values()
-    found = {name: given.probabilities for name, given in answers.items()}
-    np.savez_compressed(folder / GOLDEN, images=golden, keras=expected, **found)
+    arrays: dict[str, Any] = {"images": golden, "keras": expected}
+    for name, given in answers.items():
+        arrays[name] = given.probabilities
+    np.savez_compressed(folder / GOLDEN, **arrays)
     if names:
         text = "\n".join(names) + "\n"
         (folder / LABELS).write_text(text, encoding="utf-8")

@@ -62,7 +62,7 @@ def missed_gate(
 
 def _as_images(verified: Verified) -> str:
     """What a loss is in images, where they were counted."""
-    if not verified.images:
+    if not verified.images or verified.accuracy_lost is None:
         return ""
     lost = round(verified.accuracy_lost * verified.images / 100)
     return f" ({lost:,} of {verified.images:,} images)"

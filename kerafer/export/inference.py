@@ -48,7 +48,8 @@ class ImageInput:
         """What the Keras model is given where the files are given `images`."""
         if not self.to_gray:
             return images
-        gray = images.astype(np.float32) @ np.float32(_LUMINANCE)[:, None]
+        weights = np.array(_LUMINANCE, np.float32)[:, None]
+        gray = images.astype(np.float32) @ weights
         return gray if self.kind == "float32" else np.floor(gray + 0.5)
 
 
@@ -95,7 +96,7 @@ def image_input(
         )
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
-    sides = []
+    sides: list[Any] = []
     for known, wanted in zip(
         shape[1:3], image_size or (None,) * 2, strict=True
     ):
@@ -109,10 +110,11 @@ def image_input(
                 f"{model.name} takes images of {shape[1]} x {shape[2]}. "
                 f"Received: {wanted} for `image_size`."
             )
-        sides.append(int(known or wanted))
+        sides.append(known or wanted)
     to_gray = shape[3] == 1 and not keep_gray
     channels = 3 if to_gray else shape[3]
-    return ImageInput((*sides, channels), kind, to_gray)
+    height, width = sides
+    return ImageInput((height, width, channels), kind, to_gray)
 
 
 def _built_shape(model: keras.Model) -> tuple:

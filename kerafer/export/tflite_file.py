@@ -197,8 +197,9 @@ class TfliteFile:
         _set_scale(tensors[values], scale, zero)
         number = self._tensor("psi_number", shape, kind.INT32)
         index = self._tensor("psi_index", shape, kind.INT32)
-        offset = np.array(128, np.int32)
-        offset = self._tensor("psi_offset", (), kind.INT32, offset)
+        offset = self._tensor(
+            "psi_offset", (), kind.INT32, np.array(128, np.int32)
+        )
         cast = self._operator("CAST", [level], number)
         cast.builtinOptionsType = schema.BuiltinOptions.CastOptions
         cast.builtinOptions = schema.CastOptionsT()

@@ -134,6 +134,7 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
         reference: What to compare with.
     """
     accuracy, macro_f1 = _scores(reference, answers.probabilities)
+    before, _ = reference.scores
     differences, parts, means = [], [], []
     for ours, keras in zip(
         answers.outputs, reference.outputs.values(), strict=True
@@ -151,8 +152,8 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
         accuracy=accuracy,
         macro_f1=macro_f1,
         accuracy_lost=None
-        if accuracy is None
-        else 100.0 * (reference.scores[0] - accuracy),
+        if accuracy is None or before is None
+        else 100.0 * (before - accuracy),
         agreement=_agreement(answers.probabilities, reference.probabilities),
         mean_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
@@ -181,7 +182,7 @@ def _agreement(ours: np.ndarray, keras: np.ndarray) -> float | None:
 def _scores(
     reference: Reference, probabilities: np.ndarray
 ) -> tuple[float | None, float | None]:
-    if reference.labels is None:
+    if reference.labels is None or reference.class_names is None:
         return None, None
     scores = classify(reference.labels, probabilities, reference.class_names)
     return scores.accuracy, float(scores.macro["f1"])

@@ -84,8 +84,8 @@ class DualDirectionHead(DirectionGate):
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         first = 1 if self.data_format == "channels_last" else 2
-        height, width = sizes = input_shape[first : first + 2]
-        if None in sizes:
+        height, width = input_shape[first : first + 2]
+        if height is None or width is None:
             raise ValueError(
                 "Height and width must be defined before a head is built. "
                 f"Received: height={height}, width={width}"

@@ -322,10 +322,12 @@ class MultiScaleConv2D(keras.layers.Layer):
         else:
             # A grouped convolution of TensorFlow's own has no gradient on a
             # processor, and Keras' way around that takes twenty times as long.
-            pairs = zip(
-                ops.split(inputs, self.groups, axis=-1),
-                ops.split(kernel, self.groups, axis=-1),
-                strict=True,
+            pairs = list(
+                zip(
+                    ops.split(inputs, self.groups, axis=-1),
+                    ops.split(kernel, self.groups, axis=-1),
+                    strict=True,
+                )
             )
         return [
             ops.conv(
@@ -345,9 +347,9 @@ class MultiScaleConv2D(keras.layers.Layer):
         shape = list(input_shape)
         spatial = (1, 2) if self._channel_axis == -1 else (2, 3)
         for axis, stride in zip(spatial, self.strides, strict=True):
-            if shape[axis] is not None:
-                shape[axis] = (shape[axis] - lost) // stride + 1
-                if shape[axis] < 1:
+            if (side := shape[axis]) is not None:
+                shape[axis] = side = (side - lost) // stride + 1
+                if side < 1:
                     raise ValueError(
                         f"The input must be at least {widest} pixels high and "
                         "wide for this padding. "

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from kerafer.errors import UserError
 from kerafer.extras import extra_for
@@ -84,7 +85,7 @@ def run_on_ray(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
 
 
 def _collected(
-    ray: object, trainings: list[Training]
+    ray: Any, trainings: list[Training]
 ) -> Iterator[tuple[Training, float]]:
     remote = ray.remote(num_cpus=1, max_retries=2)(train_elsewhere)
     waiting = {

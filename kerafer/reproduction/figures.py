@@ -159,7 +159,7 @@ def draw_figure(
 
         draw_structure(create_model(kind.arch), file)
         return True
-    if kind.samples:
+    if kind.samples and dataset is not None and images is not None:
         from kerafer.reproduction.sheets import plot_samples
 
         plot_samples(images, dataset.labels, dataset.class_names, file)
@@ -175,7 +175,7 @@ def draw_figure(
         return False
     if kind.group:
         _curves(kind, found, file)
-    elif kind.shows_attention:
+    elif kind.shows_attention and dataset is not None and images is not None:
         _attention(found, file, dataset, images)
     else:
         _confusions(found, file)

@@ -91,13 +91,14 @@ def _draw(
 def _caption(title: str, below: str, points: int) -> np.ndarray:
     """Text on a plate, as an image."""
     large = ImageFont.load_default(points)
-    small = ImageFont.load_default(max(11, round(points * 0.65)))
+    below_points = max(11, round(points * 0.65))
+    small = ImageFont.load_default(below_points)
     pad = max(3, points // 4)
     width = large.getlength(title)
     line = points + pad
     if below:
         width = max(width, small.getlength(below))
-        height = line + round(small.size * 1.2) + pad
+        height = line + round(below_points * 1.2) + pad
     else:
         height = line + pad
     plate = Image.new("RGB", (round(width) + 2 * pad, height), _FRAME)

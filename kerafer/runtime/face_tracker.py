@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -170,13 +170,14 @@ class _Track:
         self.found(face)
 
     def found(self, face: Face) -> None:
-        self.box = np.array(face.box, np.float32)
+        self.box: np.ndarray = np.array(face.box, np.float32)
         self.score = face.score
         self.missed = 0
 
     @property
     def pixels(self) -> Box:
-        return tuple(int(v) for v in self.box.round())
+        left, top, width, height = map(int, self.box.round())
+        return left, top, width, height
 
     def follow(self, before: np.ndarray, now: np.ndarray, scale: float) -> bool:
         """Move the box with its image; whether that was still there."""
@@ -185,8 +186,9 @@ class _Track:
         across, down = np.meshgrid(left + steps * width, top + steps * height)
         points = np.stack([across, down], -1).reshape(-1, 1, 2)
         points = points.astype(np.float32)
-        moved, known, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None)
-        back, again, _ = cv2.calcOpticalFlowPyrLK(now, before, moved, None)
+        flow: Any = cv2.calcOpticalFlowPyrLK
+        moved, known, _ = flow(before, now, points, None)
+        back, again, _ = flow(now, before, moved, None)
         # A point that does not come back to where it was has slipped.
         slip = np.abs(points - back).max(axis=(1, 2))
         good = (known & again).ravel().astype(bool) & (slip < 1)

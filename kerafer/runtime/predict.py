@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
@@ -15,8 +15,9 @@ from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import Faces
 
 
+# One path is text, and so are several of one letter.
 @overload
-def predict(
+def predict(  # type: ignore[overload-overlap, unused-ignore]
     pictures: Picture,
     model: str | os.PathLike[str] | None = None,
     *,
@@ -24,8 +25,9 @@ def predict(
 ) -> Faces: ...
 
 
+# Where nothing is known of NumPy, an array may be anything.
 @overload
-def predict(
+def predict(  # type: ignore[overload-cannot-match, unused-ignore]
     pictures: Iterable[Picture],
     model: str | os.PathLike[str] | None = None,
     *,
@@ -74,12 +76,12 @@ def predict(
         for faces in kerafer.predict(["a.jpg", "b.jpg"]):
             print(faces.problem or [face.label for face in faces])
     """
-    several = _is_several(pictures)
-    first = None if several else as_image(pictures, bgr)
+    given: Any = pictures
+    if not _is_several(pictures):
+        image = as_image(given, bgr)
+        return _predict(EmotionRecognizer(model), image)
     recognizer = EmotionRecognizer(model)
-    if not several:
-        return _predict(recognizer, first)
-    return [_predict_or_tell(recognizer, one, bgr) for one in pictures]
+    return [_predict_or_tell(recognizer, one, bgr) for one in given]
 
 
 def _is_several(pictures: Picture | Iterable[Picture]) -> bool:

@@ -40,7 +40,7 @@ class Source(NamedTuple):
     def shown(self) -> str:
         """The file, or the address without its password and query."""
         if is_stream(self.path):
-            return without_secrets(self.path)
+            return without_secrets(str(self.path))
         return str(self.path)
 
 
@@ -90,7 +90,7 @@ def keep_originals(
         ConfigError: Names the first that is both.
     """
     originals = {
-        source.path.resolve()
+        Path(source.path).resolve()
         for source in sources
         if not is_stream(source.path)
     }
@@ -123,7 +123,7 @@ def _is_video(file: Path | str) -> bool:
         return True
     if is_image(file):
         return False
-    return file.suffix.lower() in VIDEOS or is_video(file)
+    return Path(file).suffix.lower() in VIDEOS or is_video(Path(file))
 
 
 def _expand(path: str, out: Path) -> Iterator[tuple[Path | str, str]]:

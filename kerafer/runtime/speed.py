@@ -171,7 +171,7 @@ def _pictures(folder: Path, given: str | os.PathLike[str] | None) -> list[Path]:
     if given is None:
         return _draw_jpegs(folder)
     sources = find_sources([os.fspath(given)], folder)
-    paths = [source.path for source in sources if not source.is_video]
+    paths = [Path(source.path) for source in sources if not source.is_video]
     if not paths:
         raise UserError(f"A folder of images is timed. Received: {given}.")
     return paths

@@ -37,7 +37,7 @@ def is_stream(source: object) -> bool:
     if not isinstance(source, str):
         return False
     scheme = re.match(r"([a-z]+)://", source, re.IGNORECASE)
-    return bool(scheme) and scheme[1].lower() in STREAMS
+    return scheme is not None and scheme[1].lower() in STREAMS
 
 
 def without_secrets(address: str) -> str:
@@ -190,8 +190,8 @@ def _refusal(source: Path | str | int) -> str:
     if is_stream(source):
         return (
             f"A stream gives an image within {_TIMEOUT} seconds. Received "
-            f"none from {without_secrets(source)}; look whether the address "
-            "is right and can be reached."
+            f"none from {without_secrets(str(source))}; look whether the "
+            "address is right and can be reached."
         )
     return (
         "A video is a file that OpenCV can decode. It gets no frame out of "

@@ -74,7 +74,7 @@ class VideoWriter:
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        code = cv2.VideoWriter_fourcc(*"mp4v")
+        code = cv2.VideoWriter.fourcc(*"mp4v")
         video = cv2.VideoWriter(str(self._file), code, self._rate, size)
         if not video.isOpened():
             raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def find_vote_temperature(model: Path) -> float | None:
             ("metrics.json", ("vote_temperature",)),
         ):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                value = read_json(folder / file)
+                value: Any = read_json(folder / file)
                 for name in names:
                     value = value[name]
                 if 0.05 <= float(value) <= 20:

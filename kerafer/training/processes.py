@@ -180,6 +180,10 @@ class PlaceConfig:
     @property
     def processes(self) -> Processes:
         """Which of several this process is."""
-        if self.num_processes is None:
+        if (
+            self.num_processes is None
+            or self.process_id is None
+            or self.coordinator is None
+        ):
             return ALONE
         return Processes(self.num_processes, self.process_id, self.coordinator)

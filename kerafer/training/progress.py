@@ -72,9 +72,7 @@ class EpochProgress(keras.callbacks.Callback):
             self.task, description=f"epoch {epoch + 1}", loss="first step ..."
         )
 
-    def on_train_batch_end(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         """Move the bar, unless Ctrl-C was pressed in the step."""
         raise_if_interrupted()
         if not self.bar.disable:
@@ -87,9 +85,7 @@ class EpochProgress(keras.callbacks.Callback):
         # A method for each batch would have Keras wait for each of them.
         raise_if_interrupted()
 
-    def on_epoch_end(
-        self, epoch: int, logs: dict[str, Any] | None = None
-    ) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Print the epoch's line."""
         now = time.perf_counter()
         logs["seconds"] = now - self.epoch_began

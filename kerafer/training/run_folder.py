@@ -51,7 +51,9 @@ class RunFolder:
         self.predictions = path / "predictions.csv"
 
     @classmethod
-    def create(cls, config: TrainingConfig, out: str | None) -> RunFolder:
+    def create(
+        cls, config: TrainingConfig, out: str | os.PathLike[str] | None
+    ) -> RunFolder:
         """Make a folder and write the configuration and versions into it.
 
         Args:

@@ -210,7 +210,7 @@ def _utilisation() -> Iterator[Callable[[], float]]:
     over = threading.Event()
     command = shutil.which("nvidia-smi")
 
-    def watch() -> None:
+    def watch(command: str) -> None:
         words = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
         while not over.wait(0.1):
             told = subprocess.run(
@@ -219,7 +219,7 @@ def _utilisation() -> Iterator[Callable[[], float]]:
             if told and told[0].isdecimal():
                 seen.append(int(told[0]) / 100.0)
 
-    watcher = threading.Thread(target=watch, daemon=True)
+    watcher = threading.Thread(target=watch, args=(command,), daemon=True)
     if command:
         watcher.start()
     began, spent = time.perf_counter(), time.process_time()

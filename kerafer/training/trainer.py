@@ -41,6 +41,10 @@ class Trainer(keras.Model):
             images. They are put on the model's device. Defaults to none.
     """
 
+    # Keras makes them; each backend has its own.
+    train_function: Any
+    test_function: Any
+
     def __init__(
         self,
         model: keras.Model,
@@ -80,7 +84,7 @@ class Trainer(keras.Model):
         In training also `soft_targets`, what the teachers say of the same
         images, and `partner` and `kept` where they are mixed.
         """
-        others = {}
+        others: dict[str, Any] = {}
         if training:
             if self.augmentation is not None:
                 inputs = self.augmentation(inputs, self.random)

@@ -293,7 +293,7 @@ def _sized(
                 f"{model.file or model.name} takes {value}. Received: "
                 f"{given[name]}."
             )
-    return dataclasses.replace(config, **sizes)
+    return dataclasses.replace(config, image_size=size, channels=channels)
 
 
 # === The images ===

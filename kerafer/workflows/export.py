@@ -275,7 +275,7 @@ def _of_any(
     config: ExportConfig,
     sha256: str,
     images: np.ndarray | Sequence[Picture] | str | os.PathLike[str] | None,
-    labels: Sequence[int] | None,
+    labels: Sequence[int] | np.ndarray | None,
     class_names: Sequence[str] | None,
     kind: str,
     image_size: int | tuple[int, int] | None,

@@ -71,7 +71,7 @@ def _face(
     shape: tuple[int, int, int],
 ) -> np.ndarray | None:
     image = dataset.read_image(path)
-    if detector is not None:
+    if detector is not None and margin is not None:
         boxes = [face.box for face in detector.detect(image)[:1]]
         if not boxes:
             return None

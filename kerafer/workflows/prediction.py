@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -241,7 +242,7 @@ class _Job:
         pictures = [source for source in sources if not source.is_video]
         with self._rows() as rows:
             if pictures:
-                paths = [source.path for source in pictures]
+                paths = [Path(source.path) for source in pictures]
                 done = predict_files(self.recognizer, paths)
                 done = track(done, "Pictures", len(pictures))
                 for source, prediction in zip(pictures, done, strict=True):
@@ -274,6 +275,8 @@ class _Job:
             self.done.unreadable.append(str(error))
             rows.write_faces(str(path), [], error.reason)
             return
+        # There is one where there is no error.
+        image = cast(np.ndarray, image)
         problem = self.recognizer.find_problem(image, faces)
         if problem:
             told = self.done.taken_whole if faces else self.done.without
@@ -320,12 +323,12 @@ class _Job:
                     break
         self.done.faces += len(numbers)
 
-    def _count(self, reader: VideoReader) -> int:
+    def _count(self, reader: VideoReader) -> int | None:
         """How many frames will come, less those after `seconds`."""
         if not self.config.seconds:
             return reader.frames
         asked = math.ceil(self.config.seconds * reader.rate) + 1
-        return min(reader.frames, asked)
+        return asked if reader.frames is None else min(reader.frames, asked)
 
 
 def _write(file: Path, image: np.ndarray) -> None:

@@ -125,7 +125,7 @@ def _run_worker(job: dict[str, Any], log: int) -> int:
     """Start a worker, send it Ctrl-C if that comes, and wait for its end."""
     stderr = os.dup(2)
     try:
-        worker = subprocess.Popen(
+        worker: Any = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             # JAX and Gloo write there; what the user is to read has its own.
@@ -183,7 +183,8 @@ def _work() -> NoReturn:
     write_text(job["result"], json.dumps({"told": told}))
     # An orderly end would wait minutes for a lost process.
     for stream in (sys.stdout, sys.stderr, sys.__stderr__):
-        stream.flush()
+        if stream is not None:
+            stream.flush()
     os._exit(code)
 
 

@@ -140,7 +140,7 @@ def draw_picture(
     scene = dataclasses.replace(
         scene,
         scale=scene.scale * close_up,
-        shift=tuple(close_up * way for way in scene.shift),
+        shift=(close_up * scene.shift[0], close_up * scene.shift[1]),
     )
     return render_face(_identity(subject, seed), units, yaw, scene, size)
 

@@ -283,9 +283,9 @@ def draw_nose(
             line = pair(x, height - 5 * x**2 + 0.02)
             sheet.stroke_face(line, colour, 0.022, offset=0.05)
         for side in visible_sides(head):
-            line = [[0.07, 0.02], [0.115, 0.1], [0.13, 0.2]]
+            crease = [[0.07, 0.02], [0.115, 0.1], [0.13, 0.2]]
             sheet.stroke_face(
-                smooth(line) * [side, 1], colour, 0.024, offset=0.04
+                smooth(crease) * [side, 1], colour, 0.024, offset=0.04
             )
 
 
@@ -352,14 +352,14 @@ def _draw_folds(
     for side in visible_sides(sheet.head):
         end = lips[-1 if side > 0 else 0]
         if fold > 0.12:
-            line = [
+            curve = [
                 [side * 0.155, 0.37 - 0.05 * units[9]],
                 [side * (0.24 + 0.03 * pulled), 0.45 - 0.03 * curled],
                 [end[0] + side * (0.055 + 0.03 * pulled), end[1] - 0.05],
                 [end[0] + side * (0.06 + 0.01 * pulled), end[1] + 0.03],
             ]
             colour = mix(skin, INK, min(0.46, 0.42 * fold))
-            sheet.stroke_face(smooth(line), colour, 0.026, 0.03)
+            sheet.stroke_face(smooth(curve), colour, 0.026, 0.03)
         if down > 0.15:
             start = moved(end, side * 0.02, 0)
             line = np.stack(

@@ -275,8 +275,8 @@ def _draw_hijab(sheet: Sheet, identity: Identity) -> None:
     for start, end in ((0.75, 0.15), (0.6, -0.35)):
         line = [[near * start, 0.75], [near * 0.5, 1.2], [near * end, 1.7]]
         sheet.stroke(smooth(line), fold, 0.05)
-    line = ((0, -0.66), (0.45, -0.62), (0.75, -0.42), (0.88, 0.0), (0.9, 0.3))
-    right = smooth(line)
+    edge = ((0, -0.66), (0.45, -0.62), (0.75, -0.42), (0.88, 0.0), (0.9, 0.3))
+    right = smooth(edge)
     bottom = np.linspace(0.35, head.chin - 0.01, 8)
     side = np.stack((np.full(8, 0.93), bottom), 1)
     right = np.concatenate((right, side))

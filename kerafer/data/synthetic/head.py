@@ -186,7 +186,11 @@ class Head:
         return points @ matrix + self._centre
 
     def outline(
-        self, top: float, bottom: float, grow: float = 0.0, face: float = np.inf
+        self,
+        top: float,
+        bottom: float,
+        grow: float | np.ndarray = 0.0,
+        face: float = np.inf,
     ) -> np.ndarray:
         """The turned head's outline between two heights.
 

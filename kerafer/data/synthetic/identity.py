@@ -137,9 +137,10 @@ class Identity:
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
     """The colour `share` (0 to 1) of the way from `first` to `second`."""
-    return tuple(
+    red, green, blue = (
         a + (b - a) * share for a, b in zip(first, second, strict=True)
     )
+    return red, green, blue
 
 
 def draw_identity(subject: str, seed: int = 0) -> Identity:
@@ -156,7 +157,7 @@ def draw_identity(subject: str, seed: int = 0) -> Identity:
     rng = np.random.default_rng([seed, *subject.encode()])
     man = subject.startswith("M")
 
-    def pick(options: tuple) -> object:
+    def pick(options: tuple) -> Colour:
         return options[rng.integers(len(options))]
 
     def weighted(options: tuple[tuple[str, int], ...]) -> str:

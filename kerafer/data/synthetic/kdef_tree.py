@@ -6,7 +6,7 @@ import functools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -69,7 +69,7 @@ def write_kdef_tree(
 def _in_threads(write: functools.partial, paths: list[str]) -> Iterator[None]:
     # Not the pool's `map`: an interrupt would wait for all 4,900 files.
     with ThreadPoolExecutor(THREADS) as pool:
-        waiting = deque()
+        waiting: deque[Future[None]] = deque()
         for path in paths:
             waiting.append(pool.submit(write, path))
             if len(waiting) > 2 * THREADS:
@@ -87,5 +87,5 @@ def _write(folder: Path, path: str, seed: int, size: tuple[int, int]) -> None:
     )[1]
     target = folder / path
     beside = target.with_suffix(".part")
-    beside.write_bytes(data)
+    beside.write_bytes(data.tobytes())
     beside.replace(target)
