@@ -16,6 +16,7 @@ from kerafer.extras import extra_for
 from kerafer.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from kerafer.console import show_progress as show_progress
     from kerafer.data.dataset import Dataset as Dataset
     from kerafer.errors import UserError as UserError
     from kerafer.models.load import load_model as load_model
@@ -49,6 +50,7 @@ _find, _, _names = lazy_names(
         "load_model": "kerafer.models",
         "predict": "kerafer.runtime",
         "reproduce": "kerafer.workflows",
+        "show_progress": "kerafer.console",
         "train": "kerafer.workflows",
     },
 )

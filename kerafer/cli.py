@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 import kerafer
-from kerafer.console import console, on_the_screen
+from kerafer.console import console, show_progress
 from kerafer.errors import UserError, did_you_mean, shown, with_flags
 from kerafer.extras import extra_for
 from kerafer.files import is_full
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = f"kerafer {words[0]}" if words else "kerafer"
     flags: Collection[str] = ()
     try:
-        with on_the_screen(), interrupts_kept(), extra_for(name):
+        with show_progress(), interrupts_kept(), extra_for(name):
             parsed, flags = _parse(words)
             if parsed is None:
                 return 0

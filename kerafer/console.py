@@ -78,8 +78,17 @@ console = _Console(
 
 
 @contextlib.contextmanager
-def on_the_screen() -> Iterator[None]:
-    """Show what is told on standard error, as long as the context lasts."""
+def show_progress() -> Iterator[None]:
+    """Show what the library tells on standard error, in a `with` statement.
+
+    That is what its commands show: epochs, bars with the time left, notes.
+    Without it the library is silent, but for the logger `kerafer`.
+
+    Example:
+
+        with kerafer.show_progress():
+            kerafer.train(kerafer.TrainingConfig(dataset="synthetic"))
+    """
     before, console.quiet = console.quiet, False
     try:
         yield

@@ -7,7 +7,7 @@ import time
 import keras
 import pytest
 
-from kerafer.console import on_the_screen
+from kerafer.console import show_progress
 from kerafer.engine import load_tensorflow
 
 load_tensorflow()
@@ -65,7 +65,7 @@ def ctrl_c():
 @pytest.fixture
 def shown():
     """Standard error has what the library tells, as with a command."""
-    with on_the_screen():
+    with show_progress():
         yield
 
 

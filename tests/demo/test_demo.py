@@ -564,12 +564,12 @@ def test_the_command_serves_until_it_is_interrupted(model, tmp_path):
     program = """
 import argparse, signal, sys
 from kerafer.commands import demo
-from kerafer.console import on_the_screen
+from kerafer.console import show_progress
 # Ignored from the start where the tests run in the background of a shell.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 parser = argparse.ArgumentParser()
 demo.add_arguments(parser)
-with on_the_screen():
+with show_progress():
     code = demo.run(parser.parse_args())
 assert not {"tensorflow", "keras"} & set(sys.modules)
 sys.exit(code)

@@ -92,6 +92,11 @@ def test_the_library_is_silent_and_tells_the_logger(
     kerafer.train(config(epochs=1), tmp_path / "run")
     assert capfd.readouterr() == ("", "")
     (line,) = [x for x in caplog.messages if x.startswith("epoch   1/1")]
+    with kerafer.show_progress():
+        kerafer.train(config(epochs=1), tmp_path / "told")
+    told = capfd.readouterr().err.splitlines()
+    (shown,) = [x for x in told if x.startswith("epoch   1/1")]
+    assert shown.split("|")[:2] == line.split("|")[:2]
     assert "images/s" in line
     words = ["evaluate", "--model", str(run.path)]
     assert main([*words, "--out", str(tmp_path / "scores")]) == 0
