@@ -49,6 +49,7 @@ class Audit:
         left_out: Files that are not taken, `path` and `reason`.
         smallest, largest: Height and width of images.
         split: The part of every image, in the order of the manifest.
+        votes: Whether labels are shares of several people. Defaults to no.
     """
 
     balance: pd.DataFrame
@@ -58,6 +59,7 @@ class Audit:
     smallest: tuple[int, int]
     largest: tuple[int, int]
     split: pd.Series
+    votes: bool = False
 
     @property
     def crossing(self) -> pd.DataFrame:
@@ -78,18 +80,23 @@ class Audit:
         """A split in which no image stands twice.
 
         Of every group one image stays, one of the test part if there is
-        any; groups with different labels are put out of use.
+        any; groups with different labels are put out of use. Where labels are
+        votes none is wrong, as each image was shown to people of its own:
+        different labels put no group out of use, and a group of the training
+        part alone stays whole.
 
         Returns:
             The part of every image, in the order of the manifest;
             `"unused"` for those that are left out.
         """
         clean = self.split.copy()
-        wrong = set(self.contradictory["group"])
+        wrong = set() if self.votes else set(self.contradictory["group"])
         for group, rows in self.duplicates.groupby("group"):
             order = rows.assign(rank=rows["part"].map(_KEPT)).sort_values(
                 ["rank", "path"]
             )
+            if self.votes and (rows["part"] == "train").all():
+                continue
             out = order.index if group in wrong else order.index[1:]
             clean[out] = UNUSED
         return clean
@@ -127,6 +134,7 @@ def audit(
         smallest=tuple(sizes[areas.argmin()].tolist()),
         largest=tuple(sizes[areas.argmax()].tolist()),
         split=parts,
+        votes=dataset.has_shares,
     )
 
 

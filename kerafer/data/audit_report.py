@@ -106,9 +106,14 @@ def findings(found: Audit) -> list[str]:
             "them, which a model may have seen. `clean` takes them out."
         )
     if len(wrong):
+        why = (
+            "other people voted on each"
+            if found.votes
+            else "no model can be right on all"
+        )
         told.append(
             f"{_groups(wrong)} groups have different labels on the same "
-            f"image ({len(wrong)} images); no model can be right on all."
+            f"image ({len(wrong)} images); {why}."
         )
     told.append(
         f"{facts['duplicate_groups']} groups of equal or nearly equal "

@@ -1,5 +1,6 @@
 """Duplicates, people in two parts, and what a cleaned split leaves."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -215,6 +216,25 @@ def test_a_clean_split_has_no_picture_twice(folder):
     keep = (clean != UNUSED).to_numpy()
     again = audit(dataset.select(keep), clean[keep].reset_index(drop=True))
     assert again.duplicates.empty
+
+
+def test_votes_of_other_people_on_the_same_picture_are_not_wrong(folder):
+    dataset, split = of(folder)
+    shares = {"share:happy": 0.6, "share:sad": 0.4}
+    votes = dataclasses.replace(
+        dataset, manifest=dataset.manifest.assign(**shares)
+    )
+    paths = dataset.manifest["path"].str.rsplit("/").str[-1]
+    clean = audit(votes, split).cleaned()
+    unused = set(paths[(clean == UNUSED).to_numpy()])
+    # What both classes have of one picture stays, as both are of training.
+    assert unused == {
+        *("one.png", "two.png", "two-saved-anew.jpg", "three.png"),
+    }
+    split[paths == "four-is-sad.png"] = "test"
+    clean = audit(votes, split).cleaned()
+    assert clean[(paths == "four.png").to_numpy()].item() == UNUSED
+    assert clean[(paths == "four-is-sad.png").to_numpy()].item() == "test"
 
 
 def test_different_faces_are_not_called_the_same():
