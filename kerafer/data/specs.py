@@ -210,17 +210,22 @@ def find_spec(name: str) -> DatasetSpec:
     return SPECS.get(name, FOLDER)
 
 
-def face_margin(margin: float | None, face_crop: str) -> float | None:
+def face_margin(
+    margin: float | None, face_crop: str, cut: float | None
+) -> float | None:
     """How faces must be cut out for a model, to look as in its training.
 
     Args:
         margin: Of its data set's images.
         face_crop: As in the training's settings: `"none"`, or the detector
             with which faces were cut out of them.
+        cut: Margin of that, as in the settings; `None` for 0.2.
 
     Returns:
         The margin for `kerafer.faces.crop`, as a part of the box's longer
         side; `None` where the model saw images whole that show more than a
         face.
     """
-    return margin if face_crop == "none" else MARGIN
+    if face_crop == "none":
+        return margin
+    return MARGIN if cut is None else cut

@@ -34,7 +34,9 @@ def find_face_margin(model: Path) -> float | None:
         config = _yaml(folder / "config.yaml")
         if {"dataset", "face_crop"} <= set(config):
             own = find_spec(str(config["dataset"])).margin
-            return face_margin(own, config["face_crop"])
+            cut = config.get("face_margin")
+            cut = None if cut is None else _number(cut)
+            return face_margin(own, config["face_crop"], cut)
     return MARGIN
 
 

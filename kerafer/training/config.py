@@ -188,6 +188,11 @@ class TrainingConfig(DataConfig):
 
     def _check_together(self) -> None:
         """Refuse settings that one would wait for in vain."""
+        if self.face_margin is not None and self.face_crop == "none":
+            raise ConfigError(
+                "`face_margin` is of faces that `face_crop` cuts out. "
+                "Received: no `face_crop`."
+            )
         if self.warmup_epochs and self.schedule != "cosine":
             raise ConfigError(
                 "`warmup_epochs` belongs to `schedule` cosine. "

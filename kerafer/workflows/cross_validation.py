@@ -40,6 +40,7 @@ def cross_validate(
             settings.
     """
     from kerafer.training.run_folder import RunFolder
+    from kerafer.workflows.starting_model import with_face_margin
     from kerafer.workflows.training import train
 
     if count < 2:
@@ -52,6 +53,7 @@ def cross_validate(
     out = output_folder(
         out, f"runs/{config.arch}-{config.dataset}-{count}-folds"
     )
+    config = with_face_margin(config)
     runs = []
     for fold in range(1, count + 1):
         # The model of the fold before, and what was traced for it.

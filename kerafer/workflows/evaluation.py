@@ -38,6 +38,8 @@ PARTS = ("test", "validation", "train", "all")
 _BATCH = 32
 # Settings after which the images are no longer divided as in the run.
 _DIVIDING = ("split", "seed", "angles", "people", "subject_pattern")
+# How a model sees images, of whichever data set.
+_AS_SEEN = ("image_size", "channels", "face_crop", "without_face")
 _FIELDS = tuple(field.name for field in dataclasses.fields(DataConfig))
 
 
@@ -272,8 +274,9 @@ def _data(
     folder, training = RunFolder.open(asked.run)
     kept = {name: getattr(training, name) for name in _FIELDS}
     if given.get("dataset", training.dataset) != training.dataset:
-        sizes = ("image_size", "channels", "face_crop", "without_face")
-        kept = {name: kept[name] for name in sizes}
+        kept = {name: kept[name] for name in _AS_SEEN}
+    # That of each model, unless it is asked for.
+    kept.pop("face_margin", None)
     config = checked(DataConfig, {**kept, **given})
     same = config.dataset == training.dataset
     divided = same and not any(name in given for name in _DIVIDING)
@@ -353,8 +356,10 @@ class _Images(NamedTuple):
         config = dataclasses.replace(
             self.config, image_size=size, channels=channels
         )
-        # As the model saw them in its training, which may not be this data's.
-        margin = None if model.file is None else find_face_margin(model.file)
+        margin = config.face_margin
+        if margin is None and model.file is not None:
+            # As in its training, which may not have been on this data.
+            margin = find_face_margin(model.file)
         return self.pictures.decode(config, margin)
 
     def predict(self, model: _Model, images: np.ndarray) -> Predictions:

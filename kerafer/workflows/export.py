@@ -375,7 +375,9 @@ def _of_run(
             f"The split has {len(train)} and {len(test)}."
         )
     given = image_input(model, kind, keep_gray=config.keep_gray)
-    margin = face_margin(dataset.margin, training.face_crop)
+    margin = face_margin(
+        dataset.margin, training.face_crop, training.face_margin
+    )
     others = config.also_on and find_other_pictures(
         Path(config.also_on),
         config.subject_pattern,

@@ -46,11 +46,13 @@ class Pictures:
 
         Args:
             config: The data flags.
-            margin: Around faces that are cut out. Defaults to that of
-                trainings.
+            margin: Around faces that are cut out. Defaults to that of the
+                flags.
         """
         from kerafer.data.decoded import decode
 
+        if margin is None:
+            margin = config.face_margin
         return decode(
             self.dataset,
             config.image_size,

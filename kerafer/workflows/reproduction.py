@@ -19,6 +19,7 @@ from kerafer.locks import locked
 from kerafer.settings import as_flags
 from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
+from kerafer.workflows.starting_model import with_face_margin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +96,7 @@ def reproduce(
         raise ConfigError(f"`runs` is at least 1. Received: {runs}.")
     if executor not in ("here", "ray"):
         raise ConfigError(f"`executor` is here or ray. Received: {executor}.")
+    base = with_face_margin(base)
     work = _Work(base, tables, figures, questions, archs, runs, out)
     words = {
         "tables": tables,

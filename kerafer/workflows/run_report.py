@@ -101,7 +101,9 @@ def write_run(
         "parameters": parameters,
         "macs": macs,
         "precision": precision,
-        "face_margin": face_margin(dataset.margin, config.face_crop),
+        "face_margin": face_margin(
+            dataset.margin, config.face_crop, config.face_margin
+        ),
         "seconds": seconds,
         "images_per_second": speed,
         **answers.as_dict(),

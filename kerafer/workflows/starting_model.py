@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerafer.class_names import column_order, match_classes
 from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
+from kerafer.faces import MARGIN
 from kerafer.model_files import model_path
+from kerafer.runtime.face_margin import find_face_margin
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
@@ -17,6 +20,25 @@ if TYPE_CHECKING:
 
     from kerafer.training.distillation import Distillation
     from kerafer.workflows.pictures import Pictures
+
+
+def with_face_margin(config: TrainingConfig) -> TrainingConfig:
+    """The settings, with faces cut out as the start of the training saw them.
+
+    Where `face_crop` is on and `face_margin` is left out, it is that of
+    `init_from`, if anything tells it.
+    """
+    asked = config.face_crop != "none" and config.face_margin is None
+    if not (asked and config.init_from):
+        return config
+    margin = find_face_margin(model_path(config.init_from))
+    if margin in (None, MARGIN):
+        return config
+    console.print(
+        f"Faces are cut out with a margin of {margin:g}, as "
+        f"{config.init_from} saw them."
+    )
+    return dataclasses.replace(config, face_margin=margin)
 
 
 def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:

