@@ -31,7 +31,7 @@ from PIL import Image
 from selenium import webdriver
 
 from kerafer.data.kdef import CLASSES
-from kerafer.data.synthetic.dataset import draw_picture
+from kerafer.data.synthetic.dataset import draw_image
 from kerafer.demo import write_page
 from kerafer.files import write_text
 from kerafer.runtime import EmotionRecognizer, shipped_model
@@ -87,7 +87,7 @@ def drawn(close_up: float) -> Pictures:
         for person in range(1, 36):
             for code in list(CLASSES)[person % 3 :: 3]:
                 path = f"A{sex}{person:02}/A{sex}{person:02}{code}S.JPG"
-                picture = draw_picture(path, 1, (320, 400), close_up)
+                picture = draw_image(path, 1, (320, 400), close_up)
                 name = CLASSES[code]
                 yield picture, _WORDS.get(name, name)
 

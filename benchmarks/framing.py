@@ -21,7 +21,7 @@ from kerafer.files import write_text
 from kerafer.models import load_model
 from kerafer.runtime.labels import find_labels
 from kerafer.training.temperature_scaling import divide_by_prior
-from kerafer.workflows.other_pictures import find_other_pictures
+from kerafer.workflows.other_images import find_other_images
 
 _POWER = 0.35
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parsed = parser.parse_args()
     # Faces are searched once for all models that take the same.
-    find = functools.cache(find_other_pictures)
+    find = functools.cache(find_other_images)
     rows = []
     for margin in map(float, parsed.margins.split(",")):
         for file in parsed.models:
@@ -57,7 +57,7 @@ def main() -> None:
                     "margin": margin,
                     "power of the prior": power,
                 }
-                said = model.predict(found.pictures, verbose=0)
+                said = model.predict(found.images, verbose=0)
                 rows.append(facts | scores(said, found.labels))
     table = pd.DataFrame(rows)
     write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))

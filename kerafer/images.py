@@ -40,7 +40,7 @@ _DRAFT_SIZE = (64, 64)
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 
 # A file, its bytes, an open file, an image of Pillow, or pixels.
-Picture: TypeAlias = (
+ImageLike: TypeAlias = (
     str
     | os.PathLike[str]
     | bytes
@@ -133,11 +133,11 @@ def has_several_frames(source: str | os.PathLike | bytes) -> bool:
     return False
 
 
-def as_image(picture: Picture, bgr: bool = False) -> np.ndarray:
+def as_image(source: ImageLike, bgr: bool = False) -> np.ndarray:
     """Make an array of whatever shows an image without doubt.
 
     Args:
-        picture: A path, the bytes of a file, a file opened for reading bytes,
+        source: A path, the bytes of a file, a file opened for reading bytes,
             an image of Pillow, or a uint8 array of shape `(height, width, 3)`
             in the order R, G, B, or `(height, width)` or
             `(height, width, 1)`, gray.
@@ -152,34 +152,34 @@ def as_image(picture: Picture, bgr: bool = False) -> np.ndarray:
         UserError: For anything else, such as floats, of which white is not
             known, or a tensor.
     """
-    if isinstance(picture, np.ndarray):
-        image = _checked_array(picture)
+    if isinstance(source, np.ndarray):
+        image = _checked_array(source)
         return np.ascontiguousarray(image[..., ::-1]) if bgr else image
-    if isinstance(picture, (str, os.PathLike, bytes)):
-        return read_image(picture)
-    if isinstance(picture, (bytearray, memoryview)):
-        return read_image(bytes(picture))
-    if isinstance(picture, Image.Image):
+    if isinstance(source, (str, os.PathLike, bytes)):
+        return read_image(source)
+    if isinstance(source, (bytearray, memoryview)):
+        return read_image(bytes(source))
+    if isinstance(source, Image.Image):
         with _told("of Pillow"):
-            _refuse_too_large(picture.width * picture.height)
-            return _three_channels(_pixels(picture.copy()))
-    if isinstance(picture, io.BytesIO):
+            _refuse_too_large(source.width * source.height)
+            return _three_channels(_pixels(source.copy()))
+    if isinstance(source, io.BytesIO):
         # Whoever has just written it stands at its end.
-        return read_image(picture.getvalue())
-    if hasattr(picture, "read"):
-        content = picture.read()
+        return read_image(source.getvalue())
+    if hasattr(source, "read"):
+        content = source.read()
         if isinstance(content, bytes):
             return read_image(content)
-        raise _no_picture("a file opened for text", "Open it with 'rb'.")
-    kind = type(picture).__name__
-    if picture is None:
+        raise _no_image("a file opened for text", "Open it with 'rb'.")
+    kind = type(source).__name__
+    if source is None:
         hint = "cv2.imread gives None for a file that it can't read."
-    elif hasattr(picture, "shape"):
-        kind = f"{kind} of shape {tuple(picture.shape)}"
+    elif hasattr(source, "shape"):
+        kind = f"{kind} of shape {tuple(source.shape)}"
         hint = "Give a tensor as a uint8 array: np.asarray(image)."
     else:
         hint = ""
-    raise _no_picture(kind, hint)
+    raise _no_image(kind, hint)
 
 
 def _checked_array(image: np.ndarray) -> np.ndarray:
@@ -196,10 +196,10 @@ def _checked_array(image: np.ndarray) -> np.ndarray:
         hint = "The channels come last: np.moveaxis(image, 0, -1)."
     elif image.dtype.kind == "f":
         hint = "Where 1.0 is white: (255 * image).round().astype('uint8')."
-    raise _no_picture(f"{image.dtype} of shape {shape}", hint)
+    raise _no_image(f"{image.dtype} of shape {shape}", hint)
 
 
-def _no_picture(received: str, hint: str) -> UserError:
+def _no_image(received: str, hint: str) -> UserError:
     return UserError(
         "An image is a file, its bytes, an image of Pillow, or a uint8 array, "
         "RGB of shape (height, width, 3) or gray of shape (height, width). "

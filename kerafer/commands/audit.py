@@ -69,15 +69,15 @@ def run(parsed: argparse.Namespace) -> int:
         findings,
         plot_duplicates,
     )
-    from kerafer.workflows.pictures import find_pictures
+    from kerafer.workflows.split_dataset import find_data
 
-    pictures = find_pictures(config)
-    dataset = pictures.dataset
-    found = audit(dataset, pictures.split, parsed.near)
+    data = find_data(config)
+    dataset = data.dataset
+    found = audit(dataset, data.split, parsed.near)
     out.mkdir(parents=True, exist_ok=True)
     flags = as_flags(config.anywhere(), always=("dataset",))
     command = shlex.join(["python", "scripts/audit.py", *flags])
-    title = f"Audit of {dataset.name}, split {pictures.split_name}"
+    title = f"Audit of {dataset.name}, split {data.split_name}"
     write_text(out / "audit.md", audit_report(found, title, command))
     summary = json.dumps(audit_summary(found), indent=2)
     write_text(out / "audit.json", summary + "\n")

@@ -100,7 +100,7 @@ _HEADINGS = {
     "parameters": "M para-\nmeters",
     "stem_macs": "G MACs,\nstem",
     "macs": "G MACs,\nall",
-    "inference_ms": "ms a\npicture",
+    "inference_ms": "ms an\nimage",
     "training_ms": "ms a\nstep",
 }
 

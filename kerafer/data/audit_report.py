@@ -170,11 +170,11 @@ def plot_duplicates(
         members = pd.concat([members[~again], members[again]])
         for axes in row:
             axes.axis("off")
-        for axes, (_, picture) in zip(row, members.iterrows(), strict=False):
-            axes.imshow(np.asarray(dataset.read_image(picture["path"])))
+        for axes, (_, image) in zip(row, members.iterrows(), strict=False):
+            axes.imshow(np.asarray(dataset.read_image(image["path"])))
             axes.set_title(
-                f"group {group}, {picture['kind']}\n{picture['part']}: "
-                f"{picture['label']}",
+                f"group {group}, {image['kind']}\n{image['part']}: "
+                f"{image['label']}",
                 fontsize=7,
             )
     save_figure(figure, file, 110)

@@ -12,7 +12,7 @@ from kerafer.class_names import column_order
 from kerafer.console import track
 from kerafer.data import load
 from kerafer.data.left_out import tell_left_out
-from kerafer.data.scan import class_folders, find_pictures, other_files
+from kerafer.data.scan import class_folders, find_image_files, other_files
 from kerafer.errors import ConfigError, UserError
 from kerafer.images import UnreadableImageError, fit, read_image
 
@@ -75,13 +75,13 @@ def folder_images(
 
 def _has_classes(folder: Path) -> bool:
     return (folder / "manifest.csv").is_file() or any(
-        find_pictures(path) for _, path in class_folders(folder)
+        find_image_files(path) for _, path in class_folders(folder)
     )
 
 
 def _unlabelled(folder: Path, shape: tuple[int, int, int]) -> np.ndarray:
     tell_left_out(other_files(folder))
-    files = find_pictures(folder)
+    files = find_image_files(folder)
     if not files:
         raise ConfigError(
             f"`images` is a folder of images. There are none in {folder}."

@@ -31,7 +31,7 @@ def input_speed(
     image_size: int = 224,
     batch_size: int = 32,
     repeats: int = 5,
-    pictures: int = 128,
+    count: int = 128,
 ) -> list[dict[str, object]]:
     """Time decoding, cropping and the training batches, in turns.
 
@@ -44,7 +44,7 @@ def input_speed(
         batch_size: Images a batch. Defaults to 32.
         repeats: Timed runs of each, after one that does not count; the median
             counts. Defaults to 5.
-        pictures: In a run of each. Defaults to 128.
+        count: In a run of each. Defaults to 128.
 
     Returns:
         A row each: `what`, `images_per_second`, `milliseconds_per_image`,
@@ -52,13 +52,13 @@ def input_speed(
     """
     # Their progress is not what one wants to see.
     with tempfile.TemporaryDirectory() as folder, console.capture():
-        dataset = _photographs(Path(folder), pictures)
+        dataset = _photographs(Path(folder), count)
         box = (_WIDTH // 4, _HEIGHT // 4, _WIDTH // 2, _HEIGHT // 2)
         images = decode(dataset, image_size)
         runs: dict[str, Callable[[], object]] = {
             "decode": lambda: decode(dataset, image_size),
             "decode and crop": lambda: decode(
-                dataset, image_size, boxes=[box] * pictures
+                dataset, image_size, boxes=[box] * count
             ),
         }
         for policy in POLICIES:
@@ -67,8 +67,8 @@ def input_speed(
     return [
         {
             "what": name,
-            "images_per_second": round(pictures / seconds, 1),
-            "milliseconds_per_image": round(1000 * seconds / pictures, 3),
+            "images_per_second": round(count / seconds, 1),
+            "milliseconds_per_image": round(1000 * seconds / count, 3),
             "threads": available_cores(),
         }
         for name, seconds in taken.items()

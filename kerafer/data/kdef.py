@@ -56,7 +56,7 @@ def read_kdef(
     """
     wanted = parse_angles(angles)
     rows, strange = [], []
-    for path in scan.find_pictures(root):
+    for path in scan.find_image_files(root):
         name = scan.relative(path, root)
         fields = _NAME.fullmatch(path.stem.upper())
         if "AKDEF" in (part.upper() for part in Path(name).parts[:-1]):

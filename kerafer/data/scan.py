@@ -49,7 +49,7 @@ def subfolders(folder: Path) -> list[Path]:
     return [p for p in entries(folder) if os.path.isdir(p)]
 
 
-def pictures(folder: Path) -> list[Path]:
+def images(folder: Path) -> list[Path]:
     """The files directly in a folder whose names end like an image's."""
     return [
         p
@@ -58,7 +58,7 @@ def pictures(folder: Path) -> list[Path]:
     ]
 
 
-def find_pictures(
+def find_image_files(
     folder: Path, seen: frozenset[tuple[int, int]] = frozenset()
 ) -> list[Path]:
     """All images in a folder and in those below it.
@@ -73,7 +73,7 @@ def find_pictures(
     found: list[Path] = []
     for path in entries(folder):
         if os.path.isdir(path):
-            found += find_pictures(path, seen | {here})
+            found += find_image_files(path, seen | {here})
         elif path.suffix.lower() in SUFFIXES:
             found.append(path)
     return found
@@ -108,7 +108,7 @@ def unwrap(root: Path) -> Path:
             or not os.path.isdir(inner[0])
             or inner[0].name.casefold() in SPLIT_NAMES
             or not subfolders(inner[0])
-            or pictures(inner[0])
+            or images(inner[0])
         ):
             return root
         root = inner[0]
@@ -124,7 +124,9 @@ def class_folders(root: Path) -> list[tuple[str | None, Path]]:
     splits = {p: SPLIT_NAMES.get(p.name.casefold()) for p in subfolders(root)}
     if not any(splits.values()):
         return [(None, path) for path in splits]
-    strange = [p.name for p, s in splits.items() if not s and find_pictures(p)]
+    strange = [
+        p.name for p, s in splits.items() if not s and find_image_files(p)
+    ]
     if strange:
         raise UserError(
             "Beside train, validation and test stands no other folder with "
@@ -153,7 +155,7 @@ def tree_manifest(
     for split, folder in folders:
         rows += [
             (relative(path, root), labels[folder], split)
-            for path in find_pictures(folder)
+            for path in find_image_files(folder)
         ]
     import pandas as pd
 
@@ -161,7 +163,7 @@ def tree_manifest(
     taken = set(manifest["path"])
     if not manifest["split"].any():
         manifest = manifest.drop(columns="split")
-    loose = [relative(path, root) for path in find_pictures(root)]
+    loose = [relative(path, root) for path in find_image_files(root)]
     return manifest, left_out(
         (path, "it stands in no folder of a class")
         for path in loose
@@ -277,7 +279,7 @@ def folder_labels(
         letters = "".join(filter(str.isalpha, folder.name))
         if label := words.get(same_word(letters)):
             labels[folder] = label
-        elif find_pictures(folder):
+        elif find_image_files(folder):
             unknown.append(folder.name)
     if unknown:
         raise UserError(

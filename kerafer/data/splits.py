@@ -230,9 +230,9 @@ def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
             f"{', '.join(sorted(set(parts)))}."
         )
     if lacking:
-        pictures = dataset.select(train)
-        kind = "subject" if pictures.has_subjects else "paper"
-        parts[train] = _hold_out(pictures, lacking, kind, seed, notes)
+        images = dataset.select(train)
+        kind = "subject" if images.has_subjects else "paper"
+        parts[train] = _hold_out(images, lacking, kind, seed, notes)
         notes.append(
             f"The set comes without a part for {' and '.join(lacking)}; each "
             "is a tenth of the training part, "
@@ -249,7 +249,7 @@ def _fold(
     if kind == "subject":
         folds = _folds_of_people(dataset, count, seed)
     else:
-        folds = _folds_of_pictures(dataset, count, seed)
+        folds = _folds_of_images(dataset, count, seed)
         notes.append(
             "Who is on the images is not known: the folds are of images, "
             "and one person may stand in several."
@@ -261,8 +261,8 @@ def _fold(
         )
     parts = np.full(len(dataset), "test", object)
     others = folds != fold - 1
-    pictures = dataset.select(others)
-    parts[others] = _hold_out(pictures, ("validation",), kind, seed, notes)
+    images = dataset.select(others)
+    parts[others] = _hold_out(images, ("validation",), kind, seed, notes)
     return parts
 
 
@@ -287,7 +287,7 @@ def _folds_of_people(dataset: Dataset, count: int, seed: int) -> np.ndarray:
     )
 
 
-def _folds_of_pictures(dataset: Dataset, count: int, seed: int) -> np.ndarray:
+def _folds_of_images(dataset: Dataset, count: int, seed: int) -> np.ndarray:
     from sklearn.model_selection import StratifiedKFold
 
     _check_commonest_class(dataset.labels, count)

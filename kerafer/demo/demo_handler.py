@@ -162,7 +162,7 @@ class DemoHandler(BaseHTTPRequestHandler):
         return {"boxes": self.server.model.find_faces(body)}
 
     def _read(self, body: bytes) -> dict[str, Any]:
-        expected = self.server.model.picture_bytes
+        expected = self.server.model.image_bytes
         if len(body) != expected:
             raise UserError(
                 "An image to predict is R, G and B of each pixel of the "

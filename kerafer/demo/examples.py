@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from kerafer.data.kdef import CLASSES
-from kerafer.data.synthetic.dataset import draw_picture
+from kerafer.data.synthetic.dataset import draw_image
 
 # Other people than the ones that the data set synthetic draws by default, and
 # those of them of whom the models that come along say what was meant. Of
@@ -47,7 +47,7 @@ def examples() -> list[Example]:
 def _draw(code: str, person: str) -> Example:
     path = f"A{person}/A{person}{code}S.JPG"
     stream = io.BytesIO()
-    Image.fromarray(draw_picture(path, _SEED, _SIZE)).save(stream, "PNG")
+    Image.fromarray(draw_image(path, _SEED, _SIZE)).save(stream, "PNG")
     expression = CLASSES[code]
     caption = f"A synthetic face, meant to look {expression}"
     return Example(f"{expression}.png", caption, stream.getvalue())

@@ -31,7 +31,7 @@ class PageModel:
 
     Attributes:
         file: The .tflite file.
-        picture_bytes: Of an image for `predict`.
+        image_bytes: Of an image for `predict`.
 
     Raises:
         UserError: If there is no such file, or it is no model for images.
@@ -46,9 +46,9 @@ class PageModel:
                 "    kerafer export --model RUN\nmakes one of a run."
             )
         self._recognizer = EmotionRecognizer(self.file)
-        self._one_picture = threading.Lock()
+        self._one_image = threading.Lock()
         height, width, _ = self._recognizer.input_shape
-        self.picture_bytes = height * width * 3
+        self.image_bytes = height * width * 3
 
     def facts(self) -> dict[str, Any]:
         """What the page has to know: names, input and output of the model.
@@ -74,18 +74,18 @@ class PageModel:
             "unsure": _UNSURE,
         }
 
-    def find_faces(self, picture: bytes) -> list[Box]:
+    def find_faces(self, file: bytes) -> list[Box]:
         """The boxes of the faces on an image, the largest first.
 
         Args:
-            picture: The bytes of a file.
+            file: The bytes of a file.
 
         Raises:
             UnreadableImageError: Where it is no image.
         """
         # One at a time: an image may take a gigabyte while it is decoded.
-        with self._one_picture:
-            image, times = read_reduced(picture, _LONGEST_SIDE)
+        with self._one_image:
+            image, times = read_reduced(file, _LONGEST_SIDE)
             found = self._recognizer.find_faces(image)
         boxes = [[times * side for side in face.box] for face in found]
         return [(x, y, width, height) for x, y, width, height in boxes]
@@ -95,7 +95,7 @@ class PageModel:
 
         Args:
             pixels: R, G and B of each pixel, the rows from the top;
-                `picture_bytes` of them.
+                `image_bytes` of them.
         """
         height, width, _ = self._recognizer.input_shape
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)

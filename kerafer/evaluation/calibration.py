@@ -22,7 +22,7 @@ def reliability(
             to 15.
 
     Returns:
-        One row a bin: its edges `lower` and `upper`, the `pictures` whose
+        One row a bin: its edges `lower` and `upper`, the `images` whose
         likeliest class has a probability between them, the mean of those
         probabilities (`confidence`) and the part of the images that are
         right (`accuracy`). Both are NaN where there is no image.

@@ -69,7 +69,7 @@ class CrossValidation:
         """One row for each fold.
 
         Returns:
-            Columns `fold`, `pictures` and `people` of its test part (`people`
+            Columns `fold`, `images` and `people` of its test part (`people`
             is missing where they are not known), `accuracy` and `macro_f1` on
             it, and `best_epoch`, whose weights were tested.
         """

@@ -182,7 +182,7 @@ def plot_reliability(
 
 
 def plot_mistakes(
-    pictures: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     captions: Sequence[tuple[str, str, str]],
     title: str,
     file: str | os.PathLike,
@@ -190,14 +190,14 @@ def plot_mistakes(
     """Draw images that were taken for something else, six a row.
 
     Args:
-        pictures: uint8 of shape `(height, width, 1 or 3)`.
+        images: uint8 of shape `(height, width, 1 or 3)`.
         captions: Of each image what it is, what it was taken for, and
             where it is found.
         title: Above all.
         file: A .png to write.
     """
-    columns = min(6, max(4, len(pictures)))
-    rows = -(-len(pictures) // columns)
+    columns = min(6, max(4, len(images)))
+    rows = -(-len(images) // columns)
     figure = Figure(
         figsize=(columns * 1.9, rows * 2.4 + 0.5),
         # Inches: room for the captions, which the layout does not count.
@@ -207,11 +207,11 @@ def plot_mistakes(
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
-    for axes, picture, (true, taken, name) in zip(
-        grid, pictures, captions, strict=False
+    for axes, image, (true, taken, name) in zip(
+        grid, images, captions, strict=False
     ):
         axes.imshow(
-            picture.squeeze(),
+            image.squeeze(),
             cmap="gray",
             vmin=0,
             vmax=255,

@@ -47,9 +47,9 @@ def measure_scores(
         subjects: Who is on each image. Defaults to nobody knows.
 
     Returns:
-        `pictures`, `intervals` (`over` `"people"` or `"images"`, `of` how
+        `images`, `intervals` (`over` `"people"` or `"images"`, `of` how
         many), `accuracy`, `macro_f1` and their `..._interval`, `classes` with
-        `pictures`, `recall`, `precision`, `f1` and intervals of each class
+        `images`, `recall`, `precision`, `f1` and intervals of each class
         (`None` where there is nothing to divide by), `confusion` with a row
         for each true class, `calibration` and `notes`.
 

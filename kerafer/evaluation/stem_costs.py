@@ -124,9 +124,9 @@ def count_stem(model: keras.Model) -> dict[str, int]:
 def _inference(model: keras.Model) -> Callable[[], object]:
     import tensorflow as tf
 
-    from kerafer.training.speed import random_pictures
+    from kerafer.training.speed import random_images
 
-    images, _ = random_pictures(1, model.input_shape[1])
-    picture = tf.constant(images, tf.float32)
+    images, _ = random_images(1, model.input_shape[1])
+    image = tf.constant(images, tf.float32)
     function = tf.function(lambda batch: model(batch, training=False))
-    return lambda: function(picture)
+    return lambda: function(image)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kerafer.errors import UserError
-from kerafer.explain.inputs import BATCH_SIZE, checked_pictures
+from kerafer.explain.inputs import BATCH_SIZE, checked_images
 from kerafer.explain.wavelets import find_gates
 from kerafer.figures import save_figure
 from kerafer.models.graph import find_calls
@@ -34,7 +34,7 @@ def channel_weights(
 
     Returns:
         One row for each layer, class that has images and channel: `layer`,
-        `class`, `pictures` (how many the class has), `channel`, `gate` (the
+        `class`, `images` (how many the class has), `channel`, `gate` (the
         weight, 0 to 1, its mean over the class' images), `mean` (of the
         channel over these classes, each counting the same) and `difference`
         (`gate` less `mean`: above 0 the class raises the channel). Within a
@@ -52,7 +52,7 @@ def channel_weights(
             f"asking that model. {model.name} has them in inner models alone."
         )
     gates = [call.layer for call in calls]
-    images = checked_pictures(model, images)
+    images = checked_images(model, images)
     labels = np.asarray(labels)
     names = tuple(class_names)
     if (

@@ -11,7 +11,7 @@ import numpy as np
 from kerafer.class_names import match_classes
 from kerafer.errors import UserError
 from kerafer.explain.grad_cam import grad_cam
-from kerafer.explain.inputs import checked_pictures, predict
+from kerafer.explain.inputs import checked_images, predict
 from kerafer.explain.occlusion import occlusion_map
 
 METHODS = ("grad-cam", "grad-cam++", "occlusion")
@@ -78,7 +78,7 @@ def explain(
             "A model has one output for each class name. This one has "
             f"{model.output_shape[-1]}. Received: {', '.join(names)}."
         )
-    images = checked_pictures(model, images)
+    images = checked_images(model, images)
     probabilities = predict(model, images)
     answers = probabilities.argmax(axis=1)
     classes = answers

@@ -12,7 +12,7 @@ from keras import layers
 from kerafer.errors import UserError
 from kerafer.explain.inputs import (
     checked_classes,
-    checked_pictures,
+    checked_images,
 )
 from kerafer.images import resize
 from kerafer.models.graph import Call, find_calls
@@ -78,7 +78,7 @@ def grad_cam(
     Reference:
         Selvaraju et al., ICCV 2017; Chattopadhay et al., WACV 2018.
     """
-    images = checked_pictures(model, images)
+    images = checked_images(model, images)
     calls = [
         call
         for call in find_calls(model)

@@ -13,7 +13,7 @@ from kerafer.errors import UserError
 BATCH_SIZE = 32
 
 
-def checked_pictures(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def checked_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """The images as float32.
 
     Raises:
@@ -67,7 +67,7 @@ def checked_classes(
 
     Args:
         model: Whose classes they are.
-        images: What `checked_pictures` returned.
+        images: What `checked_images` returned.
         class_index: One for all images, one for each, or `None` for the
             likeliest of each.
 

@@ -11,7 +11,7 @@ from kerafer.errors import UserError
 from kerafer.explain.inputs import (
     BATCH_SIZE,
     checked_classes,
-    checked_pictures,
+    checked_images,
     predict,
 )
 
@@ -56,7 +56,7 @@ def occlusion_map(
     Reference:
         Zeiler and Fergus, ECCV 2014.
     """
-    images = checked_pictures(model, images)
+    images = checked_images(model, images)
     height, width = images.shape[1:3]
     least = min(height, width)
     window = (

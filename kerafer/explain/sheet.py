@@ -94,7 +94,7 @@ def cam_sheet(
 
 
 def plot_sheet(
-    pictures: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     explanations: Mapping[str, Sequence[Explanation]],
     method: str,
     file: str | os.PathLike,
@@ -106,21 +106,21 @@ def plot_sheet(
     1 inch on the right for the colours.
 
     Args:
-        pictures: uint8 of shape `(height, width, 1 or 3)`, of any size.
+        images: uint8 of shape `(height, width, 1 or 3)`, of any size.
         explanations: By model, one for each image.
         method: Of `METHODS`, for the colours' caption.
         file: A .png to write.
         labels: What is on each image, if that is known; answers that differ
             are red.
     """
-    rows, columns = len(pictures), 1 + len(explanations)
+    rows, columns = len(images), 1 + len(explanations)
     figure = Figure(
         figsize=(columns * _CELL + 1.0, rows * _CELL + 0.4),
         layout="constrained",
     )
     grid = figure.subplots(rows, columns, squeeze=False)
-    for row, picture in enumerate(pictures):
-        shown = _shown(picture)
+    for row, image in enumerate(images):
+        shown = _shown(image)
         label = None if labels is None else labels[row]
         _draw(grid[row, 0], shown, label or "")
         for column, found in enumerate(explanations.values(), start=1):
@@ -131,7 +131,7 @@ def plot_sheet(
                 _caption(one),
                 "black" if label in (None, one.answer) else _WRONG,
             )
-    for axes, name in zip(grid[0], ("picture", *explanations), strict=True):
+    for axes, name in zip(grid[0], ("image", *explanations), strict=True):
         axes.annotate(
             name,
             (0.5, 1),
@@ -183,10 +183,10 @@ def _draw(
     axes.set_title(title, fontsize=10, color=colour)
 
 
-def _shown(picture: np.ndarray) -> np.ndarray:
+def _shown(image: np.ndarray) -> np.ndarray:
     """The image as large as it will be seen, so that maps are smooth."""
-    scale = _SHOWN_SIDE / max(picture.shape[:2])
-    size = tuple(max(1, round(n * scale)) for n in picture.shape[1::-1])
+    scale = _SHOWN_SIDE / max(image.shape[:2])
+    size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    shown = cv2.resize(picture, size, interpolation=kind)
-    return shown.reshape(*shown.shape[:2], picture.shape[2])
+    shown = cv2.resize(image, size, interpolation=kind)
+    return shown.reshape(*shown.shape[:2], image.shape[2])

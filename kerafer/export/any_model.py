@@ -17,7 +17,7 @@ from kerafer.export.config import ExportConfig
 from kerafer.export.export import Source, golden_images
 from kerafer.export.inference import ImageInput, keras_answers
 from kerafer.export.verify import Reference
-from kerafer.images import Picture, as_image, resize
+from kerafer.images import ImageLike, as_image, resize
 from kerafer.models.float32 import in_float32
 
 _RANDOM_IMAGES = 16
@@ -132,7 +132,7 @@ def without_half_precision(model: keras.Model) -> keras.Model:
 
 
 def as_array(
-    images: np.ndarray | Sequence[Picture],
+    images: np.ndarray | Sequence[ImageLike],
     kind: str,
     image_size: int | tuple[int, int] | None,
 ) -> np.ndarray:

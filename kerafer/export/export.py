@@ -15,9 +15,9 @@ import numpy as np
 
 from kerafer.classifier import tells_classes
 from kerafer.console import console
-from kerafer.data.synthetic.golden import golden_pictures
+from kerafer.data.synthetic.golden import draw_golden_images
 from kerafer.errors import ConfigError, UserError, first_line
-from kerafer.evaluation.other_pictures import OtherPictures
+from kerafer.evaluation.other_images import OtherImages
 from kerafer.evaluation.score_intervals import measure_scores
 from kerafer.evaluation.subgroups import measure_subgroups
 from kerafer.export.config import FILES, ExportConfig
@@ -67,7 +67,7 @@ class Source:
             of floats alone.
         reference: The test images with the model's answers.
         face_margin: As `kerafer.data.specs.face_margin` tells it.
-        other_pictures: Images of another kind to test on. Defaults to none.
+        other_images: Images of another kind to test on. Defaults to none.
         vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
             tells it. Defaults to none.
     """
@@ -78,7 +78,7 @@ class Source:
     calibration: np.ndarray
     reference: Reference
     face_margin: float | None
-    other_pictures: OtherPictures | None = None
+    other_images: OtherImages | None = None
     vote_temperature: float | None = None
 
 
@@ -268,10 +268,10 @@ def _scores(
     if found is None:
         found = answer(path, reference.images, config.threads, reference.names)
     other = None
-    if source.other_pictures is not None:
+    if source.other_images is not None:
         console.print(f"{name} on the other images ...")
-        said = answer(path, source.other_pictures.pictures, config.threads)
-        other = source.other_pictures.measure(said.probabilities, names)
+        said = answer(path, source.other_images.images, config.threads)
+        other = source.other_images.measure(said.probabilities, names)
     else:
         other = _measured_before(earlier, name, files[name]["sha256"])
     return {
@@ -359,7 +359,7 @@ def _note(given: ImageInput) -> str:
 
 def golden_images(given: ImageInput) -> np.ndarray:
     """Synthetic faces as the files take them."""
-    drawn = golden_pictures(given.shape)
+    drawn = draw_golden_images(given.shape)
     if given.kind == "uint8":
         return drawn
     # -1 to 1 is what most models of floats take.

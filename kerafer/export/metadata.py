@@ -48,7 +48,7 @@ def metadata(
         )
         units = [_table(builder, {1: normalization}, {0: _NORMALIZATION})]
     image = _table(builder, {}, {0: _COLOUR_SPACES[channels]})
-    picture = _table(
+    entry = _table(
         builder,
         {
             0: builder.CreateString("image"),
@@ -80,7 +80,7 @@ def metadata(
         tensors.append(_table(builder, fields))
     subgraph = _table(
         builder,
-        {2: _tables(builder, [picture]), 3: _tables(builder, tensors)},
+        {2: _tables(builder, [entry]), 3: _tables(builder, tensors)},
     )
     model = _table(
         builder,

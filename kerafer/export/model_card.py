@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerafer import markdown
-from kerafer.evaluation.other_pictures import other_pictures_section
+from kerafer.evaluation.other_images import other_images_section
 from kerafer.evaluation.score_section import score_section
 from kerafer.evaluation.scores import as_percent
 from kerafer.evaluation.subgroups import subgroups_section
@@ -85,7 +85,7 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
     told = {
         "input": f"one {colour} image, {_kind(inputs)}, {height} x {width}, "
         f"shape {inputs['shape']}; {inputs['note']}",
-        "picture": _picture(inputs["face_margin"]),
+        "image": _image(inputs["face_margin"]),
         "output": manifest["output"],
         "votes": _votes(manifest.get("votes")),
         "labels, in this order": ", ".join(manifest["labels"]) or "none",
@@ -118,7 +118,7 @@ def _kind(inputs: dict[str, Any]) -> str:
     return "float32"
 
 
-def _picture(margin: float | None) -> str:
+def _image(margin: float | None) -> str:
     if margin is None:
         return "whole, as the data set has them: no face is cut out"
     times = f"{1 + 2 * margin:g} times " if margin else ""
@@ -188,7 +188,7 @@ def _held_out(manifest: dict[str, Any]) -> list[str]:
         "",
         *score_section(scores["test"]),
         *subgroups_section(scores.get("subgroups", [])),
-        *other_pictures_section(scores["file"], scores["other_pictures"]),
+        *other_images_section(scores["file"], scores["other_pictures"]),
     ]
 
 

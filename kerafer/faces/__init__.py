@@ -8,7 +8,7 @@ TensorFlow is loaded for the detector `"mtcnn"` alone.
 """
 
 from kerafer.faces.crops import MARGIN, Box, crop, crop_faces
-from kerafer.faces.detector import Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detector import Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import DETECTORS, make_detector
 from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
 from kerafer.faces.second_look import SecondLook
@@ -23,7 +23,7 @@ __all__ = [
     "MtcnnDetector",
     "MtcnnOpencvDetector",
     "SecondLook",
-    "WholePictureDetector",
+    "WholeImageDetector",
     "YunetDetector",
     "crop",
     "crop_faces",

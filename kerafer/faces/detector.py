@@ -81,7 +81,7 @@ def detect_shrunk(
     return sorted(faces, key=lambda f: f.box[2] * f.box[3], reverse=True)
 
 
-class WholePictureDetector:
+class WholeImageDetector:
     """Take every image for one face, as models see it that learnt so."""
 
     def detect(self, image: np.ndarray) -> list[Face]:

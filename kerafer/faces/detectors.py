@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerafer.errors import ConfigError, UserError
-from kerafer.faces.detector import FaceDetector, WholePictureDetector
+from kerafer.faces.detector import FaceDetector, WholeImageDetector
 from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
 from kerafer.faces.second_look import SecondLook
 from kerafer.faces.yunet import YunetDetector
@@ -50,7 +50,7 @@ def make_detector(
             f"{longest_side}."
         )
     if name == "none":
-        return WholePictureDetector()
+        return WholeImageDetector()
     if file is not None:
         return SecondLook(YunetDetector(file, longest_side))
     if name == "mtcnn":

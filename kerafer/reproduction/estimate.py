@@ -11,7 +11,7 @@ from kerafer.training.config import TrainingConfig
 
 
 def estimate_seconds(
-    plan: list[Training], pictures: int
+    plan: list[Training], images: int
 ) -> dict[str, tuple[float, str]]:
     """Judge how long the missing trainings of a plan take at most.
 
@@ -22,7 +22,7 @@ def estimate_seconds(
 
     Args:
         plan: All trainings.
-        pictures: In an epoch.
+        images: In an epoch.
 
     Returns:
         For every training that is not done, by its name: seconds, and where
@@ -41,7 +41,7 @@ def estimate_seconds(
             continue
         if _key(config) not in known:
             start, speed = _timed(config)
-            known[_key(config)] = (start, pictures / speed, "a short timing")
+            known[_key(config)] = (start, images / speed, "a short timing")
         start, epoch, origin = known[_key(config)]
         found[training.name] = (start + config.epochs * epoch, origin)
     return found

@@ -37,7 +37,7 @@ class FigureKind:
     samples: bool = False
 
     @property
-    def shows_pictures(self) -> bool:
+    def shows_images(self) -> bool:
         """Whether some of the data set's images are drawn."""
         return self.samples or self.shows_attention
 

@@ -136,8 +136,8 @@ def score_table(
             rows.append(row | _paper(paper, variant.arch))
             continue
         table = run_table(found).set_index("seed")
-        pictures = sorted(set(table["test_pictures"]))
-        row["test images"] = ", ".join(map(str, pictures))
+        images = sorted(set(table["test_pictures"]))
+        row["test images"] = ", ".join(map(str, images))
         for name in SCORES:
             mean, deviation = mean_and_deviation(100 * table[name])
             row[_TITLES[name]] = _spread(mean, deviation)

@@ -14,7 +14,7 @@ which is `EmotionRecognizer` here. TensorFlow is loaded for a `.keras` file, a
 SavedModel and `MtcnnDetector`.
 """
 
-from kerafer.faces.detector import Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detector import Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import DETECTORS, make_detector
 from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
 from kerafer.faces.yunet import YunetDetector
@@ -37,7 +37,7 @@ __all__ = [
     "MtcnnOpencvDetector",
     "Prediction",
     "TrackedFace",
-    "WholePictureDetector",
+    "WholeImageDetector",
     "YunetDetector",
     "annotate",
     "make_detector",

@@ -49,31 +49,31 @@ def annotate(
     scale = max(1.0, min(_SHORT_SIDE / short, _LONG_SIDE / long))
     scale = min(scale, _LONGEST_SIDE / long)
     size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
-    picture = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-    if picture is image:
-        picture = image.copy()
+    canvas = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    if canvas is image:
+        canvas = image.copy()
     if not faces:
-        _place(picture, _caption(note, "", 18), 0, 0)
+        _place(canvas, _caption(note, "", 18), 0, 0)
     for place, face in enumerate(faces, 1):
         number = getattr(face, "track", place) if faces[1:] else None
-        _draw(picture, face, scale, number)
-    return picture
+        _draw(canvas, face, scale, number)
+    return canvas
 
 
 def _draw(
-    picture: np.ndarray,
+    canvas: np.ndarray,
     face: FacePrediction | TrackedFace,
     scale: float,
     number: int | None,
 ) -> None:
-    height, width = picture.shape[:2]
+    height, width = canvas.shape[:2]
     x, y, across, down = (round(v * scale) for v in face.box)
     whole = (x, y, across, down) == (0, 0, width, height)
     if not whole:
         line = max(2, round(across / 100))
         corner = x + across, y + down
-        cv2.rectangle(picture, (x, y), corner, _INK, line + 2)
-        cv2.rectangle(picture, (x, y), corner, _FRAME, line)
+        cv2.rectangle(canvas, (x, y), corner, _INK, line + 2)
+        cv2.rectangle(canvas, (x, y), corner, _FRAME, line)
     order = sorted(face.probabilities.items(), key=lambda p: -p[1])
     others = [
         f"{name} {percent(share)}%"
@@ -85,7 +85,7 @@ def _draw(
     points = int(np.clip(across / 9, 13, max(13, height / 14)))
     caption = _caption(title, "  ".join(others[:_RUNNERS_UP]), points)
     above = y - caption.shape[0]
-    _place(picture, caption, x, above if above >= 0 else y)
+    _place(canvas, caption, x, above if above >= 0 else y)
 
 
 def _caption(title: str, below: str, points: int) -> np.ndarray:
@@ -108,10 +108,10 @@ def _caption(title: str, below: str, points: int) -> np.ndarray:
     return np.asarray(plate)
 
 
-def _place(picture: np.ndarray, plate: np.ndarray, x: int, y: int) -> None:
+def _place(canvas: np.ndarray, plate: np.ndarray, x: int, y: int) -> None:
     """Lay a plate on an image, moved so that it is all seen."""
-    height, width = picture.shape[:2]
+    height, width = canvas.shape[:2]
     plate = plate[:height, :width]
     x = int(np.clip(x, 0, width - plate.shape[1]))
     y = int(np.clip(y, 0, height - plate.shape[0]))
-    picture[y : y + plate.shape[0], x : x + plate.shape[1]] = plate
+    canvas[y : y + plate.shape[0], x : x + plate.shape[1]] = plate

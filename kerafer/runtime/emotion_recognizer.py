@@ -12,10 +12,10 @@ import numpy as np
 
 from kerafer.errors import ConfigError
 from kerafer.faces.crops import MARGIN, crop_faces
-from kerafer.faces.detector import Box, Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detector import Box, Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import make_detector
 from kerafer.foreign import read_json
-from kerafer.images import Picture, as_image, fit
+from kerafer.images import ImageLike, as_image, fit
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
 from kerafer.runtime.labels import find_labels
@@ -84,7 +84,7 @@ class EmotionRecognizer:
         self.face_margin = MARGIN if margin is None else margin
         self.vote_temperature = find_vote_temperature(self.model)
         if detector is None and margin is None:
-            detector = WholePictureDetector()
+            detector = WholeImageDetector()
         self._detector = detector
         self._searching = threading.Lock()
 
@@ -98,9 +98,9 @@ class EmotionRecognizer:
     @property
     def takes_whole(self) -> bool:
         """Whether images are taken whole, without a search for faces."""
-        return isinstance(self._detector, WholePictureDetector)
+        return isinstance(self._detector, WholeImageDetector)
 
-    def predict(self, image: Picture, *, bgr: bool = False) -> Prediction:
+    def predict(self, image: ImageLike, *, bgr: bool = False) -> Prediction:
         """The expression on an image of one face.
 
         Args:
@@ -117,7 +117,7 @@ class EmotionRecognizer:
         """
         return self.predict_batch([as_image(image, bgr)])[0]
 
-    def predict_batch(self, images: Sequence[Picture]) -> list[Prediction]:
+    def predict_batch(self, images: Sequence[ImageLike]) -> list[Prediction]:
         """The expressions on images of one face each.
 
         Args:
@@ -129,7 +129,7 @@ class EmotionRecognizer:
         rows = self.probabilities(images)
         return [Prediction.of(self.labels, row) for row in rows]
 
-    def probabilities(self, images: Sequence[Picture]) -> np.ndarray:
+    def probabilities(self, images: Sequence[ImageLike]) -> np.ndarray:
         """Like `predict_batch`, as an array.
 
         Returns:
@@ -140,7 +140,7 @@ class EmotionRecognizer:
             row[:] = fit(as_image(image), self.input_shape)
         return self._predictor.run(batch)
 
-    def find_faces(self, image: Picture, *, bgr: bool = False) -> list[Face]:
+    def find_faces(self, image: ImageLike, *, bgr: bool = False) -> list[Face]:
         """The faces on an image, the largest first.
 
         Args:
@@ -156,7 +156,7 @@ class EmotionRecognizer:
             return self.detector.detect(image)
 
     def predict_faces(
-        self, image: Picture, *, bgr: bool = False
+        self, image: ImageLike, *, bgr: bool = False
     ) -> list[FacePrediction]:
         """Find the faces on an image and tell the expression of each.
 

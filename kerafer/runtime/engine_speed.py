@@ -45,24 +45,24 @@ def engine_speed(
     folder = Path(export)
     _check(folder)
     with np.load(folder / "golden.npz", allow_pickle=False) as golden:
-        pictures, answers = golden["images"], golden["keras"].argmax(axis=1)
+        images, answers = golden["images"], golden["keras"].argmax(axis=1)
     with tempfile.TemporaryDirectory() as name:
         quantized = Path(name) / "int8.onnx"
-        _quantize(folder / "model.onnx", quantized, pictures)
+        _quantize(folder / "model.onnx", quantized, images)
         predictors = {
             "LiteRT float32": predictor(folder / "float32.tflite", threads),
             "ONNX Runtime float32": predictor(folder / "model.onnx", threads),
             "LiteRT int8": predictor(folder / "int8.tflite", threads),
             "ONNX Runtime int8": predictor(quantized, threads),
         }
-        taken = _medians(predictors, pictures, repeats)
+        taken = _medians(predictors, images, repeats)
         return [
             speed_row(
                 f"engine: {name}",
                 taken[name],
                 1,
                 threads,
-                same_class=_agreement(predict, pictures, answers),
+                same_class=_agreement(predict, images, answers),
             )
             for name, predict in predictors.items()
         ]
@@ -80,11 +80,11 @@ def _check(folder: Path) -> None:
         )
 
 
-def _quantize(source: Path, target: Path, pictures: np.ndarray) -> None:
+def _quantize(source: Path, target: Path, images: np.ndarray) -> None:
     with extra_for("ONNX Runtime's part"):
         from onnxruntime import quantization
         from onnxruntime.quantization.shape_inference import quant_pre_process
-    batches = _batches(pictures)
+    batches = _batches(images)
 
     class Reader(quantization.CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
@@ -109,28 +109,28 @@ def _quantize(source: Path, target: Path, pictures: np.ndarray) -> None:
         logging.root.setLevel(level)
 
 
-def _batches(pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    for picture in pictures:
-        yield {"image": picture[None].astype(np.float32)}
+def _batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    for image in images:
+        yield {"image": image[None].astype(np.float32)}
 
 
 def _medians(
-    predictors: dict[str, Predictor], pictures: np.ndarray, repeats: int
+    predictors: dict[str, Predictor], images: np.ndarray, repeats: int
 ) -> dict[str, float]:
     """Seconds an image."""
     times: dict[str, list[float]] = {name: [] for name in predictors}
     for _ in range(repeats):
         for name, predict in predictors.items():
-            predict(pictures[0])
-            for picture in pictures:
+            predict(images[0])
+            for image in images:
                 began = time.perf_counter()
-                predict(picture)
+                predict(image)
                 times[name].append(time.perf_counter() - began)
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def _agreement(
-    predict: Predictor, pictures: np.ndarray, answers: np.ndarray
+    predict: Predictor, images: np.ndarray, answers: np.ndarray
 ) -> float:
-    told = [int(predict(picture)[0].argmax()) for picture in pictures]
+    told = [int(predict(image)[0].argmax()) for image in images]
     return float(np.mean(told == answers))

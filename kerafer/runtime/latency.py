@@ -50,7 +50,7 @@ def measure(
             f"Latency is measured of an export. There is none in {folder}."
         )
     with np.load(golden) as arrays:
-        pictures = arrays["images"]
+        images = arrays["images"]
     paths = sorted(folder.glob("*.tflite"))
     paths += [folder / name for name in ("saved_model", "model.onnx")]
     paths = [path for path in paths if path.exists()]
@@ -60,7 +60,7 @@ def measure(
     for path in [*paths, *([model] if model else [])]:
         for count in threads:
             with context.Pool(1) as pool:
-                row = pool.apply(_measure_one, (path, count, runs, pictures))
+                row = pool.apply(_measure_one, (path, count, runs, images))
             rows.append({"file": path.name, "threads": count, **row})
     table = pd.DataFrame(rows)
     return table.assign(
@@ -69,19 +69,19 @@ def measure(
 
 
 def _measure_one(
-    path: Path, threads: int, runs: int, pictures: np.ndarray
+    path: Path, threads: int, runs: int, images: np.ndarray
 ) -> dict[str, float | int | None]:
     load = _engine(path, threads)
     before = _peak_mb()
     start = time.perf_counter()
     predict = load()
-    predict(pictures[0])
+    predict(images[0])
     load_ms = 1e3 * (time.perf_counter() - start)
     times = []
     for run in range(_WARM_UP + runs):
-        picture = pictures[run % len(pictures)]
+        image = images[run % len(images)]
         start = time.perf_counter()
-        predict(picture)
+        predict(image)
         times.append(1e3 * (time.perf_counter() - start))
     times = times[_WARM_UP:]
     return {
@@ -122,7 +122,7 @@ def _keras(path: Path) -> Predictor:
 
     model = load_model(path)
     function = tf.function(lambda images: model(images, training=False))
-    return lambda picture: [function(tf.constant(picture[None])).numpy()[0]]
+    return lambda image: [function(tf.constant(image[None])).numpy()[0]]
 
 
 def _peak_mb() -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from kerafer.errors import UserError
-from kerafer.images import Picture, UnreadableImageError, as_image
+from kerafer.images import ImageLike, UnreadableImageError, as_image
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import Faces
 
@@ -18,7 +18,7 @@ from kerafer.runtime.prediction import Faces
 # One path is text, and so are several of one letter.
 @overload
 def predict(  # type: ignore[overload-overlap, unused-ignore]
-    pictures: Picture,
+    images: ImageLike,
     model: str | os.PathLike[str] | None = None,
     *,
     bgr: bool = False,
@@ -28,7 +28,7 @@ def predict(  # type: ignore[overload-overlap, unused-ignore]
 # Where nothing is known of NumPy, an array may be anything.
 @overload
 def predict(  # type: ignore[overload-cannot-match, unused-ignore]
-    pictures: Iterable[Picture],
+    images: Iterable[ImageLike],
     model: str | os.PathLike[str] | None = None,
     *,
     bgr: bool = False,
@@ -36,7 +36,7 @@ def predict(  # type: ignore[overload-cannot-match, unused-ignore]
 
 
 def predict(
-    pictures: Picture | Iterable[Picture],
+    images: ImageLike | Iterable[ImageLike],
     model: str | os.PathLike[str] | None = None,
     *,
     bgr: bool = False,
@@ -48,7 +48,7 @@ def predict(
     needed.
 
     Args:
-        pictures: What `kerafer.images.as_image` takes: a file, its bytes,
+        images: What `kerafer.images.as_image` takes: a file, its bytes,
             an image of Pillow, or a uint8 array, RGB or gray; or several of
             such, in a list or anything else that can be gone through once.
         model: What `EmotionRecognizer` takes. Defaults to the model that the
@@ -76,30 +76,30 @@ def predict(
         for faces in kerafer.predict(["a.jpg", "b.jpg"]):
             print(faces.problem or [face.label for face in faces])
     """
-    given: Any = pictures
-    if not _is_several(pictures):
+    given: Any = images
+    if not _is_several(images):
         image = as_image(given, bgr)
         return _predict(EmotionRecognizer(model), image)
     recognizer = EmotionRecognizer(model)
     return [_predict_or_tell(recognizer, one, bgr) for one in given]
 
 
-def _is_several(pictures: Picture | Iterable[Picture]) -> bool:
+def _is_several(images: ImageLike | Iterable[ImageLike]) -> bool:
     one = (str, os.PathLike, bytes, bytearray, memoryview, dict, Image.Image)
-    if isinstance(pictures, one) or hasattr(pictures, "read"):
+    if isinstance(images, one) or hasattr(images, "read"):
         return False
-    dtype = getattr(pictures, "dtype", None)
+    dtype = getattr(images, "dtype", None)
     # An array or a tensor is one image; a table's column of paths is not.
     if dtype is not None and getattr(dtype, "kind", "") not in tuple("OUT"):
         return False
-    return isinstance(pictures, Iterable)
+    return isinstance(images, Iterable)
 
 
 def _predict_or_tell(
-    recognizer: EmotionRecognizer, picture: Picture, bgr: bool
+    recognizer: EmotionRecognizer, source: ImageLike, bgr: bool
 ) -> Faces:
     try:
-        image = as_image(picture, bgr)
+        image = as_image(source, bgr)
     except UnreadableImageError as error:
         return Faces(problem=error.reason)
     except UserError as error:

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from kerafer.errors import UserError
-from kerafer.faces.detector import Box, Face, FaceDetector, WholePictureDetector
+from kerafer.faces.detector import Box, Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import DEFAULT, make_detector
 from kerafer.images import read_image
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_tracker import FaceTracker
-from kerafer.runtime.picture_files import predict_files
+from kerafer.runtime.image_files import predict_files
 from kerafer.runtime.row_writer import RowWriter
 from kerafer.runtime.sources import find_sources
 from kerafer.runtime.video_reader import VideoReader
@@ -29,7 +29,7 @@ from kerafer.runtime.video_writer import VideoWriter
 def speed_row(
     what: str,
     seconds: float,
-    pictures: int,
+    images: int,
     threads: int,
     ratio: float | None = None,
     same_class: float | None = None,
@@ -39,7 +39,7 @@ def speed_row(
     Args:
         what: Was timed.
         seconds: That it took.
-        pictures: In this time.
+        images: In this time.
         threads: Of the engine that ran the model.
         ratio: Of a whole to the sum of its parts. Defaults to none.
         same_class: The share of images with the right model's answer.
@@ -51,8 +51,8 @@ def speed_row(
     """
     return {
         "what": what,
-        "images_per_second": round(pictures / seconds, 1),
-        "milliseconds_per_image": round(1000 * seconds / pictures, 3),
+        "images_per_second": round(images / seconds, 1),
+        "milliseconds_per_image": round(1000 * seconds / images, 3),
         "ratio": None if ratio is None else round(ratio, 3),
         "same_class": None if same_class is None else round(same_class, 3),
         "threads": threads,
@@ -66,7 +66,7 @@ _FRAMES, _HEIGHT, _WIDTH, _FACE_SIDE = 50, 480, 640, 200
 
 def batch_speed(
     model: str | os.PathLike[str],
-    pictures: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
     repeats: int = 5,
     threads: int = 2,
 ) -> list[dict[str, object]]:
@@ -79,7 +79,7 @@ def batch_speed(
 
     Args:
         model: What `EmotionRecognizer` takes.
-        pictures: A folder. Defaults to 64 synthetic faces, JPEG files of 350 x
+        images: A folder. Defaults to 64 synthetic faces, JPEG files of 350 x
             350 pixels.
         repeats: Timed runs. Defaults to 5.
         threads: For LiteRT. Defaults to 2.
@@ -92,12 +92,12 @@ def batch_speed(
         UserError: Without such a model or images.
     """
     recognizer = EmotionRecognizer(
-        model, threads, detector=WholePictureDetector()
+        model, threads, detector=WholeImageDetector()
     )
     runs = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = _pictures(folder, pictures)
+        paths = _images(folder, images)
         for _ in range(1 + repeats):
             parts = _one_by_one(recognizer, paths)
             runs.append((*parts, _to_csv(recognizer, paths, folder / "a.csv")))
@@ -167,7 +167,7 @@ def video_speed(
 # === Images ===
 
 
-def _pictures(folder: Path, given: str | os.PathLike[str] | None) -> list[Path]:
+def _images(folder: Path, given: str | os.PathLike[str] | None) -> list[Path]:
     if given is None:
         return _draw_jpegs(folder)
     sources = find_sources([os.fspath(given)], folder)

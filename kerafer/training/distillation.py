@@ -45,12 +45,12 @@ class Distillation:
         self.alpha = alpha
         self.temperature = temperature
 
-    def teach(self, pictures: Any) -> Any:
+    def teach(self, images: Any) -> Any:
         """The mean of the teachers' probabilities, `(batch, classes)`."""
         answers = []
         for index, teacher in enumerate(self.teachers):
             # Else it would be the student's step that says so.
-            shown = _fit(pictures, teacher.input_shape[1:])
+            shown = _fit(images, teacher.input_shape[1:])
             answer = teacher(shown, training=False)
             if self.orders is not None:
                 answer = ops.take(answer, self.orders[index], axis=-1)
@@ -128,20 +128,18 @@ def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return function
 
 
-def _fit(pictures: Any, shape: tuple[int, int, int]) -> Any:
+def _fit(images: Any, shape: tuple[int, int, int]) -> Any:
     """Images of the size and with the channels that a model takes."""
-    pictures = ops.cast(pictures, "float32")
+    images = ops.cast(images, "float32")
     height, width, channels = shape
-    if pictures.shape[-1] != channels:
-        pictures = (
-            ops.repeat(pictures, 3, axis=-1)
+    if images.shape[-1] != channels:
+        images = (
+            ops.repeat(images, 3, axis=-1)
             if channels == 3
-            else ops.image.rgb_to_grayscale(
-                pictures, data_format="channels_last"
-            )
+            else ops.image.rgb_to_grayscale(images, data_format="channels_last")
         )
-    if tuple(pictures.shape[1:3]) != (height, width):
-        pictures = ops.image.resize(
-            pictures, (height, width), data_format="channels_last"
+    if tuple(images.shape[1:3]) != (height, width):
+        images = ops.image.resize(
+            images, (height, width), data_format="channels_last"
         )
-    return pictures
+    return images

@@ -24,7 +24,7 @@ class EpochProgress(keras.callbacks.Callback):
     Args:
         epochs: At most this many.
         steps: Batches an epoch.
-        pictures: Training images an epoch.
+        images: Training images an epoch.
         done: Epochs before a resumption. Defaults to 0.
         lowest: Validation loss that was reached in these. NaN, the lowest of
             none, counts as none. Defaults to none.
@@ -34,14 +34,14 @@ class EpochProgress(keras.callbacks.Callback):
         self,
         epochs: int,
         steps: int,
-        pictures: int,
+        images: int,
         done: int = 0,
         lowest: float = math.inf,
     ) -> None:
         super().__init__()
         self.epochs = epochs
         self.steps = steps
-        self.pictures = pictures
+        self.images = images
         self.first = done
         self.lowest = math.inf if math.isnan(lowest) else lowest
 
@@ -89,7 +89,7 @@ class EpochProgress(keras.callbacks.Callback):
         """Print the epoch's line."""
         now = time.perf_counter()
         logs["seconds"] = now - self.epoch_began
-        logs["images_per_second"] = self.pictures / self.trained
+        logs["images_per_second"] = self.images / self.trained
         better = logs["val_loss"] < self.lowest
         self.lowest = min(self.lowest, logs["val_loss"])
         done = epoch + 1 - self.first

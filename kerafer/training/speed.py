@@ -60,7 +60,7 @@ def training_step(
         model.compile(FusedAdam(1e-4), "categorical_crossentropy")
     finally:
         keras.config.set_dtype_policy(before)
-    images, labels = random_pictures(batch_size, image_size)
+    images, labels = random_images(batch_size, image_size)
     x = ops.convert_to_tensor(images, "float32")
     y = ops.one_hot(labels, 7)
     return lambda: model.train_on_batch(x, y)
@@ -138,18 +138,18 @@ class _Timed:
         config = TrainingConfig(
             arch=arch, image_size=image_size, batch_size=batch_size
         )
-        pictures, labels = random_pictures(batch_size, image_size)
+        images, labels = random_images(batch_size, image_size)
         targets = np.eye(7, dtype=np.float32)[labels]
-        held = fits_on_device(pictures.nbytes)
+        held = fits_on_device(images.nbytes)
         together = steps_together() if held else 1
-        model = create_model(arch, 7, pictures.shape[1:])
+        model = create_model(arch, 7, images.shape[1:])
 
         def trainer(change: Augmentation | None) -> Trainer:
             made = Trainer(
                 model,
                 make_objective(config),
                 augmentation=change,
-                held=pictures if held else None,
+                held=images if held else None,
             )
             made.compile(optimizer=make_optimizer(config, 1))
             return made
@@ -157,7 +157,7 @@ class _Timed:
         def training(steps: int) -> TrainingBatches:
             rows = np.resize(np.arange(batch_size), steps * batch_size)
             return TrainingBatches(
-                pictures,
+                images,
                 targets,
                 batch_size,
                 0,
@@ -179,7 +179,7 @@ class _Timed:
         self.images = steps * batch_size
         self._batches = training(steps)
         self._validation = Batches(
-            pictures, targets, batch_size, self._batches.rows, held
+            images, targets, batch_size, self._batches.rows, held
         )
         self.evaluate()
 
@@ -245,7 +245,7 @@ def stem_steps(
         image_size: Pixels.
         batch_size: Images.
     """
-    images, _ = random_pictures(batch_size, image_size)
+    images, _ = random_images(batch_size, image_size)
     inputs = keras.ops.convert_to_tensor(images, "float32")
     steps: dict[str, Callable[[], object]] = {}
     for name, fused in (("fused", True), ("branches", False)):
@@ -306,7 +306,7 @@ _FUNCTIONS = {
 }
 
 
-def random_pictures(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def random_images(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Noise of shape `(count, size, size, 3)`, uint8, and labels 0 to 6."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (count, size, size, 3), np.uint8)

@@ -169,11 +169,11 @@ def _stems(config: BenchmarkConfig) -> list[dict[str, object]]:
     return stem_costs(config.image_size, config.batch_size, config.repeats)
 
 
-def _row(name: str, seconds: float, pictures: int) -> dict[str, object]:
+def _row(name: str, seconds: float, images: int) -> dict[str, object]:
     return {
         "what": name,
-        "images_per_second": round(pictures / seconds, 1),
-        "milliseconds_per_image": round(1000 * seconds / pictures, 3),
+        "images_per_second": round(images / seconds, 1),
+        "milliseconds_per_image": round(1000 * seconds / images, 3),
     }
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kerafer.evaluation.evaluation import Evaluation
     from kerafer.evaluation.predictions import Predictions
     from kerafer.evaluation.votes import VoteScores
-    from kerafer.workflows.pictures import Pictures
+    from kerafer.workflows.split_dataset import SplitDataset
 
 PARTS = ("test", "validation", "train", "all")
 _BATCH = 32
@@ -307,28 +307,28 @@ class _Images(NamedTuple):
 
     part: str
     config: DataConfig
-    pictures: Pictures
+    data: SplitDataset
     rows: np.ndarray
     flips: bool
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return tuple(self.pictures.dataset.class_names)
+        return tuple(self.data.dataset.class_names)
 
     @property
     def paths(self) -> np.ndarray:
         """As in the manifest."""
-        paths = self.pictures.dataset.manifest["path"]
+        paths = self.data.dataset.manifest["path"]
         return paths.to_numpy(object)[self.rows]
 
     @property
     def labels(self) -> np.ndarray:
-        return self.pictures.dataset.labels[self.rows]
+        return self.data.dataset.labels[self.rows]
 
     @property
     def subjects(self) -> np.ndarray | None:
         """Who is on them, where that is known."""
-        dataset = self.pictures.dataset
+        dataset = self.data.dataset
         if not dataset.has_subjects:
             return None
         return dataset.manifest["subject"].to_numpy(object)[self.rows]
@@ -338,7 +338,7 @@ class _Images(NamedTuple):
 
         What is answered so is wrong, and is counted.
         """
-        dataset = self.pictures.dataset
+        dataset = self.data.dataset
         order = match_classes(names, self.class_names)
         # Shares tell of every class, and of no others.
         if None in order or dataset.has_shares:
@@ -347,8 +347,8 @@ class _Images(NamedTuple):
         dataset = dataclasses.replace(
             dataset, class_names=(*self.class_names, *others)
         )
-        pictures = dataclasses.replace(self.pictures, dataset=dataset)
-        return self._replace(pictures=pictures)
+        data = dataclasses.replace(self.data, dataset=dataset)
+        return self._replace(data=data)
 
     def decoded(self, model: _Model) -> np.ndarray:
         """All images of the data set as a model takes them."""
@@ -360,7 +360,7 @@ class _Images(NamedTuple):
         if margin is None and model.file is not None:
             # As in its training, which may not have been on this data.
             margin = find_face_margin(model.file)
-        return self.pictures.decode(config, margin)
+        return self.data.decode(config, margin)
 
     def predict(self, model: _Model, images: np.ndarray) -> Predictions:
         """A model's predictions; `images` are all, `decoded` for it."""
@@ -395,10 +395,10 @@ class _Images(NamedTuple):
 def _find_part(
     config: DataConfig, split_file: Path | None, part: str, flips: bool
 ) -> _Images:
-    from kerafer.workflows.pictures import find_pictures
+    from kerafer.workflows.split_dataset import find_data
 
     try:
-        pictures = find_pictures(config, split_file)
+        data = find_data(config, split_file)
     except UserError as error:
         if split_file is None or str(split_file) not in str(error):
             raise
@@ -406,7 +406,7 @@ def _find_part(
             f"{error}\nThat is the run's own split. For other images than "
             "the run's, `split` paper, subject or given divides them."
         ) from None
-    parts = pictures.split.to_numpy()
+    parts = data.split.to_numpy()
     rows = np.arange(len(parts))
     if part != "all":
         rows = rows[parts == part]
@@ -416,7 +416,7 @@ def _find_part(
             "`part` names a part of the split with images. Received: "
             f"{part}; there are images in {there}."
         )
-    return _Images(part, config, pictures, rows, flips)
+    return _Images(part, config, data, rows, flips)
 
 
 # === What comes out ===
@@ -459,7 +459,7 @@ def _score(
         )
         name = told_name(earlier.name, earlier.predictions.flips)
     mistakes = surest_mistakes(predictions.labels, predictions.probabilities)
-    dataset = images.pictures.dataset
+    dataset = images.data.dataset
     return Evaluation(
         model=model.name,
         model_file=None if model.file is None else os.fspath(model.file),
@@ -468,11 +468,11 @@ def _score(
         dataset=dataset.name,
         source=dataset.source,
         licence=dataset.licence,
-        split=images.pictures.split_name,
+        split=images.data.split_name,
         part=images.part,
         predictions=predictions,
         scores=scores,
-        split_notes=images.pictures.notes,
+        split_notes=images.data.notes,
         own_notes=tuple(notes),
         mistakes=mistakes,
         mistake_images=decoded[images.rows[mistakes["row"].to_numpy()]],
@@ -498,7 +498,7 @@ def _score_votes(
     from kerafer.evaluation.votes import score_votes
     from kerafer.runtime.votes import find_vote_temperature
 
-    dataset = images.pictures.dataset
+    dataset = images.data.dataset
     if not dataset.has_shares:
         return None
     temperature = model.file and find_vote_temperature(model.file)
@@ -540,7 +540,7 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
         metrics, where = _read_metrics(found / "metrics.json"), f"In {found}"
     else:
         metrics, where = found.as_dict(), "Earlier"
-    dataset = images.pictures.dataset
+    dataset = images.data.dataset
     names = np.array(dataset.class_names, object)
     if metrics["split_digest"] != split_digest(
         images.paths, names[images.labels]
@@ -548,7 +548,7 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
         raise UserError(
             "Two models are compared on the same images.\n"
             f"Here: {len(images.rows)} images, {images.part} of "
-            f"{dataset.name}, split {images.pictures.split_name}.\n"
+            f"{dataset.name}, split {images.data.split_name}.\n"
             f"{where}: {metrics['n']} images, {metrics['part']} of "
             f"{metrics['dataset']}, split {metrics['split']}."
         )

@@ -251,7 +251,7 @@ def _explain_sources(
     sheets: list[Path] = []
     unreadable: list[str] = []
     without: list[str] = []
-    for source in track(sources, "Pictures", len(sources)):
+    for source in track(sources, "Images", len(sources)):
         try:
             image = read_image(source.path)
         except UnreadableImageError as error:
@@ -341,7 +341,7 @@ def _explain_model(
     )
     written = "wavelets.csv and .png"
     try:
-        images, labels = _test_pictures(one, data_dir)
+        images, labels = _test_images(one, data_dir)
     except UserError as error:
         _tell(f"channels.csv and .png are left out. {error}")
     else:
@@ -353,12 +353,12 @@ def _explain_model(
     _tell(f"Written to {folder}: {written}")
 
 
-def _test_pictures(
+def _test_images(
     one: _Model, data_dir: str | os.PathLike[str] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The images that the run was tested on, with their classes."""
     from kerafer.training.run_folder import RunFolder
-    from kerafer.workflows.pictures import find_pictures
+    from kerafer.workflows.split_dataset import find_data
 
     folder = RunFolder(one.file.parent)
     missing = [
@@ -375,13 +375,13 @@ def _test_pictures(
     _, training = RunFolder.open(folder.path)
     if data_dir:
         training = dataclasses.replace(training, data_dir=os.fspath(data_dir))
-    pictures = find_pictures(training, folder.split)
-    order = column_order(one.class_names, pictures.dataset.class_names)
-    rows = pictures.rows("test")
+    data = find_data(training, folder.split)
+    order = column_order(one.class_names, data.dataset.class_names)
+    rows = data.rows("test")
     if not len(rows):
         raise UserError("The run's split has no test images.")
-    images = np.ascontiguousarray(pictures.decode(training)[rows])
-    return images, order[pictures.dataset.labels[rows]]
+    images = np.ascontiguousarray(data.decode(training)[rows])
+    return images, order[data.dataset.labels[rows]]
 
 
 def _range(values: pd.Series) -> str:

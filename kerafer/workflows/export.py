@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kerafer.export.export import Source
-    from kerafer.images import Picture
+    from kerafer.images import ImageLike
     from kerafer.training.config import TrainingConfig
-    from kerafer.workflows.pictures import Pictures
+    from kerafer.workflows.split_dataset import SplitDataset
 
 _DEFAULT = "savedmodel,float16,dynamic,int8"
 _WITHOUT_IMAGES = "savedmodel,float16"
@@ -48,7 +48,7 @@ def export_model(
     out: str | os.PathLike[str],
     formats: str | Sequence[str] | None = None,
     images: np.ndarray
-    | Sequence[Picture]
+    | Sequence[ImageLike]
     | str
     | os.PathLike[str]
     | None = None,
@@ -274,7 +274,7 @@ def _of_any(
     found: _Found,
     config: ExportConfig,
     sha256: str,
-    images: np.ndarray | Sequence[Picture] | str | os.PathLike[str] | None,
+    images: np.ndarray | Sequence[ImageLike] | str | os.PathLike[str] | None,
     labels: Sequence[int] | np.ndarray | None,
     class_names: Sequence[str] | None,
     kind: str,
@@ -353,22 +353,22 @@ def _of_run(
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
     from kerafer.runtime.votes import find_vote_temperature
-    from kerafer.workflows.other_pictures import find_other_pictures
-    from kerafer.workflows.pictures import find_pictures
+    from kerafer.workflows.other_images import find_other_images
+    from kerafer.workflows.split_dataset import find_data
 
     if data_dir:
         training = dataclasses.replace(training, data_dir=os.fspath(data_dir))
     model = load_model(folder.best)
-    pictures = find_pictures(training, folder.split)
-    images = pictures.decode(training)
-    dataset = pictures.dataset
+    data = find_data(training, folder.split)
+    images = data.decode(training)
+    dataset = data.dataset
     if model.output_shape[-1] != len(dataset.class_names):
         raise UserError(
             "A run's model has one output for each class of its data set. "
             f"This one has {model.output_shape[-1]}, the data set "
             f"{', '.join(dataset.class_names)}."
         )
-    train, test = pictures.rows("train"), pictures.rows("test")
+    train, test = data.rows("train"), data.rows("test")
     if not len(train) or len(test) < 2:
         raise UserError(
             "An export needs images for training, and at least 2 for test. "
@@ -378,7 +378,7 @@ def _of_run(
     margin = face_margin(
         dataset.margin, training.face_crop, training.face_margin
     )
-    others = config.also_on and find_other_pictures(
+    others = config.also_on and find_other_images(
         Path(config.also_on),
         config.subject_pattern,
         dataset.class_names,
@@ -408,8 +408,8 @@ def _of_run(
         "faces": "cut out by MTCNN"
         if training.face_crop != "none"
         else "as the data set has them, not cut out",
-        "split": f"that of the run, seed {training.seed}: {_sizes(pictures)}",
-        "notes": list(pictures.notes),
+        "split": f"that of the run, seed {training.seed}: {_sizes(data)}",
+        "notes": list(data.notes),
         "limits": list(find_spec(dataset.name).limits),
     }
     calibration = np.repeat(images[chosen], channels, axis=3)
@@ -425,11 +425,11 @@ def _of_run(
     )
 
 
-def _sizes(pictures: Pictures) -> str:
+def _sizes(data: SplitDataset) -> str:
     """How many images each part has."""
     from kerafer.data.splits import PARTS, UNUSED
 
-    counts = [(part, len(pictures.rows(part))) for part in (*PARTS, UNUSED)]
+    counts = [(part, len(data.rows(part))) for part in (*PARTS, UNUSED)]
     return ", ".join(f"{count:,} {part}" for part, count in counts if count)
 
 

@@ -29,7 +29,7 @@ from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.emotion_recognizer import VIDEO_SIDE, EmotionRecognizer
 from kerafer.runtime.face_tracker import FaceTracker
-from kerafer.runtime.picture_files import PicturePrediction, predict_files
+from kerafer.runtime.image_files import ImagePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
 from kerafer.runtime.row_writer import FORMATS, RowWriter
 from kerafer.runtime.sources import (
@@ -239,14 +239,14 @@ class _Job:
     def files(self, sources: list[Source]) -> None:
         """Images first, then videos, each with its own bar."""
         self.done.sources = len(sources)
-        pictures = [source for source in sources if not source.is_video]
+        images = [source for source in sources if not source.is_video]
         with self._rows() as rows:
-            if pictures:
-                paths = [Path(source.path) for source in pictures]
+            if images:
+                paths = [Path(source.path) for source in images]
                 done = predict_files(self.recognizer, paths)
-                done = track(done, "Pictures", len(pictures))
-                for source, prediction in zip(pictures, done, strict=True):
-                    self._picture(source, prediction, rows)
+                done = track(done, "Images", len(images))
+                for source, prediction in zip(images, done, strict=True):
+                    self._image(source, prediction, rows)
                     self.done.last = prediction.faces
             for source in sources:
                 if source.is_video:
@@ -265,8 +265,8 @@ class _Job:
         self.out.mkdir(parents=True, exist_ok=True)
         return RowWriter(self.done.rows, self.recognizer.labels)
 
-    def _picture(
-        self, source: Source, prediction: PicturePrediction, rows: RowWriter
+    def _image(
+        self, source: Source, prediction: ImagePrediction, rows: RowWriter
     ) -> None:
         path, faces, image, error = prediction
         if has_several_frames(path):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kerafer.reproduction.ablations import Ablation, Variant
     from kerafer.reproduction.plan import Training
     from kerafer.reproduction.report import Section
-    from kerafer.workflows.pictures import Pictures
+    from kerafer.workflows.split_dataset import SplitDataset
 
 COSTS = 8
 # Columns that the report has and a screen of 80 characters has no room for.
@@ -182,7 +182,7 @@ class _Work:
         for kind in self.figures.values():
             self.variants += needed_variants(kind)
         self.plan: list[Training] = []
-        self.pictures: Pictures | None = None
+        self.data: SplitDataset | None = None
 
     # === Trainings ===
 
@@ -193,10 +193,10 @@ class _Work:
         load_tensorflow_backend("Reproductions")
         variants = self._variants()
         self.plan = make_plan(variants, self.base, self.runs, self._run_folder)
-        if self._shows_pictures or any(t.state != "done" for t in self.plan):
-            from kerafer.workflows.pictures import find_pictures
+        if self._shows_images or any(t.state != "done" for t in self.plan):
+            from kerafer.workflows.split_dataset import find_data
 
-            self.pictures = find_pictures(self.base)
+            self.data = find_data(self.base)
 
     def train(self, executor: str) -> None:
         """Say the plan and run what is missing of it."""
@@ -224,8 +224,8 @@ class _Work:
         return self.out / "runs"
 
     @property
-    def _shows_pictures(self) -> bool:
-        return any(kind.shows_pictures for kind in self.figures.values())
+    def _shows_images(self) -> bool:
+        return any(kind.shows_images for kind in self.figures.values())
 
     def _variants(self) -> list[Variant]:
         """All models that are asked for and can be built here."""
@@ -257,9 +257,9 @@ class _Work:
             f"{self._run_folder}.",
             soft_wrap=True,
         )
-        if done == len(self.plan) or self.pictures is None:
+        if done == len(self.plan) or self.data is None:
             return
-        train = int((self.pictures.split == "train").sum())
+        train = int((self.data.split == "train").sum())
         times = estimate_seconds(self.plan, train)
         table = Table(title="still to train")
         table.add_column("training")
@@ -331,8 +331,8 @@ class _Work:
         from kerafer.reproduction.report import Section
 
         images = None
-        if self.pictures and self._shows_pictures:
-            images = self.pictures.decode(self.base)
+        if self.data and self._shows_images:
+            images = self.data.decode(self.base)
         sections = []
         for number, kind in sorted(self.figures.items()):
             load_tensorflow_backend("Reproductions")
@@ -343,7 +343,7 @@ class _Work:
                 self.base,
                 self.runs,
                 self.plan,
-                self.pictures.dataset if self.pictures else None,
+                self.data.dataset if self.data else None,
                 images,
             )
             if drawn:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kerafer.data.pipeline import Batches
     from kerafer.evaluation import Predictions
-    from kerafer.workflows.pictures import Pictures
+    from kerafer.workflows.split_dataset import SplitDataset
 
 
 class Run:
@@ -111,20 +111,20 @@ class Run:
         """
         from kerafer.data.pipeline import Batches
 
-        pictures = self._pictures
+        data = self._data
         return Batches(
-            pictures.decode(self.config),
-            pictures.dataset.targets,
+            data.decode(self.config),
+            data.dataset.targets,
             self.config.batch_size,
-            pictures.rows("test"),
+            data.rows("test"),
         )
 
     @functools.cached_property
-    def _pictures(self) -> Pictures:
-        from kerafer.workflows.pictures import find_pictures
+    def _data(self) -> SplitDataset:
+        from kerafer.workflows.split_dataset import find_data
 
         split = os.fspath(self._existing(self._folder.split))
-        return find_pictures(self.config, split)
+        return find_data(self.config, split)
 
     def _existing(self, file: Path) -> Path:
         if file.is_file():

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from kerafer.evaluation import Classification
     from kerafer.training.answers import Answers
     from kerafer.training.run_folder import RunFolder
-    from kerafer.workflows.pictures import Pictures
     from kerafer.workflows.run import Run
+    from kerafer.workflows.split_dataset import SplitDataset
 
 
 def write_run(
     config: TrainingConfig,
     precision: str,
     model: keras.Model,
-    pictures: Pictures,
+    data: SplitDataset,
     folder: RunFolder,
     history: pd.DataFrame,
     scores: Classification,
@@ -41,7 +41,7 @@ def write_run(
         config: The run's settings.
         precision: The Keras dtype policy that it was trained with.
         model: The best one.
-        pictures: All of them, divided.
+        data: All of them, divided.
         folder: The run's folder.
         history: One row an epoch.
         scores: Of the test part.
@@ -55,11 +55,11 @@ def write_run(
     from kerafer.models.registry import find_spec
     from kerafer.versions import versions
 
-    dataset, machine = pictures.dataset, versions()
+    dataset, machine = data.dataset, versions()
     plot_history(history, folder.curves)
     plot_confusion(scores.confusion, dataset.class_names, folder.confusion)
     parameters, macs = complexity(model)
-    counts = pictures.split.value_counts()
+    counts = data.split.value_counts()
     speed = history["images_per_second"].median()
     seconds = history["seconds"].sum()
     facts = {
@@ -68,7 +68,7 @@ def write_run(
         "images": f"{config.image_size} x {config.image_size}, "
         f"{'colour' if config.channels == 3 else 'gray'}; "
         + ", ".join(f"{n:,} {part}" for part, n in counts.items()),
-        "split": f"{pictures.split_name}, seed {config.seed}",
+        "split": f"{data.split_name}, seed {config.seed}",
         "data": dataset.source,
         "terms of the data": dataset.licence,
         "training": f"{len(history)} epochs in {seconds / 60:.1f} minutes, "
@@ -89,15 +89,15 @@ def write_run(
     title = f"{config.arch} on {config.dataset}"
     write_text(
         folder.report,
-        report(title, facts, scores, history, pictures.notes, _command(config)),
+        report(title, facts, scores, history, data.notes, _command(config)),
     )
     metrics = {
         "test": scores.as_dict(),
         "best_epoch": int(history["val_loss"].argmin()) + 1,
         "epochs": len(history),
         "val_loss": float(history["val_loss"].min()),
-        "split": pictures.split_name,
-        "notes": [*scores.notes(), *pictures.notes],
+        "split": data.split_name,
+        "notes": [*scores.notes(), *data.notes],
         "parameters": parameters,
         "macs": macs,
         "precision": precision,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
     from kerafer.training.distillation import Distillation
-    from kerafer.workflows.pictures import Pictures
+    from kerafer.workflows.split_dataset import SplitDataset
 
 
 def with_face_margin(config: TrainingConfig) -> TrainingConfig:
@@ -41,29 +41,29 @@ def with_face_margin(config: TrainingConfig) -> TrainingConfig:
     return dataclasses.replace(config, face_margin=margin)
 
 
-def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
+def starting_model(config: TrainingConfig, data: SplitDataset) -> keras.Model:
     """Make the model, with the weights of `init_from` where there is one.
 
     Args:
         config: Names the model, its options and where weights come from.
-        pictures: Name the classes; those of the test and validation parts must
+        data: Name the classes; those of the test and validation parts must
             be unseen by `init_from`.
 
     Raises:
         UserError: For options that the model does not have, weights that do
             not fit, or images that were trained on.
     """
-    model = _untrained(config, len(pictures.dataset.class_names))
+    model = _untrained(config, len(data.dataset.class_names))
     if not config.init_from:
         return model
     from kerafer.models import load_model
     from kerafer.models.transfer import copy_weights, freeze_until
 
     _check_over(config.init_from, "init_from")
-    _check_unseen(config.init_from, "init_from", pictures)
+    _check_unseen(config.init_from, "init_from", data)
     source = load_model(config.init_from)
     done = copy_weights(
-        model, source, _classifiers(config.init_from, source, model, pictures)
+        model, source, _classifiers(config.init_from, source, model, data)
     )
     console.print(
         f"Weights of {len(done.copied)} layers from {config.init_from}; "
@@ -75,13 +75,13 @@ def starting_model(config: TrainingConfig, pictures: Pictures) -> keras.Model:
 
 
 def load_teachers(
-    config: TrainingConfig, pictures: Pictures
+    config: TrainingConfig, data: SplitDataset
 ) -> Distillation | None:
     """The teachers that a configuration names; `None` without any.
 
     Args:
         config: Names them, and their share and temperature.
-        pictures: Name the student's classes, and what the teachers must not
+        data: Name the student's classes, and what the teachers must not
             have seen.
 
     Raises:
@@ -95,11 +95,11 @@ def load_teachers(
     teachers, orders = [], []
     for name in config.teachers:
         _check_over(name, "teacher")
-        _check_unseen(name, "teacher", pictures)
+        _check_unseen(name, "teacher", data)
         teacher = load_classifier(name)
         teacher.trainable = False
         labels = _labels(name, teacher)
-        orders.append(column_order(labels, pictures.dataset.class_names))
+        orders.append(column_order(labels, data.dataset.class_names))
         teachers.append(teacher)
     return Distillation(
         teachers, orders, config.distill_alpha, config.temperature
@@ -120,7 +120,7 @@ def _untrained(config: TrainingConfig, num_classes: int) -> keras.Model:
 
 
 def _classifiers(
-    name: str, source: keras.Model, model: keras.Model, pictures: Pictures
+    name: str, source: keras.Model, model: keras.Model, data: SplitDataset
 ) -> list[str]:
     """The layers whose outputs are classes, if the source has other ones."""
     try:
@@ -128,7 +128,7 @@ def _classifiers(
     except UserError:
         # Nothing beside the file says which classes it knows.
         labels = ()
-    names = pictures.dataset.class_names
+    names = data.dataset.class_names
     if match_classes(labels, names) == [*range(len(labels))]:
         return []
     return [x.name for x in model.layers if x.name.endswith("logits")]
@@ -153,14 +153,14 @@ def _check_over(model: str, setting: str) -> None:
         )
 
 
-def _check_unseen(model: str, setting: str, pictures: Pictures) -> None:
+def _check_unseen(model: str, setting: str, data: SplitDataset) -> None:
     from kerafer.training.leakage import check_unseen
 
     path = model_path(model)
     check_unseen(
         path if path.is_dir() else path.parent,
-        pictures.dataset.name,
-        pictures.dataset.manifest["path"],
-        pictures.split,
+        data.dataset.name,
+        data.dataset.manifest["path"],
+        data.split,
         setting,
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kerafer.training.distillation import Distillation
-    from kerafer.workflows.pictures import Pictures
+    from kerafer.workflows.split_dataset import SplitDataset
 
 
 class InterruptedTraining(KeyboardInterrupt):
@@ -97,7 +97,7 @@ def train(
     from kerafer.training.precision import resolve_precision
     from kerafer.training.replicas import all_devices
     from kerafer.training.scope import training_settings
-    from kerafer.workflows.pictures import find_pictures
+    from kerafer.workflows.split_dataset import find_data
     from kerafer.workflows.starting_model import load_teachers, starting_model
 
     spec = find_spec(config.arch, **config.model_options)
@@ -110,26 +110,26 @@ def train(
         if folder is not None:
             held.enter_context(folder.held())
             split = folder.split if folder.split.exists() else None
-        pictures = find_pictures(config, split)
+        data = find_data(config, split)
         if split:
-            name = config.split or default_kind(pictures.dataset)
-            pictures = dataclasses.replace(pictures, split_name=name)
+            name = config.split or default_kind(data.dataset)
+            data = dataclasses.replace(data, split_name=name)
         if processes.several:
             # Kept on disk by then, so that none waits long for another.
-            pictures.decode(config)
+            data.decode(config)
         processes.meet()
         # It asks JAX for its devices, which all have met for by then.
         precision = resolve_precision(config.precision)
         with training_settings(config.seed, config.deterministic, precision):
-            model = starting_model(config, pictures)
-            distillation = load_teachers(config, pictures)
+            model = starting_model(config, data)
+            distillation = load_teachers(config, data)
             if folder is None:
                 folder = RunFolder.create(config, out)
                 held.enter_context(folder.held())
             _train(
                 config,
                 precision,
-                pictures,
+                data,
                 model,
                 distillation,
                 folder,
@@ -154,7 +154,7 @@ def _check_folder(
 def _train(
     config: TrainingConfig,
     precision: str,
-    pictures: Pictures,
+    data: SplitDataset,
     model: keras.Model,
     distillation: Distillation | None,
     folder: RunFolder,
@@ -166,20 +166,20 @@ def _train(
     from kerafer.training.run_backup import RunBackup
 
     try:
-        write_split(folder.split, pictures.dataset, pictures.split)
-        images = pictures.decode(config)
+        write_split(folder.split, data.dataset, data.split)
+        images = data.decode(config)
         console.print(
             f"{config.arch}: {trainable_parameters(model):,} parameters, "
             f"{precision}, in {folder.path}"
         )
         with interrupts_kept():
             history = _fit(
-                config, model, distillation, pictures, images, folder, processes
+                config, model, distillation, data, images, folder, processes
             )
         processes.part()
         if processes.is_first:
             with one_device():
-                _test(config, precision, pictures, images, folder, history)
+                _test(config, precision, data, images, folder, history)
     except (KeyboardInterrupt, OSError) as error:
         full = isinstance(error, OSError)
         if isinstance(error, OSError) and not is_full(error):
@@ -201,7 +201,7 @@ def _fit(
     config: TrainingConfig,
     model: keras.Model,
     distillation: Distillation | None,
-    pictures: Pictures,
+    data: SplitDataset,
     images: np.ndarray,
     folder: RunFolder,
     processes: Processes,
@@ -211,8 +211,8 @@ def _fit(
     from kerafer.training.fit import fit
     from kerafer.training.replicas import replicas, sharing_devices
 
-    dataset = pictures.dataset
-    targets, rows = dataset.targets, pictures.rows("train")
+    dataset = data.dataset
+    targets, rows = dataset.targets, data.rows("train")
     if distillation is not None and config.ask_teachers == "once":
         asked = Batches(images, targets, config.batch_size, rows)
         targets, distillation = distillation.blend(targets, asked), None
@@ -234,7 +234,7 @@ def _fit(
         images,
         targets,
         config.batch_size,
-        pictures.rows("validation"),
+        data.rows("validation"),
         held,
         # TensorFlow's replicas divide batches of any size.
         devices if replicas() == 1 else 1,
@@ -253,7 +253,7 @@ def _fit(
 def _test(
     config: TrainingConfig,
     precision: str,
-    pictures: Pictures,
+    data: SplitDataset,
     images: np.ndarray,
     folder: RunFolder,
     history: pd.DataFrame,
@@ -268,7 +268,7 @@ def _test(
     from kerafer.training.answers import finish_answers
     from kerafer.workflows.run_report import write_run
 
-    dataset, rows = pictures.dataset, pictures.rows("test")
+    dataset, rows = data.dataset, data.rows("test")
     names, labels = dataset.class_names, dataset.labels
     best = load_model(folder.best)
     answers = finish_answers(
@@ -277,8 +277,8 @@ def _test(
         folder,
         images,
         dataset.targets,
-        pictures.rows("train"),
-        pictures.rows("validation"),
+        data.rows("train"),
+        data.rows("validation"),
         dataset.has_shares,
     )
     batches = Batches(images, dataset.targets, config.batch_size, rows)
@@ -290,6 +290,4 @@ def _test(
         checked_probabilities(probabilities, str(folder.best)),
         names,
     ).write(folder.predictions)
-    write_run(
-        config, precision, best, pictures, folder, history, scores, answers
-    )
+    write_run(config, precision, best, data, folder, history, scores, answers)

@@ -28,7 +28,7 @@ import tiny_models
 from PIL import Image
 
 import kerafer
-from kerafer.data.synthetic.dataset import draw_picture
+from kerafer.data.synthetic.dataset import draw_image
 from kerafer.demo import DemoServer, find_litert_js, write_page
 from kerafer.demo.examples import examples
 from kerafer.images import read_image
@@ -54,7 +54,7 @@ SECONDS = 40
 
 
 def drawn(path, size=(320, 400), close_up=1.0):
-    return draw_picture(path, 1, size, close_up)
+    return draw_image(path, 1, size, close_up)
 
 
 def sensitive_model(channels=3, quantized=False, batch=1):

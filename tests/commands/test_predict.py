@@ -17,7 +17,7 @@ from kerafer import cli
 from kerafer.errors import UserError
 from kerafer.faces.detector import Face
 from kerafer.images import read_image
-from kerafer.runtime import picture_files, shipped
+from kerafer.runtime import image_files, shipped
 from kerafer.runtime.sources import find_sources
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.workflows import prediction as predict
@@ -196,7 +196,7 @@ def test_the_rows_keep_the_order_of_the_files(here, model, monkeypatch):
         time.sleep(0.1 if path.name in ("0.png", "5.png") else 0)
         return read_image(path)
 
-    monkeypatch.setattr(picture_files, "read_image", slow_at_first)
+    monkeypatch.setattr(image_files, "read_image", slow_at_first)
     words = ("--model", model, "--detector", "none", "--rows-only")
     assert run(".", *words) == 0
     assert [row["source"] for row in rows()] == names

@@ -129,7 +129,7 @@ def test_the_help_of_a_command_loads_no_tensorflow(command):
 def test_input_speed_times_every_stage():
     from kerafer.data.input_speed import input_speed
 
-    rows = input_speed(image_size=32, batch_size=4, repeats=1, pictures=8)
+    rows = input_speed(image_size=32, batch_size=4, repeats=1, count=8)
     assert [row["what"] for row in rows] == [
         "decode",
         "decode and crop",

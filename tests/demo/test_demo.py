@@ -28,7 +28,7 @@ import tiny_models
 from PIL import Image
 
 from kerafer.commands import demo
-from kerafer.data.synthetic.dataset import draw_picture
+from kerafer.data.synthetic.dataset import draw_image
 from kerafer.demo import (
     DemoServer,
     find_litert_js,
@@ -46,7 +46,7 @@ from kerafer.runtime import (
 )
 
 PAGE = Path(demo.__file__).parents[1] / "demo" / "page"
-SMILE = draw_picture("AF02/AF02HAS.JPG", 1, (320, 400))
+SMILE = draw_image("AF02/AF02HAS.JPG", 1, (320, 400))
 
 
 def png(picture):

@@ -30,7 +30,7 @@ from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.settings import from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.workflows import other_pictures
+from kerafer.workflows import other_images
 
 CLASSES = ("blue", "green", "red")
 SIZE = 8
@@ -359,11 +359,11 @@ def test_faces_are_cut_out_as_prediction_does(
     folder = tmp_path / "others"
     shutil.copytree(run.parent / "others", folder)
     cv2.imwrite(str(folder / "red" / "dark.png"), dark)
-    monkeypatch.setattr(other_pictures, "make_detector", lambda *_: LeftHalf())
-    found = other_pictures.find_other_pictures(
+    monkeypatch.setattr(other_images, "make_detector", lambda *_: LeftHalf())
+    found = other_images.find_other_images(
         folder, None, CLASSES, (SIZE, SIZE, 3), 0.1
     )
-    assert (found.searched, len(found.pictures)) == (28, 27)
+    assert (found.searched, len(found.images)) == (28, 27)
     assert found.subjects is None
     copy = tmp_path / "export"
     shutil.copytree(exported, copy)
@@ -373,7 +373,7 @@ def test_faces_are_cut_out_as_prediction_does(
     images = [cv2.imread(str(file))[..., ::-1].copy() for file in files]
     faces = [recognizer.predict_faces(image)[0] for image in images]
     np.testing.assert_allclose(
-        answer(exported / "int8.tflite", found.pictures).probabilities,
+        answer(exported / "int8.tflite", found.images).probabilities,
         [[face.probabilities[name] for name in CLASSES] for face in faces],
         atol=1e-6,
     )

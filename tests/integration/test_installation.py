@@ -127,10 +127,10 @@ def test_every_import_is_declared_where_it_is_said_to_be():
 def photo(tmp_path_factory):
     from PIL import Image
 
-    from kerafer.data.synthetic.dataset import draw_picture
+    from kerafer.data.synthetic.dataset import draw_image
 
     file = tmp_path_factory.mktemp("photo") / "photo.png"
-    picture = draw_picture("AF02/AF02HAS.JPG", 1, (320, 400))
+    picture = draw_image("AF02/AF02HAS.JPG", 1, (320, 400))
     Image.fromarray(picture).save(file)
     return file
 

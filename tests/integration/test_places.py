@@ -209,7 +209,7 @@ def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
     def too_late(*_, **__):
         pytest.fail("The work began before --out was looked at.")
 
-    monkeypatch.setattr("kerafer.workflows.pictures.load", too_late)
+    monkeypatch.setattr("kerafer.workflows.split_dataset.load", too_late)
     monkeypatch.setattr("kerafer.data.synthetic.write_kdef_tree", too_late)
     assert main([*words, "--out", name]) == 2
     told = capsys.readouterr().err

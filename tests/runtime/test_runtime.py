@@ -28,15 +28,15 @@ from kerafer.runtime import (
     FaceTracker,
     TrackedFace,
     annotate,
+    image_files,
     make_detector,
-    picture_files,
     shipped,
     shipped_model,
 )
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.face_tracker import Smoothing
+from kerafer.runtime.image_files import predict_files
 from kerafer.runtime.labels import find_labels, read_labels
-from kerafer.runtime.picture_files import predict_files
 from kerafer.runtime.prediction import FacePrediction, percent
 from kerafer.runtime.predictors import find_model
 
@@ -417,7 +417,7 @@ def test_pictures_are_decoded_while_the_model_runs(monkeypatch, tmp_path):
         time.sleep(0.03)
         return noise(8, 8)
 
-    monkeypatch.setattr(picture_files, "read_image", read)
+    monkeypatch.setattr(image_files, "read_image", read)
     paths = [tmp_path / str(index) for index in range(20)]
     start = time.perf_counter()
     ahead = 0
@@ -431,7 +431,7 @@ def test_pictures_are_decoded_while_the_model_runs(monkeypatch, tmp_path):
 
 
 def test_whoever_stops_early_leaves_no_thread(monkeypatch, tmp_path):
-    monkeypatch.setattr(picture_files, "read_image", lambda _: noise(8, 8))
+    monkeypatch.setattr(image_files, "read_image", lambda _: noise(8, 8))
     before = threading.active_count()
     done = predict_files(SlowRecognizer(), [Path(str(i)) for i in range(50)])
     next(done)

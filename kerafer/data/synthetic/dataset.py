@@ -69,14 +69,14 @@ def load_synthetic(
             "A drawn image has 16 or more pixels a side. "
             f"Received: {image_size}."
         )
-    manifest = list_pictures(people, angles, seed)
+    manifest = list_images(people, angles, seed)
     source = f"{SYNTHETIC.source} (seed {seed}, {people} people)"
     return Dataset(
         **SYNTHETIC.facts | {"source": source},
         manifest=manifest,
         class_names=tuple(CLASSES.values()),
         read=functools.partial(
-            draw_picture,
+            draw_image,
             seed=seed,
             size=(image_size, image_size),
             close_up=CLOSE_UP,
@@ -85,7 +85,7 @@ def load_synthetic(
     )
 
 
-def list_pictures(
+def list_images(
     people: int, angles: str | Iterable[str], seed: int
 ) -> pd.DataFrame:
     """The rows of the drawn set, as `load_synthetic` takes them."""
@@ -115,7 +115,7 @@ def list_pictures(
     return pd.DataFrame(rows, columns=columns)
 
 
-def draw_picture(
+def draw_image(
     path: str, seed: int, size: tuple[int, int], close_up: float = 1.0
 ) -> np.ndarray:
     """Draw the image that a path of the drawn set names.

@@ -7,15 +7,15 @@ import itertools
 import numpy as np
 
 from kerafer.data.kdef import CLASSES
-from kerafer.data.synthetic.dataset import CLOSE_UP, draw_picture
+from kerafer.data.synthetic.dataset import CLOSE_UP, draw_image
 from kerafer.images import fit
 
-GOLDEN_PICTURES = 16
+GOLDEN_IMAGES = 16
 # Other people than the ones that the data set synthetic draws by default.
 _SEED = 1
 
 
-def golden_pictures(shape: tuple[int, int, int]) -> np.ndarray:
+def draw_golden_images(shape: tuple[int, int, int]) -> np.ndarray:
     """Draw faces of all expressions, each another person's.
 
     They are drawn and not taken from the data, since they go wherever the
@@ -28,12 +28,12 @@ def golden_pictures(shape: tuple[int, int, int]) -> np.ndarray:
         uint8 of shape `(16, *shape)`.
     """
     height, width, _ = shape
-    codes = itertools.islice(itertools.cycle(CLASSES), GOLDEN_PICTURES)
+    codes = itertools.islice(itertools.cycle(CLASSES), GOLDEN_IMAGES)
     people = (f"{'FM'[i % 2]}{i // 2 + 1:02d}" for i in itertools.count())
     return np.stack(
         [
             fit(
-                draw_picture(
+                draw_image(
                     f"A{person}/A{person}{code}S.JPG",
                     _SEED,
                     (width, height),

@@ -15,8 +15,8 @@ from kerafer.console import track
 from kerafer.data.kdef import ANGLES
 from kerafer.data.synthetic.dataset import (
     MOST_PEOPLE,
-    draw_picture,
-    list_pictures,
+    draw_image,
+    list_images,
 )
 from kerafer.errors import UserError
 
@@ -57,7 +57,7 @@ def write_kdef_tree(
         raise UserError(
             f"The drawn set is written to a folder. Received a file: {folder}."
         )
-    paths = list_pictures(people, angles, seed)["path"].tolist()
+    paths = list_images(people, angles, seed)["path"].tolist()
     for name in {path.partition("/")[0] for path in paths}:
         (folder / name).mkdir(parents=True, exist_ok=True)
     write = functools.partial(_write, folder, seed=seed, size=size)
@@ -79,10 +79,10 @@ def _in_threads(write: functools.partial, paths: list[str]) -> Iterator[None]:
 
 
 def _write(folder: Path, path: str, seed: int, size: tuple[int, int]) -> None:
-    picture = draw_picture(path, seed=seed, size=size)
+    image = draw_image(path, seed=seed, size=size)
     data = cv2.imencode(
         ".jpg",
-        cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
+        cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
         (cv2.IMWRITE_JPEG_QUALITY, QUALITY),
     )[1]
     target = folder / path

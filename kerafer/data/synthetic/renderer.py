@@ -83,10 +83,10 @@ def render_face(
     wall = _wall(scene, drawn, rng)
     sheet = Sheet(head, drawn)
     _draw_person(sheet, identity, units, scene)
-    picture = _light(sheet, wall, scene)
+    image = _light(sheet, wall, scene)
     if finer > 1:
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return _expose(picture, scene, rng)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return _expose(image, scene, rng)
 
 
 def _draw_person(
@@ -280,27 +280,27 @@ def _light(sheet: Sheet, wall: np.ndarray, scene: Scene) -> np.ndarray:
     light = np.clip(light, 0, 255).astype(np.uint8)
     height, width = wall.shape[:2]
     light = cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR)
-    picture = wall.copy()
-    sheet.draw(picture)
-    drawn = cv2.transform(cv2.absdiff(picture, wall), np.ones((1, 3)))
-    lit = cv2.multiply(picture, cv2.merge([light] * 3), scale=1 / 128)
+    image = wall.copy()
+    sheet.draw(image)
+    drawn = cv2.transform(cv2.absdiff(image, wall), np.ones((1, 3)))
+    lit = cv2.multiply(image, cv2.merge([light] * 3), scale=1 / 128)
     return cv2.copyTo(lit, drawn, wall)
 
 
 def _expose(
-    picture: np.ndarray, scene: Scene, rng: np.random.Generator
+    image: np.ndarray, scene: Scene, rng: np.random.Generator
 ) -> np.ndarray:
     """What the camera makes of it: colour, blur and noise."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     sigma = scene.blur * width / 1000
     if sigma > 0.2:
-        picture = cv2.GaussianBlur(picture, (0, 0), sigma)
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
     tint = 1 + scene.warmth * np.array([0.07, 0.0, -0.09])
     levels = np.arange(256)[:, None] * (tint * scene.brightness)
     levels = np.clip(levels, 0, 255).astype(np.uint8)
-    picture = cv2.LUT(picture, levels[None])
+    image = cv2.LUT(image, levels[None])
     if not scene.noise:
-        return picture
+        return image
     noise = rng.standard_normal((height, width), np.float32) * scene.noise
     noise = np.rint(noise + 128).astype(np.uint8)
-    return cv2.addWeighted(picture, 1, cv2.merge([noise] * 3), 1, -128)
+    return cv2.addWeighted(image, 1, cv2.merge([noise] * 3), 1, -128)

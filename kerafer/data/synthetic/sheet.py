@@ -79,9 +79,9 @@ class Sheet:
         """Make a part of the face darker (below zero) or lighter, softly."""
         self._shades.append(Part(face, 128 + round(127 * amount), 0.0))
 
-    def draw(self, picture: np.ndarray) -> None:
+    def draw(self, image: np.ndarray) -> None:
         """Draw the parts on uint8 RGB of shape `(height, width, 3)`."""
-        self._draw(self._parts, picture, 1.0)
+        self._draw(self._parts, image, 1.0)
 
     def draw_shade(self) -> np.ndarray:
         """The soft shadows: uint8 of the coarse size, 128 for none."""
@@ -90,7 +90,7 @@ class Sheet:
         return cv2.GaussianBlur(shade, (0, 0), 1.3)
 
     def _draw(
-        self, parts: list[Part], picture: np.ndarray, factor: float
+        self, parts: list[Part], image: np.ndarray, factor: float
     ) -> None:
         counts = [len(part.points) for part in parts]
         stops = np.cumsum(counts)
@@ -116,7 +116,7 @@ class Sheet:
             if part.width:
                 back = left[stop - count : stop][::-1]
                 outline = np.concatenate((outline, back))
-            cv2.fillPoly(picture, [outline], part.colour, cv2.LINE_AA, SHIFT)
+            cv2.fillPoly(image, [outline], part.colour, cv2.LINE_AA, SHIFT)
 
     def _across(
         self,

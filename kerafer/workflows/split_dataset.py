@@ -18,7 +18,7 @@ from kerafer.faces import MARGIN
 
 
 @dataclasses.dataclass(frozen=True)
-class Pictures:
+class SplitDataset:
     """A data set that is divided.
 
     Args:
@@ -62,9 +62,9 @@ class Pictures:
         )
 
 
-def find_pictures(
+def find_data(
     config: DataConfig, split_file: str | os.PathLike[str] | None = None
-) -> Pictures:
+) -> SplitDataset:
     """Load and divide what the configuration names, and say what was found.
 
     Args:
@@ -95,7 +95,7 @@ def find_pictures(
     console.print(f"{dataset.name}: {len(dataset):,} images, {sizes}")
     for note in notes:
         console.print(f"  {note}")
-    return Pictures(dataset, split, name, tuple(notes), boxes)
+    return SplitDataset(dataset, split, name, tuple(notes), boxes)
 
 
 def _options(config: DataConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kerafer.runtime.prediction import FacePrediction
 _MOST_READERS = 4
 
 
-class PicturePrediction(NamedTuple):
+class ImagePrediction(NamedTuple):
     """What was found on the image of a file.
 
     Args:
@@ -37,7 +37,7 @@ class PicturePrediction(NamedTuple):
 
 def predict_files(
     recognizer: EmotionRecognizer, paths: Iterable[Path]
-) -> Iterator[PicturePrediction]:
+) -> Iterator[ImagePrediction]:
     """Predict image after image, while the next are decoded.
 
     Args:
@@ -52,10 +52,10 @@ def predict_files(
         try:
             image = read.result()
         except UnreadableImageError as error:
-            yield PicturePrediction(path, [], None, error)
+            yield ImagePrediction(path, [], None, error)
             continue
         faces = recognizer.predict_faces(image)
-        yield PicturePrediction(path, faces, image, None)
+        yield ImagePrediction(path, faces, image, None)
 
 
 def _read_ahead(

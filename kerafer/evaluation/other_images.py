@@ -12,22 +12,22 @@ from kerafer.evaluation.score_section import score_section
 
 
 @dataclasses.dataclass(frozen=True)
-class OtherPictures:
+class OtherImages:
     """A labelled folder that neither trained nor calibrated the model.
 
     Args:
         name: Of the folder, for people.
-        pictures: uint8, `(images, height, width, channels)`, cut out and
+        images: uint8, `(images, height, width, channels)`, cut out and
             resized as the model takes them.
         labels: Class index of each, in the model's order.
         subjects: Who is on each, where that is known.
         searched: How many images there were; on those that are not among
-            `pictures` no face was found.
+            `images` no face was found.
         how: What was done to them, such as `"cut out around the face"`.
     """
 
     name: str
-    pictures: np.ndarray
+    images: np.ndarray
     labels: np.ndarray
     subjects: np.ndarray | None
     searched: int
@@ -55,14 +55,12 @@ class OtherPictures:
         }
 
 
-def other_pictures_section(
-    file: str, other: dict[str, Any] | None
-) -> list[str]:
+def other_images_section(file: str, other: dict[str, Any] | None) -> list[str]:
     """Lines of Markdown for a model card.
 
     Args:
         file: Whose scores they are.
-        other: What `OtherPictures.measure` returned, or `None`.
+        other: What `OtherImages.measure` returned, or `None`.
     """
     if other is None:
         return [

@@ -9,20 +9,20 @@ import numpy as np
 from kerafer.class_names import column_order
 from kerafer.console import console, track
 from kerafer.data import Dataset, load
-from kerafer.evaluation.other_pictures import OtherPictures
+from kerafer.evaluation.other_images import OtherImages
 from kerafer.faces.crops import crop_faces
 from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import make_detector
 from kerafer.images import fit
 
 
-def find_other_pictures(
+def find_other_images(
     folder: Path,
     subject_pattern: str | None,
     class_names: tuple[str, ...],
     shape: tuple[int, int, int],
     margin: float | None,
-) -> OtherPictures:
+) -> OtherImages:
     """Read a folder of classes and cut the faces out as prediction does.
 
     Args:
@@ -41,19 +41,19 @@ def find_other_pictures(
     order = column_order(class_names, dataset.class_names, all_shown=False)
     detector = None if margin is None else make_detector()
     paths = dataset.manifest["path"]
-    pictures = [
+    images = [
         _face(dataset, path, detector, margin, shape)
         for path in track(paths, f"Images of {folder.stem}", len(paths))
     ]
-    found = np.array([picture is not None for picture in pictures])
+    found = np.array([image is not None for image in images])
     console.print(
         f"{folder.name}: {len(paths):,} images to test on, {found.sum():,} "
         f"{'taken whole' if margin is None else 'with a face'}"
     )
     dataset = dataset.select(found)
-    return OtherPictures(
+    return OtherImages(
         folder.stem,
-        np.stack([picture for picture in pictures if picture is not None]),
+        np.stack([image for image in images if image is not None]),
         order[dataset.labels],
         dataset.manifest["subject"].to_numpy(object)
         if dataset.has_subjects
