@@ -132,7 +132,9 @@ class EpochOrder(keras.callbacks.Callback):
 
     The images are shuffled for it, and every generator of random numbers in
     the model, that of a `Dropout` among them, begins anew with a seed of the
-    epoch's. So a resumed run is the unbroken one.
+    epoch's. So a resumed run is the unbroken one. On PyTorch that is also the
+    process's own generator, of which Keras' `Dropout` draws there;
+    `kerafer.training.scope` takes it back.
 
     Args:
         batches: The training batches.
@@ -156,6 +158,11 @@ class EpochOrder(keras.callbacks.Callback):
             key = np.random.SeedSequence((self.batches.seed, epoch, number))
             # 31 bits fit every backend's type.
             state.assign((key.generate_state(2) >> 1).astype(state.dtype))
+        if keras.backend.backend() == "torch":
+            import torch
+
+            key = np.random.SeedSequence((self.batches.seed, epoch))
+            torch.manual_seed(int(key.generate_state(1)[0]))
 
 
 class TensorBoard(keras.callbacks.Callback):
