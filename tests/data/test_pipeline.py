@@ -367,7 +367,7 @@ def test_every_policy_changes_pictures_within_bounds():
 
 def test_moves_are_one_resampling_by_the_product_of_their_matrices():
     images = np.random.default_rng(0).random((6, 9, 12, 2)) * 255
-    change = Augmentation(flip=True, shift=0.2, rotation=30, zoom=0.3)
+    change = Augmentation(flip=True, shift=0.2, rotation=30, zoom=(0.7, 1.5))
     done = changed(images.astype("float32"), change)
 
     random = keras.random.SeedGenerator(3)
@@ -377,7 +377,8 @@ def test_moves_are_one_resampling_by_the_product_of_their_matrices():
         numbers = keras.random.uniform(shape, -most, most, "float32", random)
         return keras.ops.convert_to_numpy(numbers).ravel()
 
-    sides, zooms = np.sign(drawn(1.0)), 1 + drawn(0.3)
+    sides = np.sign(drawn(1.0))
+    zooms = np.sqrt(0.7 * 1.5) * (1.5 / 0.7) ** (drawn(1.0) / 2)
     angles, right, down = drawn(np.pi / 6), 12 * drawn(0.2), 9 * drawn(0.2)
     assert len(set(sides)) == 2
     centre = np.array([[1, 0, 5.5], [0, 1, 4], [0, 0, 1]])
