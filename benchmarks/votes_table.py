@@ -43,14 +43,15 @@ def main() -> None:
     dataset = load("ferplus", parsed.ferplus)
     names, labels, shares = dataset.class_names, dataset.labels, dataset.targets
     parts = read_split(parsed.split, dataset).to_numpy()
-    images = decode(dataset, 48, 1)
     rows = {part: np.flatnonzero(parts == part) for part in set(parts)}
     prior = shares[rows["train"]].mean(axis=0)
-    chosen = Batches(images, shares, 256, rows["validation"])
     table = []
     for file in parsed.models:
+        size = load_model(file).input_shape[1]
+        images = decode(dataset, size, 1)
         for power in POWERS:
             model = load_model(file)
+            chosen = Batches(images, shares, 256, rows["validation"])
             changed = change_answers(model, chosen, prior, power, True, True)
             for part in ("validation", "test"):
                 here = rows[part]

@@ -65,11 +65,16 @@ small=(--options width=0.375)
 if [ -n "$START" ]; then
   cp -n "$START"/*.keras "$START/labels.txt" "$out/"
   teachers=$out/edge_ferplus.keras,$out/teacher_0.keras,$out/teacher_1.keras
-  train kerafer_edge_ferplus --config ferplus \
-    --init-from "$out/edge_ferplus.keras" --teacher "$teachers"
-  train kerafer_edge_small_ferplus --config ferplus "${small[@]}" \
-    --init-from "$out/edge_small_ferplus.keras" \
-    --teacher "$out/kerafer_edge_ferplus" --epochs 30
+  taught=(--config ferplus --teacher "$teachers")
+  last=(--prior-correction 0.35 --calibrate)
+  train edge_wide "${taught[@]}" --init-from "$out/edge_ferplus.keras"
+  # Once more, nothing mixed, with a learning rate that only falls.
+  train kerafer_edge_ferplus "${taught[@]}" "${last[@]}" --mix none \
+    --init-from "$out/edge_wide" --optimizer adam --learning-rate 3e-5 \
+    --weight-decay 0 --warmup-epochs 0 --ema 0 --epochs 4
+  train kerafer_edge_small_ferplus "${taught[@]}" "${last[@]}" "${small[@]}" \
+    --init-from "$out/edge_small_ferplus.keras" --learning-rate 1.5e-3 \
+    --epochs 16
 else
   long=(--augment robust --mix both --mix-alpha 0.4 --optimizer adamw
     --schedule cosine --warmup-epochs 3 --ema 0.999 --patience 1000
