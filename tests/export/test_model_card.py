@@ -527,7 +527,40 @@ def test_the_flags_of_a_recipe_are_such(name, tmp_path):
         add_arguments(parser)
         parsed = parser.parse_args(words)
         config = from_flags(TrainingConfig, parsed, find_recipe(parsed.config))
-        assert config.arch == "kerafer_edge" and config.image_size == 48
+        size = 48 if name == "edge_fer2013.sh" else 64
+        assert config.arch == "kerafer_edge" and config.image_size == size
+
+
+def test_the_models_that_come_along_are_trained_from_their_starts(tmp_path):
+    out, start = tmp_path / "out", tmp_path / "start"
+    for folder in (out, start):
+        folder.mkdir()
+    (out / "split.csv").touch()
+    names = ("edge_ferplus", "edge_small_ferplus", "teacher_0", "teacher_1")
+    for file in (*(f"{name}.keras" for name in names), "labels.txt"):
+        (start / file).touch()
+    lines, _ = run_recipe(
+        *(tmp_path, "edge_ferplus.sh", "ferplus.zip", out, "faces.zip"),
+        START=str(start),
+    )
+    trainings = [line[1:] for line in lines if line[0] == "train"]
+    configs = []
+    for words in trainings:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        parsed = parser.parse_args(words)
+        assert parsed.config == "ferplus"
+        recipe = find_recipe(parsed.config)
+        configs.append(from_flags(TrainingConfig, parsed, recipe))
+    assert [config.init_from for config in configs] == [
+        *(f"{out}/edge_ferplus.keras", f"{out}/edge_wide"),
+        f"{out}/edge_small_ferplus.keras",
+    ]
+    taught = [f"{out}/{n}.keras" for n in (names[0], *names[2:])]
+    assert all(list(config.teachers) == taught for config in configs)
+    assert {config.image_size for config in configs} == {64}
+    assert [config.calibrate for config in configs] == [False, True, True]
+    assert [line[0] for line in lines[3:]] == ["evaluate", "export"] * 2
 
 
 def test_fine_tuning_compares_the_two_starts(tmp_path):
