@@ -23,7 +23,6 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
@@ -31,6 +30,7 @@ from sklearn.metrics import f1_score
 from kerafer.data import load, read_split
 from kerafer.data.decoded import decode
 from kerafer.files import write_text
+from kerafer.images import resize
 from kerafer.models import load_model
 from kerafer.runtime.labels import find_labels
 from kerafer.training.temperature_scaling import divide_by_prior
@@ -126,14 +126,14 @@ def views(
         face = images[:, start : start + inner, start : start + inner]
         yield "cut back to the face", _resized(face, size)
         return
-    few = round(size / (1 + 2 * _LOOSE))
+    few = _pixels_of_the_face(size)
     yield f"{few} pixels, enlarged", _resized(_resized(images, few), size)
     yield f"{few} pixels, edge repeated", _with_edges(images, size)
 
 
 def _with_edges(images: np.ndarray, size: int) -> np.ndarray:
     """As a looser crop shows them, the edge in place of what is around."""
-    few = round(size / (1 + 2 * _LOOSE))
+    few = _pixels_of_the_face(size)
     before = (size - few) // 2
     around = (before, size - few - before)
     edges = [(0, 0), around, around, (0, 0)]
@@ -141,9 +141,13 @@ def _with_edges(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    kind = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_LINEAR
-    made = [cv2.resize(one, (size, size), interpolation=kind) for one in images]
+    made = [resize(one, (size, size)) for one in images]
     return np.stack(made).reshape(-1, size, size, images.shape[-1])
+
+
+def _pixels_of_the_face(size: int) -> int:
+    """As many as it has a side in a looser crop."""
+    return round(size / (1 + 2 * _LOOSE))
 
 
 def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, object]:

@@ -92,11 +92,11 @@ class Audit:
         clean = self.split.copy()
         wrong = set() if self.votes else set(self.contradictory["group"])
         for group, rows in self.duplicates.groupby("group"):
+            if self.votes and (rows["part"] == "train").all():
+                continue
             order = rows.assign(rank=rows["part"].map(_KEPT)).sort_values(
                 ["rank", "path"]
             )
-            if self.votes and (rows["part"] == "train").all():
-                continue
             out = order.index if group in wrong else order.index[1:]
             clean[out] = UNUSED
         return clean

@@ -11,7 +11,8 @@ class Call(NamedTuple):
     """One use of a layer in a model.
 
     Args:
-        layer: The layer, which may be a model itself.
+        layer: The layer, which may be a model itself, or an operation of
+            `keras.ops`.
         inputs: Its inputs, symbolic tensors of the model.
         output: Its first output, likewise.
     """
@@ -22,7 +23,7 @@ class Call(NamedTuple):
 
 
 def find_calls(model: keras.Model) -> list[Call]:
-    """Every use of a layer in a functional or sequential model, first to last.
+    """Every use of a layer or operation in a model, layers first to last.
 
     A layer's own `input` and `output` are those of its first use, which may
     have been in another model, and an inner model's are inside of it. So the

@@ -165,7 +165,7 @@ def create_model(
     return spec.builder(num_classes, shape, **options)
 
 
-def find_spec(name: str, **options: Any) -> ModelSpec:
+def find_spec(name: str, /, **options: Any) -> ModelSpec:
     """What is known of a model, which takes all of these options.
 
     Raises:

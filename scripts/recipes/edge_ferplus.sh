@@ -10,9 +10,8 @@
 #
 # START=DIR names a folder with edge_ferplus.keras, edge_small_ferplus.keras,
 # teacher_0.keras, teacher_1.keras and a labels.txt of their eight classes: what
-# is trained starts from the first two, learns from all, and takes an hour and a
-# half on two cores. Without it everything is trained from nothing, which takes
-# a GPU and was not run to its end.
+# is trained starts from the first two and learns from all. Without it everything
+# is trained from nothing, which takes a GPU and was not run to its end.
 #
 # The same command goes on where it was broken off. What stands is not trained
 # again: delete a run's folder and its export for that.

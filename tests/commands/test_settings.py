@@ -98,6 +98,15 @@ def test_numbers_of_options_may_be_written_as_one_likes(option):
     find_spec("kerafer_edge", **config.model_options)
 
 
+def test_an_option_may_have_any_name_and_is_refused():
+    from kerafer.models.registry import find_spec
+    from kerafer.training.config import TrainingConfig
+
+    config = TrainingConfig(arch="wca_mcnn", options="name=3")
+    with pytest.raises(UserError, match=r"Received: name\.$"):
+        find_spec(config.arch, **config.model_options)
+
+
 def test_every_number_that_a_flag_sets_has_a_range():
     for command in COMMANDS:
         module = importlib.import_module(f"kerafer.commands.{command}")
