@@ -7,6 +7,8 @@ import math
 import keras
 import numpy as np
 
+from kerafer.data.device import device_memory
+
 # Images enough for the mean of what a network computes of all.
 _FEW = 4096
 
@@ -38,8 +40,13 @@ class Batches(keras.utils.PyDataset):
         by_row: bool = False,
         multiple: int = 1,
     ) -> None:
-        ahead = keras.backend.backend() != "tensorflow" and not by_row
-        # Keras' TensorFlow reads ahead by itself, the others from two workers.
+        # Keras' TensorFlow reads ahead by itself; on a processor alone other
+        # threads take more from the step than they hide.
+        ahead = (
+            keras.backend.backend() != "tensorflow"
+            and not by_row
+            and device_memory() > 0
+        )
         super().__init__(workers=2 if ahead else 1, max_queue_size=4)
         self.images = images
         self.targets = targets

@@ -18,13 +18,12 @@ from keras import ops
 
 from kerafer.data.augmentation import Augmentation, make_augmentation
 from kerafer.data.cores import available_cores
+from kerafer.data.device import fits_on_device, steps_together
 from kerafer.data.pipeline import Batches, TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
 from kerafer.timing import interleaved_median
 from kerafer.training.config import TrainingConfig
-from kerafer.training.device import fits_on_device, steps_together
-from kerafer.training.fused import FusedAdam
 from kerafer.training.objective import make_objective
 from kerafer.training.optimizer import make_optimizer
 from kerafer.training.scope import training_settings
@@ -43,7 +42,7 @@ def training_step(
     precision: str,
     options: dict[str, object] | None = None,
 ) -> Callable[[], object]:
-    """One step of `model.fit` on a batch that is in memory already.
+    """One step of a training on a batch that is in memory already.
 
     Args:
         arch: A model's name.
@@ -57,13 +56,15 @@ def training_step(
     try:
         shape = (image_size, image_size, 3)
         model = create_model(arch, 7, shape, **(options or {}))
-        model.compile(FusedAdam(1e-4), "categorical_crossentropy")
+        config = TrainingConfig(arch=arch)
+        trainer = Trainer(model, make_objective(config))
+        trainer.compile(optimizer=make_optimizer(config, 1))
     finally:
         keras.config.set_dtype_policy(before)
     images, labels = random_images(batch_size, image_size)
-    x = ops.convert_to_tensor(images, "float32")
+    x = ops.convert_to_tensor(images)
     y = ops.one_hot(labels, 7)
-    return lambda: model.train_on_batch(x, y)
+    return lambda: trainer.train_on_batch(x, y)
 
 
 def step_parts(

@@ -12,7 +12,7 @@ from keras import ops
 from kerafer.data.augmentation import Augmentation
 from kerafer.data.mixing import Mixing
 from kerafer.training.distillation import Distillation
-from kerafer.training.fused import with_fused_normalization
+from kerafer.training.fused import with_fused_layers
 from kerafer.training.objective import Objective
 from kerafer.training.replicas import replicas
 
@@ -60,7 +60,7 @@ class Trainer(keras.Model):
         outputs = {"probabilities": model.output}
         for name in objective.layers:
             outputs[name] = model.get_layer(name).output
-        self.outputs_of_interest = with_fused_normalization(
+        self.outputs_of_interest = with_fused_layers(
             keras.Model(model.inputs, outputs)
         )
         self.objective = objective

@@ -206,8 +206,8 @@ def _fit(
     folder: RunFolder,
     processes: Processes,
 ) -> pd.DataFrame:
+    from kerafer.data.device import fits_on_device, steps_together
     from kerafer.data.pipeline import Batches, TrainingBatches
-    from kerafer.training.device import fits_on_device, steps_together
     from kerafer.training.fit import fit
     from kerafer.training.replicas import replicas, sharing_devices
 

@@ -28,7 +28,7 @@ MODELS = {
 # As `fits_on_device` says with an accelerator.
 HELD = """
 import sys
-import kerafer.training.device as device
+import kerafer.data.device as device
 device.fits_on_device = lambda size: True
 from kerafer.cli import main
 sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,8 @@ import keras
 # Of its memory, for the images; a model needs the rest.
 _SHARE = 0.25
 # Steps of small images take a few milliseconds, about as long as it takes to
-# call one; 32 of them hide it.
+# call one; 32 of them hide it. (On a processor XLA's loop computes with one
+# core: several steps a call take ten times as long.)
 _TOGETHER = 32
 
 
