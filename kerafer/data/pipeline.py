@@ -37,6 +37,7 @@ class Batches(keras.utils.PyDataset):
         targets: np.ndarray,
         batch_size: int,
         rows: np.ndarray | None = None,
+        *,
         by_row: bool = False,
         multiple: int = 1,
     ) -> None:
@@ -112,12 +113,13 @@ class TrainingBatches(Batches):
         batch_size: int,
         seed: int,
         rows: np.ndarray | None = None,
+        *,
         share: tuple[int, int] = (0, 1),
         multiple: int = 1,
         by_row: bool = False,
         together: int = 1,
     ) -> None:
-        super().__init__(images, targets, batch_size, rows, by_row)
+        super().__init__(images, targets, batch_size, rows, by_row=by_row)
         self.seed = seed
         self.share = share
         # One of more images than there are would repeat some.

@@ -11,17 +11,17 @@ from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import (
+    ChannelAttention,
     ChannelSlice,
     ConvolutionalBlockAttention,
     CoordinateAttention,
     DualDirectionHead,
     EfficientChannelAttention,
     MultiScaleConv2D,
+    WaveletChannelAttention,
 )
-from kerafer.layers.bottleneck_gate import BottleneckGate
 from kerafer.layers.gate import Gate
 from kerafer.layers.morlet import Morlet
-from kerafer.layers.wavelet_gate import WaveletGate
 
 
 class Cost(NamedTuple):
@@ -195,16 +195,24 @@ def _sizes(layer: Gate) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _bottleneck(layer: BottleneckGate) -> Cost:
-    return _bottleneck_cost(layer, *_sizes(layer))
+def _channel(layer: ChannelAttention | WaveletChannelAttention) -> Cost:
+    return _channel_cost(layer, *_sizes(layer))
 
 
-def _bottleneck_cost(
-    layer: BottleneckGate, height: int, width: int, channels: int
+def _channel_cost(
+    layer: ChannelAttention | WaveletChannelAttention,
+    height: int,
+    width: int,
+    channels: int,
 ) -> Cost:
+    if isinstance(layer, WaveletChannelAttention):
+        fusion, use_bias, hidden = layer.fusion, False, _PSI
+    else:
+        fusion, use_bias = "sum", layer.use_bias
+        hidden = _activation(layer.activation, layer.name)
     reduced = channels // layer.ratio
     pools, pixels = len(layer.pools), height * width
-    together = layer.fusion == "concat"
+    together = fusion == "concat"
     branches = 1 if together else pools
     macs = branches * 2 * channels * reduced
     if together:
@@ -212,10 +220,6 @@ def _bottleneck_cost(
         macs += (pools - 1) * channels * reduced
     average = (pixels + 1) * channels
     maximum = (pixels - 1) * channels if "max" in layer.pools else 0
-    if isinstance(layer, WaveletGate):
-        hidden = _PSI
-    else:
-        hidden = _activation(layer.activation, layer.name)
     others = (
         average
         + maximum
@@ -224,9 +228,9 @@ def _bottleneck_cost(
         + channels * _SIGMOID
         + pixels * channels
     )
-    if layer.use_bias:
+    if use_bias:
         others += branches * (reduced + channels)
-    if layer.fusion == "gated":
+    if fusion == "gated":
         macs += pools * channels
         # Bias and sigmoid of the share, the other share, two products.
         others += 1 + _SIGMOID + 1 + 2 * channels
@@ -244,7 +248,7 @@ def _efficient(layer: EfficientChannelAttention) -> Cost:
 def _convolutional(layer: ConvolutionalBlockAttention) -> Cost:
     height, width, channels = _sizes(layer)
     pixels = height * width
-    first = _bottleneck_cost(layer.channel, height, width, channels)
+    first = _channel_cost(layer.channel, height, width, channels)
     # Maximum and mean of each place, sigmoid, product.
     others = first.others + pixels * (3 * channels - 1 + _SIGMOID)
     norm = pixels if layer.use_norm else 0
@@ -296,7 +300,8 @@ def _directions(
 
 _RULES: dict[type, Callable[[Any], Cost]] = {
     MultiScaleConv2D: _multi_scale,
-    BottleneckGate: _bottleneck,
+    ChannelAttention: _channel,
+    WaveletChannelAttention: _channel,
     EfficientChannelAttention: _efficient,
     ConvolutionalBlockAttention: _convolutional,
     CoordinateAttention: _coordinate,

@@ -63,10 +63,12 @@ def measure_scores(
     scores = Scores(
         classify(labels, probabilities, class_names),
         expected_calibration_error(labels, probabilities),
-        reliability(labels, probabilities),
-        bootstrap_intervals(labels, predicted, len(class_names), groups),
-        len(labels) if groups is None else len(set(groups)),
-        "people" if known else "images",
+        bins=reliability(labels, probabilities),
+        intervals=bootstrap_intervals(
+            labels, predicted, len(class_names), groups
+        ),
+        groups=len(labels) if groups is None else len(set(groups)),
+        over="people" if known else "images",
     )
     found = scores.classification
     return {

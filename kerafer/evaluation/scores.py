@@ -137,16 +137,16 @@ def score(predictions: Predictions, votes: VoteScores | None = None) -> Scores:
     return Scores(
         classify(labels, probabilities, predictions.class_names),
         expected_calibration_error(labels, probabilities),
-        reliability(labels, probabilities),
-        bootstrap_intervals(
+        bins=reliability(labels, probabilities),
+        intervals=bootstrap_intervals(
             labels,
             predictions.predicted,
             len(predictions.class_names),
             groups,
         ),
-        len(labels) if groups is None else len(set(groups)),
-        "images" if groups is None else "people",
-        votes,
+        groups=len(labels) if groups is None else len(set(groups)),
+        over="images" if groups is None else "people",
+        votes=votes,
     )
 
 

@@ -77,9 +77,9 @@ def score_votes(
     return VoteScores(
         float(each.mean()),
         per_class,
-        temperature,
-        len(labels),
-        int(majority.sum()),
-        accuracy,
-        macro_f1,
+        temperature=temperature,
+        images=len(labels),
+        agreed=int(majority.sum()),
+        accuracy=accuracy,
+        macro_f1=macro_f1,
     )

@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 
 from kerafer.errors import UserError
 from kerafer.figures import save_figure
-from kerafer.layers import Morlet
+from kerafer.layers import Morlet, WaveletChannelAttention
 from kerafer.layers.morlet import SMALLEST_SCALE
-from kerafer.layers.wavelet_gate import WaveletGate
 
 # What the gates' wavelets start with.
 START_SCALE = 1.0
@@ -33,7 +32,7 @@ _PRECISION = 18
 _LEARNED = "#1f77b4"
 
 
-def find_gates(model: keras.Model) -> list[WaveletGate]:
+def find_gates(model: keras.Model) -> list[WaveletChannelAttention]:
     """The wavelet attention layers of a model, those of inner models too.
 
     Raises:
@@ -48,9 +47,9 @@ def find_gates(model: keras.Model) -> list[WaveletGate]:
     return gates
 
 
-def _walk(layer: keras.layers.Layer) -> Iterator[WaveletGate]:
+def _walk(layer: keras.layers.Layer) -> Iterator[WaveletChannelAttention]:
     for inner in getattr(layer, "layers", ()):
-        if isinstance(inner, WaveletGate):
+        if isinstance(inner, WaveletChannelAttention):
             yield inner
         else:
             yield from _walk(inner)

@@ -97,10 +97,10 @@ def make_source(
     return Source(
         model,
         given,
-        {**untold, **known},
-        calibration,
-        reference,
-        face_margin,
+        facts={**untold, **known},
+        calibration=calibration,
+        reference=reference,
+        face_margin=face_margin,
     )
 
 

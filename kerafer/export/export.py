@@ -156,7 +156,12 @@ def export(
         for name in _keep(earlier, out, folder, left_out, manifest["files"]):
             answers[name] = answer(folder / name, golden, config.threads, names)
         manifest["scores"] = _scores(
-            folder, source, config, manifest["files"], tested, earlier
+            folder,
+            source,
+            config=config,
+            files=manifest["files"],
+            tested=tested,
+            earlier=earlier,
         )
         _write_beside(folder, source, golden, answers, manifest)
         take_place(folder, out)
@@ -230,10 +235,10 @@ def _write(
     block = metadata(
         source.facts["architecture"],
         f"Facial expressions: {', '.join(names)}." if names else "",
-        names or (),
-        source.reference.names,
-        source.given.shape[2],
-        source.given.kind == "uint8",
+        class_names=names or (),
+        outputs=source.reference.names,
+        channels=source.given.shape[2],
+        takes_bytes=source.given.kind == "uint8",
     )
     file.add_metadata(NAME, block)
     content = file.content()

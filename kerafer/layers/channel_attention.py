@@ -6,12 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import ops
 
-from kerafer.layers.bottleneck_gate import BottleneckGate
+from kerafer.layers.arguments import (
+    Shape,
+    boolean,
+    positive_int,
+    reduced_channels,
+)
+from kerafer.layers.gate import Gate
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class ChannelAttention(BottleneckGate):
+class ChannelAttention(Gate):
     """The channel attention of CBAM.
 
         branch(p) = W2 . relu(W1 . p)
@@ -54,6 +61,8 @@ class ChannelAttention(BottleneckGate):
         equation 2.
     """
 
+    pools: tuple[str, ...] = ("max", "average")
+
     def __init__(
         self,
         ratio: int = 4,
@@ -67,21 +76,62 @@ class ChannelAttention(BottleneckGate):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            pools=("max", "average"),
-            ratio=ratio,
-            shared=shared,
-            activation=activation,
-            use_bias=use_bias,
             data_format=data_format,
             kernel_initializer=kernel_initializer,
             kernel_regularizer=kernel_regularizer,
             kernel_constraint=kernel_constraint,
             **kwargs,
         )
+        self.ratio = positive_int("ratio", ratio)
+        self.shared = boolean("shared", shared)
+        self.activation = keras.activations.get(activation)
+        self.use_bias = boolean("use_bias", use_bias)
+
+    def build(self, input_shape: Shape) -> None:
+        channels = self._channels(input_shape)
+        reduced = reduced_channels(channels, self.ratio)
+        self.reduce_kernels, self.expand_kernels = [], []
+        self.reduce_biases, self.expand_biases = [], []
+        # The pools that each set of weights serves.
+        for name in ["_".join(self.pools)] if self.shared else self.pools:
+            self.reduce_kernels.append(
+                self._kernel(f"reduce_{name}", (channels, reduced))
+            )
+            self.expand_kernels.append(
+                self._kernel(f"expand_{name}", (reduced, channels))
+            )
+            if self.use_bias:
+                self.reduce_biases.append(
+                    self._bias(f"reduce_bias_{name}", reduced)
+                )
+                self.expand_biases.append(
+                    self._bias(f"expand_bias_{name}", channels)
+                )
+
+    def gate(self, inputs: Any) -> Any:
+        branches = [
+            self._branch(
+                self._pooled(inputs, pool), 0 if self.shared else index
+            )
+            for index, pool in enumerate(self.pools)
+        ]
+        return ops.sigmoid(sum(branches))
+
+    def _branch(self, values: Any, index: int) -> Any:
+        """`W2 . relu(W1 . values)` with one set of weights."""
+        values = ops.matmul(values, self.reduce_kernels[index])
+        if self.use_bias:
+            values = values + self.reduce_biases[index]
+        values = self.activation(values)
+        values = ops.matmul(values, self.expand_kernels[index])
+        if self.use_bias:
+            values = values + self.expand_biases[index]
+        return values
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
+            "ratio": self.ratio,
             "shared": self.shared,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,

@@ -79,7 +79,7 @@ class EfficientChannelAttention(Gate):
         self.kernel = self._kernel("kernel", (size, 1, 1))
 
     def gate(self, inputs: Any) -> Any:
-        pooled = self._pooled(inputs, ops.mean)
+        pooled = self._pooled(inputs, "average")
         logits = ops.conv(
             ops.expand_dims(pooled, -1),
             self.kernel,

@@ -72,11 +72,12 @@ class Gate(keras.layers.Layer):
             name=name, shape=(length,), initializer="zeros", autocast=False
         )
 
-    def _pooled(self, inputs: Any, pool: Any) -> Any:
-        """A global pool of the input: shape `(batch, channels)`."""
+    def _pooled(self, inputs: Any, pool: str) -> Any:
+        """The `"max"` or `"average"` of each channel: `(batch, channels)`."""
         axes = (1, 2) if self._channel_axis == -1 else (2, 3)
         # Sums of thousands of half-precision numbers lose their tail.
-        return pool(ops.cast(inputs, self.gate_dtype), axis=axes)
+        values = ops.cast(inputs, self.gate_dtype)
+        return {"max": ops.max, "average": ops.mean}[pool](values, axis=axes)
 
     def gate(self, inputs: Any) -> Any:
         """The weight of every channel: shape `(batch, channels)`, 0 to 1."""

@@ -7,17 +7,18 @@ from typing import Any
 
 import keras
 
-from kerafer.layers.bottleneck_gate import BottleneckGate
+from kerafer.layers.channel_attention import ChannelAttention
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class SqueezeExcitation(BottleneckGate):
+class SqueezeExcitation(ChannelAttention):
     """Squeeze-and-excitation (SE).
 
         output = inputs * sigmoid(W2 . relu(W1 . average pool))
 
-    W1 reduces the channels by `ratio`, W2 restores them. With the same ratio
-    it is `WaveletSqueezeExcitation` with ReLU for the wavelet.
+    W1 reduces the channels by `ratio`, W2 restores them: `ChannelAttention`
+    without the maximum. With the same ratio it is `WaveletSqueezeExcitation`
+    with ReLU for the wavelet.
 
     Args:
         ratio: Divides the channels. Defaults to 4, as in the wavelet
@@ -49,6 +50,8 @@ class SqueezeExcitation(BottleneckGate):
         Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018.
     """
 
+    pools = ("average",)
+
     def __init__(
         self,
         ratio: int = 4,
@@ -61,7 +64,6 @@ class SqueezeExcitation(BottleneckGate):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            pools=("average",),
             ratio=ratio,
             shared=True,
             activation=activation,
@@ -74,8 +76,6 @@ class SqueezeExcitation(BottleneckGate):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-        }
+        config = super().get_config()
+        del config["shared"]
+        return config

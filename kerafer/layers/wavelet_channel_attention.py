@@ -7,14 +7,21 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerafer.layers.arguments import Shape, one_of
-from kerafer.layers.wavelet_gate import WaveletGate
+from kerafer.layers.arguments import (
+    Shape,
+    boolean,
+    one_of,
+    positive_int,
+    reduced_channels,
+)
+from kerafer.layers.gate import Gate
+from kerafer.layers.morlet import Morlet
 
 FUSIONS = ("sum", "gated", "concat")
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class WaveletChannelAttention(WaveletGate):
+class WaveletChannelAttention(Gate):
     """Channel attention whose activation is a trainable wavelet (wCA).
 
         branch(p) = W2 . psi(W1 . p)
@@ -79,6 +86,8 @@ class WaveletChannelAttention(WaveletGate):
         of the wCA".
     """
 
+    pools: tuple[str, ...] = ("max", "average")
+
     def __init__(
         self,
         ratio: int = 4,
@@ -95,32 +104,55 @@ class WaveletChannelAttention(WaveletGate):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            pools=("max", "average"),
-            ratio=ratio,
-            shared=shared,
-            wavelet=wavelet,
-            center_frequency=center_frequency,
-            per_channel=per_channel,
-            trainable_wavelet=trainable_wavelet,
             data_format=data_format,
             kernel_initializer=kernel_initializer,
             kernel_regularizer=kernel_regularizer,
             kernel_constraint=kernel_constraint,
             **kwargs,
         )
+        self.ratio = positive_int("ratio", ratio)
+        self.shared = boolean("shared", shared)
         self.fusion = one_of("fusion", fusion, FUSIONS)
         if fusion == "concat" and not shared:
             raise ValueError(
                 '`fusion="concat"` has one set of weights for both pools and '
                 "takes shared=True. Received: shared=False"
             )
+        self.wavelet = wavelet
+        self.center_frequency = center_frequency
+        self.per_channel = per_channel
+        self.trainable_wavelet = trainable_wavelet
+        # The pools that each set of weights serves.
+        self._served = ["_".join(self.pools)] if shared else list(self.pools)
+        self.wavelets = [
+            Morlet(
+                center_frequency=center_frequency,
+                per_channel=per_channel,
+                wavelet=wavelet,
+                trainable_wavelet=trainable_wavelet,
+                dtype=self.gate_dtype,
+                name=f"psi_{name}",
+            )
+            for name in self._served
+        ]
 
     def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)
+        channels = self._channels(input_shape)
+        reduced = reduced_channels(channels, self.ratio)
+        values = channels * (len(self.pools) if self.fusion == "concat" else 1)
+        self.reduce_kernels, self.expand_kernels = [], []
+        for name, psi in zip(self._served, self.wavelets, strict=True):
+            self.reduce_kernels.append(
+                self._kernel(f"reduce_{name}", (values, reduced))
+            )
+            self.expand_kernels.append(
+                self._kernel(f"expand_{name}", (reduced, channels))
+            )
+            psi.build((None, reduced))
         if self.fusion == "gated":
             self.fusion_kernel = self.add_weight(
                 name="fusion_kernel",
-                shape=(2 * self._channels(input_shape), 1),
+                shape=(len(self.pools) * channels, 1),
                 initializer="zeros",
                 regularizer=self.kernel_regularizer,
                 constraint=self.kernel_constraint,
@@ -128,21 +160,38 @@ class WaveletChannelAttention(WaveletGate):
             )
             self.fusion_bias = self._bias("fusion_bias", 1)
 
-    def _fused(self, pools: list[Any]) -> Any:
-        if self.fusion == "sum":
-            return super()._fused(pools)
-        both = ops.concatenate(pools, axis=-1)
+    def gate(self, inputs: Any) -> Any:
+        pools = [self._pooled(inputs, pool) for pool in self.pools]
         if self.fusion == "concat":
-            return self._bottleneck(both, 0)
+            both = ops.concatenate(pools, axis=-1)
+            return ops.sigmoid(self._branch(both, 0))
+        branches = [
+            self._branch(pool, 0 if self.shared else index)
+            for index, pool in enumerate(pools)
+        ]
+        if self.fusion == "sum":
+            return ops.sigmoid(sum(branches))
+        both = ops.concatenate(pools, axis=-1)
         share = ops.sigmoid(
             ops.matmul(both, self.fusion_kernel) + self.fusion_bias
         )
-        maximum, average = self._of_each(pools)
-        return share * maximum + (1.0 - share) * average
+        maximum, average = branches
+        return ops.sigmoid(share * maximum + (1.0 - share) * average)
+
+    def _branch(self, values: Any, index: int) -> Any:
+        """`W2 . psi(W1 . values)` with one set of weights."""
+        values = ops.matmul(values, self.reduce_kernels[index])
+        values = self.wavelets[index](values)
+        return ops.matmul(values, self.expand_kernels[index])
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
+            "ratio": self.ratio,
             "shared": self.shared,
+            "wavelet": self.wavelet,
+            "center_frequency": self.center_frequency,
+            "per_channel": self.per_channel,
+            "trainable_wavelet": self.trainable_wavelet,
             "fusion": self.fusion,
         }

@@ -6,16 +6,17 @@ from typing import Any
 
 import keras
 
-from kerafer.layers.wavelet_gate import WaveletGate
+from kerafer.layers.wavelet_channel_attention import WaveletChannelAttention
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class WaveletSqueezeExcitation(WaveletGate):
+class WaveletSqueezeExcitation(WaveletChannelAttention):
     """Squeeze-and-excitation with a trainable wavelet for its ReLU (wSE).
 
         output = inputs * sigmoid(W2 . psi(W1 . average pool))
 
-    The article's failed case: better on FESR, worse on KDEF.
+    It is `WaveletChannelAttention` without the maximum, and the article's
+    failed case: better on FESR, worse on KDEF.
 
     Args:
         ratio: Divides the channels. Defaults to 4.
@@ -50,6 +51,8 @@ class WaveletSqueezeExcitation(WaveletGate):
         analysis".
     """
 
+    pools = ("average",)
+
     def __init__(
         self,
         ratio: int = 4,
@@ -64,7 +67,6 @@ class WaveletSqueezeExcitation(WaveletGate):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            pools=("average",),
             ratio=ratio,
             shared=True,
             wavelet=wavelet,
@@ -77,3 +79,8 @@ class WaveletSqueezeExcitation(WaveletGate):
             kernel_constraint=kernel_constraint,
             **kwargs,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["shared"], config["fusion"]
+        return config

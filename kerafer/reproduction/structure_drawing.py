@@ -14,8 +14,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 
 from kerafer.evaluation.complexity import trainable_parameters
 from kerafer.figures import save_figure
-from kerafer.layers import MultiScaleConv2D
-from kerafer.layers.wavelet_gate import WaveletGate
+from kerafer.layers import MultiScaleConv2D, WaveletChannelAttention
 
 
 class Box(NamedTuple):
@@ -142,7 +141,7 @@ def _box(layer: keras.layers.Layer, padding: int, shape: str) -> Box:
     """The box of a layer that stands for itself."""
     if isinstance(layer, MultiScaleConv2D):
         return Box(_multi_scale(layer), shape, "multi-scale convolution")
-    if isinstance(layer, WaveletGate):
+    if isinstance(layer, WaveletChannelAttention):
         name = "wCA" if len(layer.pools) > 1 else "wSE"
         text = f"{name}, ratio {layer.ratio}"
         return Box(text, shape, "wavelet attention")

@@ -101,10 +101,10 @@ def finish_answers(
     answers = change_answers(
         model,
         Batches(images, targets, config.batch_size, validation),
-        targets[train].mean(axis=0),
-        config.prior_correction,
-        config.calibrate,
-        votes,
+        prior=targets[train].mean(axis=0),
+        prior_correction=config.prior_correction,
+        calibrate=config.calibrate,
+        votes=votes,
     )
     facts = {"weights": _digest(model), **answers.as_dict()}
     # First what tells that it is done, then what it is done to.

@@ -68,11 +68,13 @@ def fit(
     trainer = Trainer(
         model,
         make_objective(config),
-        class_weights(labels, config.class_weights, model.output_shape[-1]),
-        distillation,
-        make_augmentation(config.augment),
-        make_mixing(config.mix, config.mix_alpha),
-        batches.images if batches.by_row else None,
+        class_weights=class_weights(
+            labels, config.class_weights, model.output_shape[-1]
+        ),
+        distillation=distillation,
+        augmentation=make_augmentation(config.augment),
+        mixing=make_mixing(config.mix, config.mix_alpha),
+        held=batches.images if batches.by_row else None,
     )
     trainer.compile(optimizer=make_optimizer(config, batches.steps))
     # Where the first step makes no weights, it is traced only once.

@@ -180,7 +180,7 @@ class _Timed:
         self.images = steps * batch_size
         self._batches = training(steps)
         self._validation = Batches(
-            images, targets, batch_size, self._batches.rows, held
+            images, targets, batch_size, self._batches.rows, by_row=held
         )
         self.evaluate()
 

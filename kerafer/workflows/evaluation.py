@@ -118,7 +118,14 @@ def evaluate(
         theirs = images.predict(second, images.decoded(second))
         earlier = _Earlier(second.name, theirs)
     words = {"against": against, "labels": labels, "out": out}
-    found = _score(first, second, images, decoded, predictions, earlier)
+    found = _score(
+        first,
+        second,
+        images=images,
+        decoded=decoded,
+        predictions=predictions,
+        earlier=earlier,
+    )
     found = dataclasses.replace(
         found, command=_command(model, part, flips, words, given)
     )
@@ -385,10 +392,10 @@ class _Images(NamedTuple):
         return Predictions(
             self.paths,
             self.labels,
-            probabilities[:, order],
-            self.class_names,
-            self.subjects,
-            self.flips,
+            probabilities=probabilities[:, order],
+            class_names=self.class_names,
+            subjects=self.subjects,
+            flips=self.flips,
         )
 
 
@@ -505,10 +512,10 @@ def _score_votes(
     return score_votes(
         dataset.targets[images.rows],
         dataset.majority[images.rows],
-        predictions.labels,
-        predictions.probabilities,
-        predictions.class_names,
-        temperature or 1.0,
+        labels=predictions.labels,
+        probabilities=predictions.probabilities,
+        class_names=predictions.class_names,
+        temperature=temperature or 1.0,
     )
 
 

@@ -92,7 +92,12 @@ def explain_images(
     loaded = _models(files, labels)
     _check_class(class_name, loaded)
     return _explain_sources(
-        sources, loaded, folder, method, detector, class_name
+        sources,
+        loaded,
+        out=folder,
+        method=method,
+        found_by=detector,
+        class_name=class_name,
     )
 
 

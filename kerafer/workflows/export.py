@@ -116,7 +116,15 @@ def export_model(
         has_images = images is not None or found.run is not None
         formats = _DEFAULT if has_images else _WITHOUT_IMAGES
     config = _config(formats, keep_gray, gates)
-    _check(found, config, images, input, class_names, image_size, data_dir)
+    _check(
+        found,
+        config,
+        images=images,
+        kind=input,
+        class_names=class_names,
+        image_size=image_size,
+        data_dir=data_dir,
+    )
     # The files are made beside it.
     output_folder(output_folder(out).absolute().parent)
     # TensorFlow takes seconds to import; mistakes above come without it.
@@ -305,14 +313,14 @@ def _of_any(
     return make_source(
         model,
         found.name,
-        sha256,
-        given,
-        config,
-        images,
-        labels,
-        class_names,
-        facts,
-        margin,
+        sha256=sha256,
+        given=given,
+        config=config,
+        images=images,
+        labels=labels,
+        class_names=class_names,
+        facts=facts,
+        face_margin=margin,
     )
 
 
@@ -416,12 +424,12 @@ def _of_run(
     return Source(
         model,
         given,
-        facts,
-        calibration,
-        reference,
-        margin,
-        others or None,
-        find_vote_temperature(folder.best),
+        facts=facts,
+        calibration=calibration,
+        reference=reference,
+        face_margin=margin,
+        other_images=others or None,
+        vote_temperature=find_vote_temperature(folder.best),
     )
 
 

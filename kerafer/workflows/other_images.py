@@ -54,12 +54,14 @@ def find_other_images(
     return OtherImages(
         folder.stem,
         np.stack([image for image in images if image is not None]),
-        order[dataset.labels],
-        dataset.manifest["subject"].to_numpy(object)
+        labels=order[dataset.labels],
+        subjects=dataset.manifest["subject"].to_numpy(object)
         if dataset.has_subjects
         else None,
-        len(paths),
-        "taken whole" if margin is None else "each its largest face, cut out",
+        searched=len(paths),
+        how="taken whole"
+        if margin is None
+        else "each its largest face, cut out",
     )
 
 

@@ -97,7 +97,15 @@ def reproduce(
     if executor not in ("here", "ray"):
         raise ConfigError(f"`executor` is here or ray. Received: {executor}.")
     base = with_face_margin(base)
-    work = _Work(base, tables, figures, questions, archs, runs, out)
+    work = _Work(
+        base,
+        tables,
+        figures=figures,
+        questions=questions,
+        archs=archs,
+        runs=runs,
+        out=out,
+    )
     words = {
         "tables": tables,
         "figures": figures,
@@ -340,11 +348,11 @@ class _Work:
             drawn = draw_figure(
                 kind,
                 file,
-                self.base,
-                self.runs,
-                self.plan,
-                self.data.dataset if self.data else None,
-                images,
+                base=self.base,
+                runs=self.runs,
+                plan=self.plan,
+                dataset=self.data.dataset if self.data else None,
+                images=images,
             )
             if drawn:
                 title = f"Figure {number}: {kind.title}"

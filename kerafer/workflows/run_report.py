@@ -89,7 +89,14 @@ def write_run(
     title = f"{config.arch} on {config.dataset}"
     write_text(
         folder.report,
-        report(title, facts, scores, history, data.notes, _command(config)),
+        report(
+            title,
+            facts,
+            test=scores,
+            history=history,
+            notes=data.notes,
+            command=_command(config),
+        ),
     )
     metrics = {
         "test": scores.as_dict(),

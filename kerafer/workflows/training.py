@@ -129,11 +129,11 @@ def train(
             _train(
                 config,
                 precision,
-                data,
-                model,
-                distillation,
-                folder,
-                processes,
+                data=data,
+                model=model,
+                distillation=distillation,
+                folder=folder,
+                processes=processes,
             )
             return Run(folder, config)
 
@@ -174,12 +174,25 @@ def _train(
         )
         with interrupts_kept():
             history = _fit(
-                config, model, distillation, data, images, folder, processes
+                config,
+                model,
+                distillation=distillation,
+                data=data,
+                images=images,
+                folder=folder,
+                processes=processes,
             )
         processes.part()
         if processes.is_first:
             with one_device():
-                _test(config, precision, data, images, folder, history)
+                _test(
+                    config,
+                    precision,
+                    data=data,
+                    images=images,
+                    folder=folder,
+                    history=history,
+                )
     except (KeyboardInterrupt, OSError) as error:
         full = isinstance(error, OSError)
         if isinstance(error, OSError) and not is_full(error):
@@ -222,31 +235,31 @@ def _fit(
     batches = TrainingBatches(
         images,
         targets,
-        config.batch_size,
-        config.seed,
-        rows,
-        (processes.index, processes.count),
-        devices,
-        held,
-        steps_together() if held else 1,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        rows=rows,
+        share=(processes.index, processes.count),
+        multiple=devices,
+        by_row=held,
+        together=steps_together() if held else 1,
     )
     validation = Batches(
         images,
         targets,
-        config.batch_size,
-        data.rows("validation"),
-        held,
+        batch_size=config.batch_size,
+        rows=data.rows("validation"),
+        by_row=held,
         # TensorFlow's replicas divide batches of any size.
-        devices if replicas() == 1 else 1,
+        multiple=devices if replicas() == 1 else 1,
     )
     return fit(
         model,
         batches,
-        validation,
-        dataset.labels[rows],
-        config,
-        folder.path,
-        distillation,
+        validation=validation,
+        labels=dataset.labels[rows],
+        config=config,
+        folder=folder.path,
+        distillation=distillation,
     )
 
 
@@ -274,12 +287,12 @@ def _test(
     answers = finish_answers(
         best,
         config,
-        folder,
-        images,
-        dataset.targets,
-        data.rows("train"),
-        data.rows("validation"),
-        dataset.has_shares,
+        folder=folder,
+        images=images,
+        targets=dataset.targets,
+        train=data.rows("train"),
+        validation=data.rows("validation"),
+        votes=dataset.has_shares,
     )
     batches = Batches(images, dataset.targets, config.batch_size, rows)
     probabilities = best.predict(batches, verbose=0)
@@ -290,4 +303,13 @@ def _test(
         checked_probabilities(probabilities, str(folder.best)),
         names,
     ).write(folder.predictions)
-    write_run(config, precision, best, data, folder, history, scores, answers)
+    write_run(
+        config,
+        precision,
+        model=best,
+        data=data,
+        folder=folder,
+        history=history,
+        scores=scores,
+        answers=answers,
+    )

@@ -82,8 +82,8 @@ def train(out, share):
             8,
             0,
             rows[:36],
-            share,
-            sharing_devices(),
+            share=share,
+            multiple=sharing_devices(),
         ),
         Batches(
             images,
