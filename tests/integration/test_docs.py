@@ -92,6 +92,15 @@ def test_links_lead_somewhere():
     assert links > 50
 
 
+def test_files_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"`([a-z0-9_/]+(?:/|\.py))`", text))
+    assert len(named) > 30
+    folders = (ROOT, ROOT / "kerafer", ROOT / "tests")
+    for name in named:
+        assert any((folder / name).exists() for folder in folders), name
+
+
 def test_anchors_lead_somewhere():
     """A heading's anchor is its words, small, with hyphens."""
     anchors = 0
