@@ -63,13 +63,7 @@ class Augmentation:
         """
         images = ops.cast(images, "float32")
         if self.flip or self.shift or self.rotation or self.zoom != (1.0, 1.0):
-            images = ops.image.affine_transform(
-                images,
-                self._places(images, seed),
-                interpolation="bilinear",
-                fill_mode="nearest",
-                data_format="channels_last",
-            )
+            images = resample(images, self._origins(images, seed))
         if self.blur:
             share = ops.maximum(_drawn(images, self.blur, seed), 0.0)
             images = images + share * (_blurred(images) - images)
@@ -89,8 +83,8 @@ class Augmentation:
             images = self._erase(images, seed)
         return images
 
-    def _places(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
-        """Where each point lies in its original: `(batch, 8)`.
+    def _origins(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
+        """Where each point lies in its original, as `resample` takes it.
 
         With (x, y) from the centre: turned and zoomed, then shifted, then
         mirrored.
@@ -107,7 +101,6 @@ class Augmentation:
         right = width * _drawn(images, self.shift, seed)
         lower = height * _drawn(images, self.shift, seed)
         cosine, sine = zoom * ops.cos(angle), zoom * ops.sin(angle)
-        nothing = ops.zeros_like(zoom)
         numbers = [
             side * cosine,
             -side * sine,
@@ -115,10 +108,8 @@ class Augmentation:
             sine,
             cosine,
             down - (sine * across + cosine * down) - lower,
-            nothing,
-            nothing,
         ]
-        return ops.reshape(ops.stack(numbers, axis=1), (-1, 8))
+        return ops.reshape(ops.stack(numbers, axis=1), (-1, 6))
 
     def _erase(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
         """Noise of one sheet for all, as drawing it for each takes long."""
@@ -138,6 +129,93 @@ class Augmentation:
         noise = keras.random.normal((1, height, width, channels), seed=seed)
         noise = ops.clip(255.0 * noise, 0.0, 255.0)
         return ops.where(inside, noise, images)
+
+
+def resample(images: Any, origins: Any) -> Any:
+    """Bilinear between pixels, and beyond the edge the edge.
+
+    Args:
+        images: float32 of shape `(batch, height, width, channels)`.
+        origins: `(a, b, c, d, e, f)` for each image, `(batch, 6)`: the pixel
+            in column x and row y comes from column `a x + b y + c` and row
+            `d x + e y + f`.
+    """
+    return _RESAMPLERS[keras.backend.backend()](images, origins)
+
+
+def _by_keras(images: Any, origins: Any) -> Any:
+    return ops.image.affine_transform(
+        images,
+        ops.pad(origins, [(0, 0), (0, 2)]),
+        interpolation="bilinear",
+        fill_mode="nearest",
+        data_format="channels_last",
+    )
+
+
+def _by_torch(images: Any, origins: Any) -> Any:
+    import torch
+
+    # Its coordinates are from -1 to 1, the outermost pixels' centres.
+    row, column = _coordinates(images, origins)
+    height, width = images.shape[1:3]
+    grid = torch.stack(
+        [column * (2.0 / max(width - 1, 1)), row * (2.0 / max(height - 1, 1))],
+        dim=-1,
+    )
+    resampled = torch.nn.functional.grid_sample(
+        images.permute(0, 3, 1, 2),
+        grid - 1.0,
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+    return resampled.permute(0, 2, 3, 1)
+
+
+def _by_gathering(images: Any, origins: Any) -> Any:
+    """Four gathers of whole pixels.
+
+    Keras takes eight of each of their channels on JAX.
+    """
+    row, column = _coordinates(images, origins)
+    height, width, channels = images.shape[1:]
+    left, top = ops.floor(column), ops.floor(row)
+    to_right, to_bottom = (column - left)[..., None], (row - top)[..., None]
+    left, top = ops.cast(left, "int32"), ops.cast(top, "int32")
+    right = ops.minimum(left + 1, width - 1)
+    bottom = ops.minimum(top + 1, height - 1)
+    # Within each image, so that devices that share a batch need no others'.
+    pixels = ops.reshape(images, (-1, height * width, channels))
+
+    def at(row: Any, column: Any) -> Any:
+        index = ops.reshape(row * width + column, (-1, height * width, 1))
+        taken = ops.take_along_axis(pixels, index, axis=1)
+        return ops.reshape(taken, (-1, height, width, channels))
+
+    upper = at(top, left) + to_right * (at(top, right) - at(top, left))
+    lower = at(bottom, left) + to_right * (at(bottom, right) - at(bottom, left))
+    return upper + to_bottom * (lower - upper)
+
+
+def _coordinates(images: Any, origins: Any) -> tuple[Any, Any]:
+    """Row and column each pixel comes from: `(batch, height, width)`."""
+    height, width = images.shape[1:3]
+    a, b, c, d, e, f = (origins[:, at, None, None] for at in range(6))
+    x = ops.arange(width, dtype="float32")[None, None]
+    y = ops.arange(height, dtype="float32")[None, :, None]
+    column = ops.clip(a * x + b * y + c, 0, width - 1)
+    row = ops.clip(d * x + e * y + f, 0, height - 1)
+    return row, column
+
+
+# What is fastest on each (`docs/results/resampling.csv`). TensorFlow and
+# PyTorch have a kernel for it.
+_RESAMPLERS = {
+    "tensorflow": _by_keras,
+    "torch": _by_torch,
+    "jax": _by_gathering,
+}
 
 
 def _blurred(images: Any) -> Any:
@@ -163,9 +241,9 @@ def _drawn(images: Any, most: float, seed: keras.random.SeedGenerator) -> Any:
 
 def _between(size: int, start: Any, length: Any, shape: tuple) -> Any:
     """Which of `size` pixels lie in a part of them."""
-    places = (ops.arange(size, dtype="float32") + 0.5) / size
-    places = ops.reshape(places, shape)
-    return (places >= start) & (places < start + length)
+    positions = (ops.arange(size, dtype="float32") + 0.5) / size
+    positions = ops.reshape(positions, shape)
+    return (positions >= start) & (positions < start + length)
 
 
 POLICIES: dict[str, Augmentation | None] = {
