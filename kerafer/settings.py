@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import math
+import numbers
 import os
 import types
 import typing
@@ -199,43 +200,48 @@ def checked(kind: type[Settings], values: dict[str, Any]) -> Settings:
         ConfigError: Where one is not.
     """
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        if field.name not in values:
-            continue
-        value = values[field.name]
-        scalar = _scalar(hints[field.name])
-        if value is None and type(None) in typing.get_args(hints[field.name]):
-            continue
-        # YAML reads 1e-4 as text and 1 as an integer.
-        if scalar is float and isinstance(value, (int, str)):
+    for name, value in values.items():
+        # YAML reads 1e-4 as text.
+        if _scalar(hints.get(name)) is float and isinstance(value, str):
             with contextlib.suppress(ValueError):
-                values[field.name] = value = float(value)
-        if isinstance(value, bool) != (scalar is bool) or not isinstance(
-            value, scalar
-        ):
-            raise ConfigError(
-                f"`{field.name}` takes {_NOUNS[scalar]}. Received: {value!r}."
-            )
+                values[name] = float(value)
     made = kind(**values)
-    check_ranges(made)
+    check_settings(made)
     return made
 
 
-def check_ranges(settings: Any) -> None:
-    """Refuse values outside of the choices and ranges of their fields.
+def check_settings(settings: Any) -> None:
+    """Make values their fields' own types, and refuse those that are neither
+    of them nor in their choices and ranges.
+
+    Paths become text, and NumPy's numbers Python's.
 
     Args:
         settings: An instance of a dataclass with fields of `setting`. `None`
             is in every range.
 
     Raises:
-        ConfigError: For the first that is.
+        ConfigError: For the first that is not.
     """
+    hints = typing.get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
+        optional = type(None) in typing.get_args(hints[field.name])
+        if value is None and optional:
+            continue
+        scalar = _scalar(hints[field.name])
+        made = _as(scalar, value)
+        if type(made) is not scalar:
+            raise ConfigError(
+                f"`{field.name}` takes {_NOUNS[scalar]}. Received: {value!r}."
+            )
+        if made is not value:
+            # Some are frozen.
+            object.__setattr__(settings, field.name, made)
+        value = made
         choices = field.metadata.get("choices", ())
         bounds = field.metadata.get("range", (None,) * 4)
-        if value is None or isinstance(value, bool):
+        if isinstance(value, bool):
             continue
         if choices and value not in choices:
             words = [str(choice) for choice in choices]
@@ -247,6 +253,20 @@ def check_ranges(settings: Any) -> None:
         else:
             rule = _rule(*bounds)
         raise ConfigError(f"`{field.name}` is {rule}. Received: {value}.")
+
+
+def _as(scalar: type, value: Any) -> Any:
+    """A value as one of a type that it is the same as, if it is."""
+    if isinstance(value, bool):
+        return value
+    if scalar is str and isinstance(value, (str, os.PathLike)):
+        return str(value)
+    if scalar is int and isinstance(value, numbers.Integral):
+        return int(value)
+    if scalar is float and isinstance(value, numbers.Real):
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    return value
 
 
 def _is_in(

@@ -153,6 +153,73 @@ def test_one_tensor_in_a_list_or_a_dictionary_is_one(tmp_path):
         np.testing.assert_allclose(told, tiny_models.expected(image), atol=1e-5)
 
 
+class OfItsOwn(keras.Model):
+    """The tiny model as a class, which has no graph."""
+
+    def __init__(self, inner):
+        super().__init__(name="of_its_own")
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def in_sequence(built):
+    layers = tiny_models.to_keras().layers[1:]
+    weights = layers[-1].get_weights()
+    copies = [type(x).from_config(x.get_config()) for x in layers]
+    model = keras.Sequential([*([keras.Input((8, 8, 3))] * built), *copies])
+    model.build((None, 8, 8, 3))
+    model.layers[-1].set_weights(weights)
+    return model
+
+
+def evaluated(model, colours):
+    return kerafer.evaluate(
+        model,
+        "folder",
+        part="all",
+        labels=tiny_models.LABELS,
+        data_dir=colours,
+        split="paper",
+        **({} if isinstance(model, keras.Model) else {"image_size": 8}),
+    )
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_sequence_of_layers_is_a_model(built, tmp_path, colours):
+    file = tmp_path / "sequence.keras"
+    model = in_sequence(built)
+    model.compile("adam", "categorical_crossentropy")
+    model.save(file)
+    image = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
+    recognizer = EmotionRecognizer(file, labels=tiny_models.LABELS)
+    told = list(recognizer.predict(image).probabilities.values())
+    np.testing.assert_allclose(told, tiny_models.expected(image), atol=1e-5)
+    wanted = evaluated(tiny_models.to_keras(), colours).predictions
+    for one in (file, model, OfItsOwn(model)):
+        if isinstance(one, OfItsOwn):
+            one(np.zeros((1, 8, 8, 3)))
+        found = evaluated(one, colours).predictions
+        np.testing.assert_allclose(
+            found.probabilities, wanted.probabilities, atol=1e-6
+        )
+
+
+def test_a_model_that_was_never_built_is_told(tmp_path, capsys, colours):
+    file = tmp_path / "unbuilt.keras"
+    with pytest.warns(UserWarning, match="not yet been built"):
+        keras.Sequential([keras.layers.Dense(3)]).save(file)
+    for words in (
+        ["predict", str(colours), "--model", str(file)],
+        ["evaluate", "--model", str(file), "--dataset", "synthetic"],
+        ["train", "--init-from", str(file), "--people", "6"],
+        ["export", "--model", str(file), "--out", str(tmp_path / "out")],
+    ):
+        assert main(words) == 2
+        assert "it was never built" in capsys.readouterr().err, words
+
+
 @pytest.mark.parametrize("classes", [2, 7, 8, 100])
 def test_eight_bits_are_near_enough_and_logits_are_not(classes):
     generator = np.random.default_rng(classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Self
 
-from kerafer.settings import setting
+from kerafer.settings import check_settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,9 @@ class DataConfig:
         most=2**32 - 1,
         group="data",
     )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def anywhere(self) -> Self:
         """The same, but that a place on one machine is only called DIR."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kerafer.errors import ConfigError
-from kerafer.settings import MOST_THREADS, check_ranges, setting
+from kerafer.settings import MOST_THREADS, check_settings, setting
 
 # The name in `formats`, and the file.
 FILES = {
@@ -91,7 +91,7 @@ class ExportConfig:
                 f"`formats` takes {', '.join(FILES)}, or all. "
                 f"Received: {self.formats}."
             )
-        check_ranges(self)
+        check_settings(self)
         if self.subject_pattern and not self.also_on:
             raise ConfigError(
                 "`subject_pattern` is about the images of `also_on`. "

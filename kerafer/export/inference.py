@@ -18,6 +18,7 @@ from tensorflow.python.framework.convert_to_constants import (
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.layers.export_mode import exporting
 from kerafer.layers.psi_table import PsiTable
+from kerafer.models.graph import built_shape
 
 INPUT = "image"
 # The only name of a model's only output, whatever the model is.
@@ -85,7 +86,7 @@ def image_input(
             f"{len(given)} inputs.\nMake a model of one of them: "
             "keras.Model(image, ...)."
         )
-    shape = tuple(given[0].shape) if given else _built_shape(model)
+    shape = tuple(given[0].shape) if given else built_shape(model)
     if not shape and images is not None:
         shape = (None, *images.shape[1:])
     if len(shape) != 4 or shape[3] not in (1, 3):
@@ -115,15 +116,6 @@ def image_input(
     channels = 3 if to_gray else shape[3]
     height, width = sides
     return ImageInput((height, width, channels), kind, to_gray)
-
-
-def _built_shape(model: keras.Model) -> tuple:
-    """The shape that a model without a graph of its own was built with."""
-    shapes = getattr(model, "_build_shapes_dict", None) or {}
-    shape = next(iter(shapes.values())) if len(shapes) == 1 else ()
-    shape = shape or ()
-    fits = all(side is None or isinstance(side, int) for side in shape)
-    return tuple(shape) if fits else ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,3 +45,12 @@ def find_calls(model: keras.Model) -> list[Call]:
     return sorted(
         calls.values(), key=lambda call: order.get(id(call.layer), len(order))
     )
+
+
+def built_shape(model: keras.Model) -> tuple:
+    """The shape that a model without a graph of its own was built with."""
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    shape = next(iter(shapes.values())) if len(shapes) == 1 else ()
+    shape = shape or ()
+    fits = all(side is None or isinstance(side, int) for side in shape)
+    return tuple(shape) if fits else ()

@@ -16,6 +16,7 @@ from kerafer.classifier import Tensor, image_shape
 from kerafer.errors import UserError, first_line
 from kerafer.model_files import find_keras_file
 from kerafer.models.float32 import in_float32
+from kerafer.models.graph import built_shape
 
 _MOST_BYTES = 4 * 2**30
 _MOST_CONFIG = 64_000_000
@@ -58,6 +59,11 @@ def load_model(
             warnings.filterwarnings("error", "Skipping nested container")
             model = keras.saving.load_model(
                 file, compile=compile, safe_mode=True
+            )
+        if not model.built:
+            raise ValueError(
+                "it was never built, so that it has no weights. Call it "
+                "before it is saved: model(keras.ops.zeros((1, 224, 224, 3)))"
             )
         return model if compile else in_float32(model)
     # Of a damaged file Keras, zipfile and h5py raise nearly every error.
@@ -119,13 +125,19 @@ def as_classifier(
     """
     inputs = getattr(model, "inputs", None) or []
     outputs = getattr(model, "outputs", None) or []
+    # Not a sequence of layers, nor one tensor in a list or a dictionary.
+    is_plain = inputs and all(
+        isinstance(getattr(model, end, None), keras.KerasTensor)
+        for end in ("input", "output")
+    )
+    if not inputs and (shape := built_shape(model)):
+        # One of a class of its own has no graph.
+        image = keras.Input(shape[1:])
+        inputs, outputs = [image], keras.tree.flatten(model(image))
     image_shape(name, _tensors(inputs), _tensors(outputs))
-    if isinstance(model.input, (list, dict)) or isinstance(
-        model.output, (list, dict)
-    ):
-        # One tensor in a list or a dictionary, as Keras keeps them too.
-        model = keras.Model(inputs[0], outputs[0], name=model.name)
-    return model
+    if is_plain:
+        return model
+    return keras.Model(inputs[0], outputs[0], name=model.name)
 
 
 def _tensors(tensors: list[keras.KerasTensor]) -> list[Tensor]:

@@ -6,8 +6,9 @@ import dataclasses
 import fnmatch
 import functools
 import inspect
+import numbers
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -146,15 +147,15 @@ def create_model(
         (None, 5)
     """
     spec = find_spec(name, **options)
-    if not isinstance(num_classes, int) or num_classes < 2:
+    if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
         raise UserError(
-            "A model tells two or more classes apart. "
-            f"Received: num_classes={num_classes}."
+            "`num_classes` is a whole number, 2 or more. "
+            f"Received: {num_classes!r}."
         )
-    shape = tuple(input_shape)
+    shape = tuple(input_shape) if isinstance(input_shape, Iterable) else ()
     if (
         len(shape) != 3
-        or not all(isinstance(n, int) and n > 0 for n in shape)
+        or not all(isinstance(n, numbers.Integral) and n > 0 for n in shape)
         or shape[-1] not in (1, 3)
     ):
         raise UserError(
@@ -162,7 +163,8 @@ def create_model(
             f"Received: {input_shape}."
         )
     spec.check_size((shape[0], shape[1]))
-    return spec.builder(num_classes, shape, **options)
+    height, width, channels = map(int, shape)
+    return spec.builder(int(num_classes), (height, width, channels), **options)
 
 
 def find_spec(name: str, /, **options: Any) -> ModelSpec:
@@ -171,7 +173,7 @@ def find_spec(name: str, /, **options: Any) -> ModelSpec:
     Raises:
         UserError: For an unknown name or option, or one of another kind.
     """
-    name = _ALIASES.get(name, name)
+    name = _ALIASES.get(name, name) if isinstance(name, str) else str(name)
     if name not in _SPECS:
         hint = did_you_mean(name, _SPECS, cutoff=0.5)
         raise UserError(

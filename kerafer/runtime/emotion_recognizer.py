@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerafer.errors import ConfigError
+from kerafer.errors import ConfigError, UserError
 from kerafer.faces.crops import MARGIN, crop_faces
 from kerafer.faces.detector import Box, Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import make_detector
@@ -60,7 +60,7 @@ class EmotionRecognizer:
 
     Raises:
         UserError: If there is no such model, it can't be loaded, or its
-            classes have no names.
+            classes have no names, or a detector that finds nothing.
 
     Example:
 
@@ -75,6 +75,12 @@ class EmotionRecognizer:
         labels: Sequence[str] | None = None,
         detector: FaceDetector | None = None,
     ) -> None:
+        if not (detector is None or hasattr(detector, "detect")):
+            raise UserError(
+                "A detector has a method `detect(image)`, as has what "
+                "`kerafer.faces.make_detector` makes by name. Received: "
+                f"{detector!r}."
+            )
         self.model = find_model(shipped_model() if model is None else model)
         _check_takes_bytes(self.model)
         self._predictor = open_predictor(self.model, threads)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.faces.detector import Box, Face, FaceDetector
+from kerafer.images import as_image
 from kerafer.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class FaceTracker:
         self._frames = 0
         self._started = 0
         self._before: np.ndarray | None = None
+        self._shape: tuple[int, ...] = ()
 
     def update(
         self, frame: np.ndarray, *, bgr: bool = False
@@ -104,16 +106,22 @@ class FaceTracker:
         """Take in the next frame.
 
         Args:
-            frame: uint8 RGB of shape `(height, width, 3)`, all of one size.
+            frame: uint8 RGB of shape `(height, width, 3)`. After one of
+                another size no face is known any more.
             bgr: Whether it is in the order B, G, R, as OpenCV's cameras and
                 videos are. Defaults to `False`.
 
         Returns:
             The faces on it, the longest known first.
+
+        Raises:
+            UserError: For what is no image.
         """
-        if bgr:
-            frame = np.ascontiguousarray(frame[..., ::-1])
+        frame = as_image(frame, bgr)
         gray, scale = _gray(frame)
+        if frame.shape != self._shape:
+            self._tracks, self._before, self._frames = [], None, 0
+            self._shape = frame.shape
         if self._before is not None:
             self._tracks = [
                 track

@@ -71,8 +71,8 @@ def find_labels(
             "The names of the classes stand in the metadata of a .tflite "
             "file, in labels.txt beside the model, one a line in the order "
             "of its outputs, or in metrics.json of a training's folder. There "
-            f"are none of the model {of}.\nName them with `labels`, divided by "
-            "commas."
+            f"are none of the model {of}.\nWrite that labels.txt; predictions "
+            "and evaluations also take `labels`, divided by commas."
         )
     if len(found) != classes or len(set(found)) != classes:
         raise UserError(

@@ -102,6 +102,8 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     Raises:
         UserError: Where there is none.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UserError(f"{_RULE} Received: {type(path).__name__}.")
     path = model_path(path)
     if path.is_file():
         if path.suffix.lower() in (".tflite", ".keras", ".onnx"):

@@ -8,7 +8,7 @@ import dataclasses
 from kerafer.data.config import DataConfig
 from kerafer.errors import ConfigError
 from kerafer.foreign import parse_yaml
-from kerafer.settings import check_ranges, setting
+from kerafer.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ class TrainingConfig(DataConfig):
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
         self._check_together()
 
     def _check_together(self) -> None:

@@ -7,7 +7,7 @@ import os
 
 from kerafer.engine import check_installed
 from kerafer.errors import ConfigError, UserError
-from kerafer.settings import check_ranges, setting
+from kerafer.settings import check_settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +164,7 @@ class PlaceConfig:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_settings(self)
         given = {
             f"`{name}`": getattr(self, name)
             for name in ("num_processes", "process_id", "coordinator")

@@ -173,7 +173,9 @@ class _Asked(NamedTuple):
 
     @classmethod
     def of(cls, model: str | os.PathLike[str] | keras.Model) -> _Asked:
-        if not isinstance(model, (str, os.PathLike)):
+        if not isinstance(model, (str, os.PathLike)) and hasattr(
+            model, "predict_on_batch"
+        ):
             return cls(model.name, None, model)
         file = find_model(model)
         return cls(_name(file), file)
@@ -255,7 +257,7 @@ def _given(
         raise TypeError(f"evaluate() has no argument {unknown[0]!r}")
     if dataset is None:
         return dict(settings)
-    if isinstance(dataset, str):
+    if not isinstance(dataset, DataConfig):
         return {"dataset": dataset, **settings}
     own = {
         field.name: getattr(dataset, field.name)

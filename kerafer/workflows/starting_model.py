@@ -27,7 +27,16 @@ def with_face_margin(config: TrainingConfig) -> TrainingConfig:
 
     Where `face_crop` is on and `face_margin` is left out, it is that of
     `init_from`, if anything tells it.
+
+    Raises:
+        UserError: For anything else than settings.
     """
+    if not isinstance(config, TrainingConfig):
+        raise UserError(
+            "The settings of a training are a `kerafer.TrainingConfig`, such "
+            'as kerafer.TrainingConfig(dataset="kdef"). Received: '
+            f"{type(config).__name__}."
+        )
     asked = config.face_crop != "none" and config.face_margin is None
     if not (asked and config.init_from):
         return config

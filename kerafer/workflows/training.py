@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kerafer.console import console
 from kerafer.engine import load_backend
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.files import is_full, output_folder
 from kerafer.lifetimes import interrupts_kept
 from kerafer.training.config import TrainingConfig
@@ -75,8 +75,11 @@ def train(
         UserError: For settings, images or a folder that can't be, a loss that
             is no number, a full disk.
     """
+    if devices not in ("one", "all"):
+        raise ConfigError(f"`devices` is one or all. Received: {devices}.")
     folder = None
-    config = config and with_face_margin(config)
+    if config is not None:
+        config = with_face_margin(config)
     if processes.is_first:
         _check_folder(out, resume)
     if resume is not None:

@@ -3,12 +3,15 @@
 import argparse
 import dataclasses
 import importlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import kerafer
 from kerafer.cli import COMMANDS, main
-from kerafer.errors import UserError
-from kerafer.settings import add_flags, check_ranges, from_flags, setting
+from kerafer.errors import ConfigError, UserError
+from kerafer.settings import add_flags, check_settings, from_flags, setting
 
 
 @pytest.mark.parametrize(
@@ -147,11 +150,75 @@ class _Kind:
 def test_ranges(values, rule):
     made = _Kind(**values)
     if rule is None:
-        check_ranges(made)
+        check_settings(made)
         return
     with pytest.raises(UserError) as caught:
-        check_ranges(made)
+        check_settings(made)
     assert rule in str(caught.value)
+
+
+def test_settings_of_python_have_their_types():
+    """Paths and NumPy's numbers are taken for what they are."""
+    config = kerafer.TrainingConfig(
+        data_dir=Path("faces"),
+        seed=np.int64(3),
+        learning_rate=np.float32(0.5),
+        min_delta=0,
+    )
+    found = (config.data_dir, config.seed, config.learning_rate)
+    assert found == ("faces", 3, 0.5)
+    assert list(map(type, found)) == [str, int, float]
+    assert type(config.min_delta) is float
+    # So they are written and read back.
+    assert kerafer.TrainingConfig(**dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"epochs": "5"}, "`epochs` takes a whole number. Received: '5'."),
+        ({"epochs": 5.0}, "`epochs` takes a whole number. Received: 5.0."),
+        ({"epochs": True}, "`epochs` takes a whole number. Received: True."),
+        ({"epochs": None}, "`epochs` takes a whole number. Received: None."),
+        ({"calibrate": 1}, "`calibrate` takes true or false. Received: 1."),
+        ({"dataset": 7}, "`dataset` takes a word. Received: 7."),
+        ({"data_dir": b"a"}, "`data_dir` takes a word. Received: b'a'."),
+        ({"mix_alpha": []}, "`mix_alpha` takes a number. Received: []."),
+        ({"min_delta": 1j}, "`min_delta` takes a number. Received: 1j."),
+        ({"min_delta": 10**400}, "`min_delta` takes a number."),
+    ],
+)
+def test_settings_of_python_of_other_types(values, rule):
+    with pytest.raises(ConfigError) as caught:
+        kerafer.TrainingConfig(**values)
+    assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda: kerafer.train("a"), "TrainingConfig.* Received: str"),
+        (lambda: kerafer.train({}), "TrainingConfig.* Received: dict"),
+        (lambda: kerafer.reproduce({"a": 1}), "TrainingConfig.*: dict"),
+        (lambda: kerafer.evaluate(3), "A model is a .* Received: int"),
+        (lambda: kerafer.evaluate(None), "A model is a .*: NoneType"),
+        (lambda: kerafer.Recognizer(3), "A model is a .* Received: int"),
+        (lambda: kerafer.create_model(7), "models are cder_net.*: 7"),
+        (lambda: kerafer.create_model(["cnn"]), r"models are .*: \['cnn'\]"),
+        (lambda: kerafer.create_model("cnn", "7"), "whole number.*: '7'"),
+        (lambda: kerafer.create_model("cnn", 7, 64), "height, width.*: 64"),
+    ],
+)
+def test_arguments_of_other_kinds_are_told_in_words(call, rule):
+    with pytest.raises(UserError, match=f"(?s){rule}"):
+        call()
+
+
+def test_numbers_of_numpy_make_a_model():
+    model = kerafer.create_model(
+        "cnn", np.int64(5), tuple(np.array([64, 64, 1]))
+    )
+    assert model.output_shape == (None, 5)
 
 
 def test_a_file_s_numbers_are_in_range_too(tmp_path):

@@ -206,7 +206,7 @@ def test_a_run_broken_off_in_its_last_step_is_corrected_once(
     words += ["width=0.25", "--epochs", "1", "--prior-correction", "1"]
     words += ["--split", "given", "--out", str(run)]
 
-    def broken(*_):
+    def broken(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

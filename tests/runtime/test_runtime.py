@@ -785,6 +785,27 @@ def test_a_cut_ends_a_track(recognizer):
     assert tracker.update(noise(120, 200, seed=3)) == []
 
 
+def test_frames_of_another_size_begin_anew(recognizer):
+    tracker = FaceTracker(recognizer, Boxes([(20, 30, 40, 40)]), every=100)
+    (first,) = tracker.update(scene(20, 30))
+    (other,) = tracker.update(scene(20, 30)[:90])
+    assert (first.track, other.track) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "frame", [None, 3, np.zeros((8, 8, 3)), np.zeros((8, 8, 2), np.uint8)]
+)
+def test_a_frame_that_is_no_image(recognizer, frame):
+    tracker = FaceTracker(recognizer, Boxes([]))
+    with pytest.raises(UserError, match=r"An image is .* Received"):
+        tracker.update(frame)
+
+
+def test_a_detector_that_finds_nothing(files):
+    with pytest.raises(UserError, match=r"detect\(image\).* 'mtcnn'"):
+        EmotionRecognizer(files / "float.tflite", detector="mtcnn")
+
+
 def test_smoothing_halves_after_its_half_life():
     smoothing = Smoothing(half_life=4)
     np.testing.assert_allclose(smoothing.update(np.array([1.0, 0.0])), [1, 0])
