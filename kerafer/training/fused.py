@@ -155,6 +155,7 @@ class TransposedDense(keras.layers.Layer):
             and layer.input_spec.ndim in (None, 2)
             and layer.compute_dtype == "float32"
             and not layer.lora_enabled
+            and layer.quantization_mode is None
             and layer.activity_regularizer is None
             and math.prod(layer.kernel.shape) >= _LARGE
         )
