@@ -400,7 +400,7 @@ def test_bytes_and_floats_are_the_same_picture():
     ("arguments", "message"),
     [
         (("wca_mcn",), "Received: wca_mcn. Did you mean wca_mcnn?"),
-        (("cnn", 1), "two or more classes.* num_classes=1"),
+        (("cnn", 1), "whole number, 2 or more. Received: 1"),
         (("cnn", 7, (224, 224)), "`input_shape` is"),
         (("cnn", 7, (224, 224, 4)), "1 or 3 channels"),
         (("cnn", 7, (224, None, 3)), "`input_shape` is"),
