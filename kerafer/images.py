@@ -154,7 +154,7 @@ def as_image(source: ImageLike, bgr: bool = False) -> np.ndarray:
     """
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
-        return np.ascontiguousarray(image[..., ::-1]) if bgr else image
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if bgr else image
     if isinstance(source, (str, os.PathLike, bytes)):
         return read_image(source)
     if isinstance(source, (bytearray, memoryview)):
