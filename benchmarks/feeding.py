@@ -11,7 +11,6 @@ the images on the device (`kerafer.data.device` chooses how many).
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -92,8 +91,10 @@ def _epochs(parsed: argparse.Namespace) -> dict[str, Callable[[], object]]:
             held=images if held else None,
         )
         # Held images' steps are joined by the batches.
-        arguments: Any = {} if held else {"steps_per_execution": together}
-        trainer.compile(optimizer=make_optimizer(config, 1), **arguments)
+        trainer.compile(
+            optimizer=make_optimizer(config, 1),
+            steps_per_execution=1 if held else together,
+        )
         batches = TrainingBatches(
             images,
             targets,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from kerafer.data.augmentation import resample
+from kerafer.data.augmentation import resample, resample_by_keras
 from kerafer.engine import backend_name, load_backend
 from kerafer.files import write_text
 from kerafer.timing import interleaved_median
@@ -41,7 +41,7 @@ def main() -> None:
         origins = ops.convert_to_tensor(_origins(size, count))
         ways = {
             "kerafer": _compiled(resample, inputs, origins),
-            "Keras": _compiled(_by_keras, inputs, origins),
+            "Keras": _compiled(resample_by_keras, inputs, origins),
         }
         far = abs(ways["kerafer"]() - ways["Keras"]()).max()
         seconds = interleaved_median(ways, parsed.repeats, warm_up=1)
@@ -80,16 +80,6 @@ def _origins(size: int, count: int) -> np.ndarray:
         centre * (1 - sine - cosine) + down,
     ]
     return np.stack(numbers, axis=1).astype(np.float32)
-
-
-def _by_keras(images: Any, origins: Any) -> Any:
-    return ops.image.affine_transform(
-        images,
-        ops.pad(origins, [(0, 0), (0, 2)]),
-        interpolation="bilinear",
-        fill_mode="nearest",
-        data_format="channels_last",
-    )
 
 
 def _compiled(

@@ -11,7 +11,7 @@ import os
 import types
 import typing
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from kerafer.errors import (
     ConfigError,
@@ -23,11 +23,39 @@ from kerafer.errors import (
 from kerafer.foreign import parse_yaml
 
 
-class _Dataclass(Protocol):
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Values of fields made by `setting`, checked where they are given.
+
+    Those that are of a field's type in another guise become it: paths text,
+    and NumPy's numbers Python's.
+
+    Raises:
+        ConfigError: For the first that is not of its type, its choices and
+            its range. `None` is in every range.
+    """
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            optional = type(None) in typing.get_args(hints[name])
+            if value is None and optional:
+                continue
+            scalar = _scalar(hints[name])
+            given, value = value, _as(scalar, value)
+            if type(value) is not scalar:
+                raise ConfigError(
+                    f"`{name}` takes {_NOUNS[scalar]}. Received: {given!r}."
+                )
+            object.__setattr__(self, name, value)
+            rule = _broken_rule(field, value)
+            if rule is not None:
+                raise ConfigError(f"`{name}` is {rule}. Received: {value}.")
 
 
-Settings = TypeVar("Settings", bound=_Dataclass)
+Kind = TypeVar("Kind", bound=Settings)
+
 
 # More than any machine has cores.
 MOST_THREADS = 1024
@@ -122,8 +150,8 @@ def given(kind: type, flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def from_flags(
-    kind: type[Settings], flags: argparse.Namespace, file: str | None = None
-) -> Settings:
+    kind: type[Kind], flags: argparse.Namespace, file: str | None = None
+) -> Kind:
     """Settings from defaults, a YAML file above them, and flags above both.
 
     Raises:
@@ -193,7 +221,7 @@ def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
     return values
 
 
-def checked(kind: type[Settings], values: dict[str, Any]) -> Settings:
+def checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
     """An instance of `kind`, each value of its field's type and choices.
 
     Raises:
@@ -205,54 +233,23 @@ def checked(kind: type[Settings], values: dict[str, Any]) -> Settings:
         if _scalar(hints.get(name)) is float and isinstance(value, str):
             with contextlib.suppress(ValueError):
                 values[name] = float(value)
-    made = kind(**values)
-    check_settings(made)
-    return made
+    return kind(**values)
 
 
-def check_settings(settings: Any) -> None:
-    """Make values their fields' own types, and refuse those that are neither
-    of them nor in their choices and ranges.
-
-    Paths become text, and NumPy's numbers Python's.
-
-    Args:
-        settings: An instance of a dataclass with fields of `setting`. `None`
-            is in every range.
-
-    Raises:
-        ConfigError: For the first that is not.
-    """
-    hints = typing.get_type_hints(type(settings))
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        optional = type(None) in typing.get_args(hints[field.name])
-        if value is None and optional:
-            continue
-        scalar = _scalar(hints[field.name])
-        made = _as(scalar, value)
-        if type(made) is not scalar:
-            raise ConfigError(
-                f"`{field.name}` takes {_NOUNS[scalar]}. Received: {value!r}."
-            )
-        if made is not value:
-            # Some are frozen.
-            object.__setattr__(settings, field.name, made)
-        value = made
-        choices = field.metadata.get("choices", ())
-        bounds = field.metadata.get("range", (None,) * 4)
-        if isinstance(value, bool):
-            continue
-        if choices and value not in choices:
-            words = [str(choice) for choice in choices]
-            rule = f"one of {', '.join(words)}"
-            if not isinstance(choices[0], str):
-                rule = " or ".join(words)
-        elif isinstance(value, str) or _is_in(value, *bounds):
-            continue
-        else:
-            rule = _rule(*bounds)
-        raise ConfigError(f"`{field.name}` is {rule}. Received: {value}.")
+def _broken_rule(field: dataclasses.Field, value: Any) -> str | None:
+    """The choices or the range of a field that a value is not in."""
+    choices = field.metadata.get("choices", ())
+    bounds = field.metadata.get("range", (None,) * 4)
+    if isinstance(value, bool):
+        return None
+    if choices and value not in choices:
+        words = [str(choice) for choice in choices]
+        if isinstance(choices[0], str):
+            return f"one of {', '.join(words)}"
+        return " or ".join(words)
+    if isinstance(value, str) or _is_in(value, *bounds):
+        return None
+    return _rule(*bounds)
 
 
 def _as(scalar: type, value: Any) -> Any:

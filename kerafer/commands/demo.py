@@ -9,11 +9,11 @@ import shlex
 
 from kerafer.console import console
 from kerafer.quiet import stderr_held_back
-from kerafer.settings import add_flags, from_flags, setting
+from kerafer.settings import Settings, add_flags, from_flags, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(Settings):
     """The flags of `kerafer demo`."""
 
     model: str | None = setting(

@@ -9,7 +9,7 @@ from kerafer.engine import use_backend
 from kerafer.errors import UserError
 from kerafer.faces.detectors import DETECTORS
 from kerafer.figures import add_figure_format, figures_as
-from kerafer.settings import add_flags, from_flags, listed, setting
+from kerafer.settings import Settings, add_flags, from_flags, listed, setting
 from kerafer.workflows.explanation import (
     METHODS,
     explain_images,
@@ -18,7 +18,7 @@ from kerafer.workflows.explanation import (
 
 
 @dataclasses.dataclass(frozen=True)
-class ExplainConfig:
+class ExplainConfig(Settings):
     """The flags of `kerafer explain` that may be given once."""
 
     method: str = setting("grad-cam", "how images are explained", METHODS)

@@ -7,11 +7,11 @@ import dataclasses
 
 from kerafer.console import console
 from kerafer.files import output_folder
-from kerafer.settings import add_flags, from_flags, setting
+from kerafer.settings import Settings, add_flags, from_flags, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SynthesizeConfig:
+class SynthesizeConfig(Settings):
     """What is drawn."""
 
     people: int = setting(70, "people, at most 70", least=1, most=70)

@@ -143,7 +143,8 @@ def resample(images: Any, origins: Any) -> Any:
     return _RESAMPLERS[keras.backend.backend()](images, origins)
 
 
-def _by_keras(images: Any, origins: Any) -> Any:
+def resample_by_keras(images: Any, origins: Any) -> Any:
+    """`resample` by Keras, on whichever backend."""
     return ops.image.affine_transform(
         images,
         ops.pad(origins, [(0, 0), (0, 2)]),
@@ -212,7 +213,7 @@ def _coordinates(images: Any, origins: Any) -> tuple[Any, Any]:
 # What is fastest on each (`docs/results/resampling.csv`). TensorFlow and
 # PyTorch have a kernel for it.
 _RESAMPLERS = {
-    "tensorflow": _by_keras,
+    "tensorflow": resample_by_keras,
     "torch": _by_torch,
     "jax": _by_gathering,
 }

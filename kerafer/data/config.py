@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Self
 
-from kerafer.settings import check_settings, setting
+from kerafer.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Settings):
     """What a command has to know to find, divide and decode a data set."""
 
     dataset: str = setting(
@@ -87,9 +87,6 @@ class DataConfig:
         most=2**32 - 1,
         group="data",
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def anywhere(self) -> Self:
         """The same, but that a place on one machine is only called DIR."""

@@ -9,10 +9,6 @@ from scipy.stats import binomtest
 
 from kerafer.evaluation import (
     Interval,
-    bootstrap_intervals,
-    classify,
-    expected_calibration_error,
-    reliability,
 )
 from kerafer.evaluation.bootstrap import (
     CONFIDENCE,
@@ -21,7 +17,7 @@ from kerafer.evaluation.bootstrap import (
 )
 from kerafer.evaluation.calibration import BINS
 from kerafer.evaluation.predictions import checked_probabilities
-from kerafer.evaluation.scores import Scores
+from kerafer.evaluation.scores import Scores, drawn_groups, score_classes
 
 SURE = 0.9
 
@@ -58,18 +54,8 @@ def measure_scores(
     """
     probabilities = checked_probabilities(probabilities, "The exported file")
     predicted = probabilities.argmax(axis=1)
-    known = subjects is not None and len(set(subjects)) > 1
-    groups = subjects if known else None
-    scores = Scores(
-        classify(labels, probabilities, class_names),
-        expected_calibration_error(labels, probabilities),
-        bins=reliability(labels, probabilities),
-        intervals=bootstrap_intervals(
-            labels, predicted, len(class_names), groups
-        ),
-        groups=len(labels) if groups is None else len(set(groups)),
-        over="people" if known else "images",
-    )
+    groups = drawn_groups(subjects)
+    scores = score_classes(labels, probabilities, class_names, groups)
     found = scores.classification
     return {
         "pictures": len(labels),

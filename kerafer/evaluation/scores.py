@@ -132,17 +132,38 @@ def score(predictions: Predictions, votes: VoteScores | None = None) -> Scores:
         predictions: On at least two images.
         votes: What `score_votes` measured of them. Defaults to none.
     """
-    labels, probabilities = predictions.labels, predictions.probabilities
-    groups = drawn_groups(predictions)
+    return score_classes(
+        predictions.labels,
+        predictions.probabilities,
+        predictions.class_names,
+        drawn_groups(predictions.subjects),
+        votes,
+    )
+
+
+def score_classes(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: tuple[str, ...],
+    groups: np.ndarray | None = None,
+    votes: VoteScores | None = None,
+) -> Scores:
+    """`score` of arrays.
+
+    Args:
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
+        class_names: In the order of the columns.
+        groups: The people that intervals draw. Defaults to images.
+        votes: As in `score`.
+    """
+    predicted = probabilities.argmax(axis=1)
     return Scores(
-        classify(labels, probabilities, predictions.class_names),
+        classify(labels, probabilities, class_names),
         expected_calibration_error(labels, probabilities),
         bins=reliability(labels, probabilities),
         intervals=bootstrap_intervals(
-            labels,
-            predictions.predicted,
-            len(predictions.class_names),
-            groups,
+            labels, predicted, len(class_names), groups
         ),
         groups=len(labels) if groups is None else len(set(groups)),
         over="images" if groups is None else "people",
@@ -150,9 +171,8 @@ def score(predictions: Predictions, votes: VoteScores | None = None) -> Scores:
     )
 
 
-def drawn_groups(predictions: Predictions) -> np.ndarray | None:
+def drawn_groups(subjects: np.ndarray | None) -> np.ndarray | None:
     """The people that intervals draw, where at least two are known."""
-    subjects = predictions.subjects
     if subjects is None or len(set(subjects)) < 2:
         return None
     return subjects

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kerafer.errors import ConfigError
-from kerafer.settings import MOST_THREADS, check_settings, setting
+from kerafer.settings import MOST_THREADS, Settings, setting
 
 # The name in `formats`, and the file.
 FILES = {
@@ -21,7 +21,7 @@ FILES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Settings):
     """An export's settings.
 
     Raises:
@@ -85,13 +85,13 @@ class ExportConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         unknown = [name for name in self.chosen if name not in FILES]
         if unknown or not self.chosen:
             raise ConfigError(
                 f"`formats` takes {', '.join(FILES)}, or all. "
                 f"Received: {self.formats}."
             )
-        check_settings(self)
         if self.subject_pattern and not self.also_on:
             raise ConfigError(
                 "`subject_pattern` is about the images of `also_on`. "

@@ -152,7 +152,6 @@ class TransposedDense(keras.layers.Layer):
             keras.backend.backend() == "tensorflow"
             and type(layer) is keras.layers.Dense
             and layer.built
-            and layer.input_spec.ndim in (None, 2)
             and layer.compute_dtype == "float32"
             and not layer.lora_enabled
             and layer.quantization_mode is None
@@ -184,13 +183,20 @@ class TransposedDense(keras.layers.Layer):
 def with_fused_layers(model: keras.Model) -> keras.Model:
     """The same functional model, of the same layers and weights, that trains
     each BatchNorm and Dense by the faster kernels where they fit."""
-    if not any(_fused(layer) is not layer for layer in model.layers):
+    if not any(_fused_kind(layer) for layer in model.layers):
         return model
-    return keras.models.clone_model(model, clone_function=_fused)
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        kind = _fused_kind(layer)
+        return layer if kind is None else kind(layer)
+
+    return keras.models.clone_model(model, clone_function=clone)
 
 
-def _fused(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _fused_kind(
+    layer: keras.layers.Layer,
+) -> type[FusedNormalization] | type[TransposedDense] | None:
     for kind in (FusedNormalization, TransposedDense):
         if kind.fits(layer):
-            return kind(layer)
-    return layer
+            return kind
+    return None

@@ -7,7 +7,7 @@ import os
 
 from kerafer.engine import check_installed
 from kerafer.errors import ConfigError, UserError
-from kerafer.settings import check_settings, setting
+from kerafer.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +128,11 @@ class Processes:
 
 ALONE = Processes()
 _PLACE = "devices and machines"
+DEVICES = ("one", "all")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PlaceConfig:
+class PlaceConfig(Settings):
     """Where a training runs, which is no part of what it computes.
 
     Raises:
@@ -141,7 +142,7 @@ class PlaceConfig:
     devices: str = setting(
         "one",
         "whether every GPU of this machine takes a share of each batch",
-        ("one", "all"),
+        DEVICES,
         group=_PLACE,
     )
     num_processes: int | None = setting(
@@ -164,7 +165,7 @@ class PlaceConfig:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         given = {
             f"`{name}`": getattr(self, name)
             for name in ("num_processes", "process_id", "coordinator")

@@ -12,7 +12,7 @@ from kerafer.engine import backend_name, load_backend
 from kerafer.errors import ConfigError
 from kerafer.model_files import model_path
 from kerafer.quiet import stderr_held_back
-from kerafer.settings import setting
+from kerafer.settings import Settings, setting
 from kerafer.timing import interleaved_median
 
 KINDS = {
@@ -28,7 +28,7 @@ KINDS = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig:
+class BenchmarkConfig(Settings):
     """What is measured."""
 
     arch: str = setting("wca_mcnn", "model of the training steps")

@@ -45,6 +45,7 @@ def cross_validate(
 
     if count < 2:
         raise ConfigError(f"`folds` is 2 or more. Received: {count}.")
+    config = with_face_margin(config)
     if config.split:
         raise ConfigError(
             "`folds` divides the images itself; `split` is left out. "
@@ -53,7 +54,6 @@ def cross_validate(
     out = output_folder(
         out, f"runs/{config.arch}-{config.dataset}-{count}-folds"
     )
-    config = with_face_margin(config)
     runs = []
     for fold in range(1, count + 1):
         # The model of the fold before, and what was traced for it.

@@ -464,7 +464,7 @@ def _score(
             predictions.labels,
             predictions.predicted,
             earlier.predictions.predicted,
-            drawn_groups(predictions),
+            drawn_groups(predictions.subjects),
         )
         name = told_name(earlier.name, earlier.predictions.flips)
     mistakes = surest_mistakes(predictions.labels, predictions.probabilities)

@@ -40,11 +40,11 @@ from kerafer.runtime.sources import (
 )
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.runtime.video_writer import VideoWriter
-from kerafer.settings import MOST_THREADS, listed, setting
+from kerafer.settings import MOST_THREADS, Settings, listed, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(Settings):
     """The settings of `predict_to_folder`."""
 
     model: str | None = setting(

@@ -14,7 +14,7 @@ from kerafer.errors import ConfigError, UserError
 from kerafer.files import is_full, output_folder
 from kerafer.lifetimes import interrupts_kept
 from kerafer.training.config import TrainingConfig
-from kerafer.training.processes import ALONE, Processes
+from kerafer.training.processes import ALONE, DEVICES, Processes
 from kerafer.training.run_folder import RunFolder
 from kerafer.workflows.run import Run
 from kerafer.workflows.starting_model import with_face_margin
@@ -75,8 +75,10 @@ def train(
         UserError: For settings, images or a folder that can't be, a loss that
             is no number, a full disk.
     """
-    if devices not in ("one", "all"):
-        raise ConfigError(f"`devices` is one or all. Received: {devices}.")
+    if devices not in DEVICES:
+        raise ConfigError(
+            f"`devices` is {' or '.join(DEVICES)}. Received: {devices}."
+        )
     folder = None
     if config is not None:
         config = with_face_margin(config)

@@ -11,7 +11,7 @@ import pytest
 import kerafer
 from kerafer.cli import COMMANDS, main
 from kerafer.errors import ConfigError, UserError
-from kerafer.settings import add_flags, check_settings, from_flags, setting
+from kerafer.settings import Settings, add_flags, from_flags, setting
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_every_number_that_a_flag_sets_has_a_range():
                     assert limited or field.metadata["choices"], field.name
 
 
-@dataclasses.dataclass
-class _Kind:
+@dataclasses.dataclass(frozen=True)
+class _Kind(Settings):
     whole: int = setting(3, "n", least=1, most=5)
     part: float = setting(0.5, "x", above=0, below=1)
     any_number: float = setting(0.0, "x")
@@ -148,12 +148,11 @@ class _Kind:
     ],
 )
 def test_ranges(values, rule):
-    made = _Kind(**values)
     if rule is None:
-        check_settings(made)
+        _Kind(**values)
         return
     with pytest.raises(UserError) as caught:
-        check_settings(made)
+        _Kind(**values)
     assert rule in str(caught.value)
 
 
