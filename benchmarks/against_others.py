@@ -39,7 +39,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer.class_names import match_classes
-from kerafer.data import load
+from kerafer.datasets import load
 from kerafer.engine import load_tensorflow
 from kerafer.evaluation import classify, compare
 from kerafer.faces.crops import crop_faces

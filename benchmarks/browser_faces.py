@@ -30,8 +30,8 @@ import pandas as pd
 from PIL import Image
 from selenium import webdriver
 
-from kerafer.data.kdef import CLASSES
-from kerafer.data.synthetic.dataset import draw_image
+from kerafer.datasets.kdef import CLASSES
+from kerafer.datasets.synthetic.dataset import draw_image
 from kerafer.demo import write_page
 from kerafer.files import write_text
 from kerafer.runtime import EmotionRecognizer, shipped_model

@@ -5,7 +5,7 @@
 Epochs of one model are timed in turns, with `light` augmentation: batches that
 are gathered when they are needed, and ahead, by two threads; on TensorFlow also
 several steps a call by Keras' `steps_per_execution`; on JAX several a call with
-the images on the device (`kerafer.data.device` chooses how many).
+the images on the device (`kerafer.datasets.device` chooses how many).
 """
 
 import argparse
@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from kerafer.data.augmentation import make_augmentation
-from kerafer.data.pipeline import TrainingBatches
+from kerafer.datasets.augmentation import make_augmentation
+from kerafer.datasets.pipeline import TrainingBatches
 from kerafer.engine import backend_name, load_backend
 from kerafer.files import write_text
 from kerafer.models import create_model

@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
 
-from kerafer.data import load, read_split
-from kerafer.data.decoded import decode
+from kerafer.datasets import load, read_split
+from kerafer.datasets.decoded import decode
 from kerafer.files import write_text
 from kerafer.images import resize
 from kerafer.models import load_model

@@ -26,8 +26,8 @@ from kerafer.versions import versions
 START = """
 import json, resource, sys, time
 began = time.perf_counter()
-from kerafer.data import load
-from kerafer.data.decoded import decode
+from kerafer.datasets import load
+from kerafer.datasets.decoded import decode
 images = decode(load("folder", sys.argv[1]), 48, 1)
 most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([len(images), time.perf_counter() - began, most]))

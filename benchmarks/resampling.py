@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from kerafer.data.augmentation import resample, resample_by_keras
+from kerafer.datasets.augmentation import resample, resample_by_keras
 from kerafer.engine import backend_name, load_backend
 from kerafer.files import write_text
 from kerafer.timing import interleaved_median

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kerafer.data import load, read_split
-from kerafer.data.decoded import decode
-from kerafer.data.pipeline import Batches
+from kerafer.datasets import load, read_split
+from kerafer.datasets.decoded import decode
+from kerafer.datasets.pipeline import Batches
 from kerafer.engine import load_backend
 from kerafer.evaluation import classify, expected_calibration_error
 from kerafer.evaluation.votes import score_votes

@@ -17,7 +17,7 @@ from kerafer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kerafer.console import show_progress as show_progress
-    from kerafer.data.dataset import Dataset as Dataset
+    from kerafer.datasets.dataset import Dataset as Dataset
     from kerafer.errors import UserError as UserError
     from kerafer.models.load import load_model as load_model
     from kerafer.models.registry import create_model as create_model
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 _find, _, _names = lazy_names(
     __name__,
     {
-        "Dataset": "kerafer.data",
+        "Dataset": "kerafer.datasets",
         "Recognizer": "kerafer.runtime:EmotionRecognizer",
         "Run": "kerafer.workflows",
         "TrainingConfig": "kerafer.training.config",

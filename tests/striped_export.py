@@ -8,7 +8,7 @@ import yaml
 from keras import layers
 
 from kerafer.cli import main
-from kerafer.data import load, make_split, write_split
+from kerafer.datasets import load, make_split, write_split
 from kerafer.layers import MultiScaleConv2D, WaveletChannelAttention
 from kerafer.models.save import save_model
 

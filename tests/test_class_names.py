@@ -12,7 +12,7 @@ from PIL import Image
 
 from kerafer.class_names import column_order, match_classes, same_word, tidy
 from kerafer.cli import main
-from kerafer.data import load, read_split
+from kerafer.datasets import load, read_split
 from kerafer.errors import UserError
 from kerafer.evaluation.predictions import Predictions
 

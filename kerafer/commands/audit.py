@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from kerafer.console import console
-from kerafer.data.config import DataConfig
+from kerafer.datasets.config import DataConfig
 from kerafer.errors import UserError
 from kerafer.files import keep_results, output_file, output_folder, write_text
 from kerafer.settings import add_flags, as_flags, from_flags
@@ -61,9 +61,9 @@ def run(parsed: argparse.Namespace) -> int:
     keep_results([out / "audit.md"], parsed.force)
     if parsed.clean:
         output_file(parsed.clean, "`clean`")
-    from kerafer.data import write_split
-    from kerafer.data.audit import audit
-    from kerafer.data.audit_report import (
+    from kerafer.datasets import write_split
+    from kerafer.datasets.audit import audit
+    from kerafer.datasets.audit_report import (
         audit_report,
         audit_summary,
         findings,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from kerafer.console import console
-from kerafer.data.config import DataConfig
+from kerafer.datasets.config import DataConfig
 from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, given, listed
 from kerafer.workflows.evaluation import PARTS, default_folder, evaluate

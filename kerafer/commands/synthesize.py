@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Draw and write."""
-    from kerafer.data.kdef import parse_angles
-    from kerafer.data.synthetic import write_kdef_tree
+    from kerafer.datasets.kdef import parse_angles
+    from kerafer.datasets.synthetic import write_kdef_tree
 
     config = from_flags(SynthesizeConfig, parsed)
     output_folder(parsed.out)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from kerafer.data.kdef import CLASSES
-from kerafer.data.synthetic.dataset import draw_image
+from kerafer.datasets.kdef import CLASSES
+from kerafer.datasets.synthetic.dataset import draw_image
 
 # Other people than the ones that the data set synthetic draws by default, each
 # with the seed of those of whom the models that come along say what was meant,

@@ -13,7 +13,7 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from kerafer.data.cache import cache_place
+from kerafer.datasets.cache import cache_place
 from kerafer.errors import UserError
 from kerafer.files import output_folder
 

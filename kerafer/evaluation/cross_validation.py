@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer import markdown
-from kerafer.data.splits import parse_fold
+from kerafer.datasets.splits import parse_fold
 from kerafer.errors import ConfigError, UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
 from kerafer.evaluation.predictions import Predictions

@@ -11,7 +11,7 @@ import numpy as np
 
 from kerafer.class_names import tidy
 from kerafer.classifier import tells_classes
-from kerafer.data.splits import spread_rows
+from kerafer.datasets.splits import spread_rows
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
 from kerafer.export.export import Source, golden_images

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerafer.classifier import tells_classes
 from kerafer.console import console
-from kerafer.data.synthetic.golden import draw_golden_images
+from kerafer.datasets.synthetic.golden import draw_golden_images
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.evaluation.other_images import OtherImages
 from kerafer.evaluation.score_intervals import measure_scores
@@ -66,7 +66,7 @@ class Source:
         calibration: Training images as the files take them; none for formats
             of floats alone.
         reference: The test images with the model's answers.
-        face_margin: As `kerafer.data.specs.face_margin` tells it.
+        face_margin: As `kerafer.datasets.specs.face_margin` tells it.
         other_images: Images of another kind to test on. Defaults to none.
         vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
             tells it. Defaults to none.

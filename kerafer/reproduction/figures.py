@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kerafer.data import Dataset
+from kerafer.datasets import Dataset
 from kerafer.errors import ConfigError, UserError
 from kerafer.foreign import read_json
 from kerafer.reproduction.ablations import Variant, ablations
@@ -217,7 +217,7 @@ def _attention(
     images: np.ndarray,
 ) -> None:
     """A test image of every class, of the first run's split."""
-    from kerafer.data import read_split
+    from kerafer.datasets import read_split
     from kerafer.explain import cam_sheet
     from kerafer.models import load_model
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerafer.data.specs import find_spec
+from kerafer.datasets.specs import find_spec
 from kerafer.errors import UserError
 from kerafer.reproduction.ablations import Variant
 from kerafer.training.config import TrainingConfig

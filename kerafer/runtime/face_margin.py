@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kerafer.data.specs import face_margin, find_spec
+from kerafer.datasets.specs import face_margin, find_spec
 from kerafer.faces.crops import MARGIN
 from kerafer.foreign import parse_yaml, read_json
 

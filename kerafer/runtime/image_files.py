@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerafer.data.cores import available_cores
+from kerafer.datasets.cores import available_cores
 from kerafer.images import UnreadableImageError, read_image
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import FacePrediction

@@ -186,7 +186,7 @@ def _draw_jpegs(folder: Path) -> list[Path]:
 
 
 def _drawn_faces(side: int) -> list[np.ndarray]:
-    from kerafer.data.synthetic import load_synthetic
+    from kerafer.datasets.synthetic import load_synthetic
 
     drawn = load_synthetic(people=1, angles="S", image_size=side)
     return [drawn.read_image(path) for path in drawn.manifest["path"]]

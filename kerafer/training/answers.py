@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerafer.data.pipeline import Batches
+from kerafer.datasets.pipeline import Batches
 from kerafer.files import write_text
 from kerafer.foreign import read_json
 from kerafer.models.save import save_model

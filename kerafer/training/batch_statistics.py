@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.data.augmentation import Augmentation
-from kerafer.data.pipeline import Batches
+from kerafer.datasets.augmentation import Augmentation
+from kerafer.datasets.pipeline import Batches
 
 
 class BatchStatistics(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerafer.data.pipeline import TrainingBatches
+from kerafer.datasets.pipeline import TrainingBatches
 from kerafer.models.float32 import in_float32
 from kerafer.models.load import load_model
 from kerafer.models.save import save_model

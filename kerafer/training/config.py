@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from kerafer.data.config import DataConfig
+from kerafer.datasets.config import DataConfig
 from kerafer.errors import ConfigError
 from kerafer.foreign import parse_yaml
 from kerafer.settings import setting

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerafer.console import track
-from kerafer.data.pipeline import Batches
+from kerafer.datasets.pipeline import Batches
 
 # Probabilities below it are taken for it; their logarithm must be finite.
 _LEAST = 1e-7

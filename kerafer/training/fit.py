@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.class_weight import compute_class_weight
 
-from kerafer.data.augmentation import make_augmentation
-from kerafer.data.mixing import make_mixing
-from kerafer.data.pipeline import Batches, TrainingBatches
+from kerafer.datasets.augmentation import make_augmentation
+from kerafer.datasets.mixing import make_mixing
+from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.files import write_text
 from kerafer.training.batch_statistics import BatchStatistics

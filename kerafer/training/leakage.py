@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kerafer.data.splits import read_split_table
+from kerafer.datasets.splits import read_split_table
 from kerafer.errors import ConfigError
 from kerafer.training.run_folder import RunFolder
 

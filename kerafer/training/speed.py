@@ -16,10 +16,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.data.augmentation import Augmentation, make_augmentation
-from kerafer.data.cores import available_cores
-from kerafer.data.device import fits_on_device, steps_together
-from kerafer.data.pipeline import Batches, TrainingBatches
+from kerafer.datasets.augmentation import Augmentation, make_augmentation
+from kerafer.datasets.cores import available_cores
+from kerafer.datasets.device import fits_on_device, steps_together
+from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models import create_model
 from kerafer.timing import interleaved_median

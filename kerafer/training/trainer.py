@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.data.augmentation import Augmentation
-from kerafer.data.mixing import Mixing
+from kerafer.datasets.augmentation import Augmentation
+from kerafer.datasets.mixing import Mixing
 from kerafer.training.distillation import Distillation
 from kerafer.training.fused import with_fused_layers
 from kerafer.training.objective import Objective

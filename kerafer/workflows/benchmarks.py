@@ -144,7 +144,7 @@ def _training(config: BenchmarkConfig) -> list[dict[str, object]]:
 
 
 def _pipeline(config: BenchmarkConfig) -> list[dict[str, object]]:
-    from kerafer.data.input_speed import input_speed
+    from kerafer.datasets.input_speed import input_speed
 
     return input_speed(config.image_size, config.batch_size, config.repeats)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerafer.class_names import column_order, match_classes
 from kerafer.console import track
-from kerafer.data.config import DataConfig
+from kerafer.datasets.config import DataConfig
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.files import digest

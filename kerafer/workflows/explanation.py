@@ -12,7 +12,7 @@ import numpy as np
 
 from kerafer.class_names import column_order, match_classes
 from kerafer.console import console, track
-from kerafer.data.left_out import tell_left_out
+from kerafer.datasets.left_out import tell_left_out
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError, some
 from kerafer.faces.crops import MARGIN, crop_faces

@@ -289,7 +289,7 @@ def _of_any(
     image_size: int | tuple[int, int] | None,
 ) -> Source:
     """A model that is no run."""
-    from kerafer.data.image_folder import folder_images
+    from kerafer.datasets.image_folder import folder_images
     from kerafer.export.any_model import as_array, fitted, make_source
     from kerafer.export.inference import image_input
 
@@ -354,8 +354,8 @@ def _of_run(
 ) -> Source:
     import numpy as np
 
-    from kerafer.data.specs import face_margin, find_spec
-    from kerafer.data.splits import spread_rows
+    from kerafer.datasets.specs import face_margin, find_spec
+    from kerafer.datasets.splits import spread_rows
     from kerafer.export.export import Source
     from kerafer.export.inference import image_input, keras_answers
     from kerafer.export.verify import Reference
@@ -435,7 +435,7 @@ def _of_run(
 
 def _sizes(data: SplitDataset) -> str:
     """How many images each part has."""
-    from kerafer.data.splits import PARTS, UNUSED
+    from kerafer.datasets.splits import PARTS, UNUSED
 
     counts = [(part, len(data.rows(part))) for part in (*PARTS, UNUSED)]
     return ", ".join(f"{count:,} {part}" for part, count in counts if count)

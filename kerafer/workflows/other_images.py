@@ -8,7 +8,7 @@ import numpy as np
 
 from kerafer.class_names import column_order
 from kerafer.console import console, track
-from kerafer.data import Dataset, load
+from kerafer.datasets import Dataset, load
 from kerafer.evaluation.other_images import OtherImages
 from kerafer.faces.crops import crop_faces
 from kerafer.faces.detector import FaceDetector

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from kerafer.console import console, track
-from kerafer.data.left_out import tell_left_out
+from kerafer.datasets.left_out import tell_left_out
 from kerafer.errors import ConfigError, UserError
 from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from kerafer.data.pipeline import Batches
+    from kerafer.datasets.pipeline import Batches
     from kerafer.evaluation import Predictions
     from kerafer.workflows.split_dataset import SplitDataset
 
@@ -109,7 +109,7 @@ class Run:
         Raises:
             UserError: Where they are no longer there.
         """
-        from kerafer.data.pipeline import Batches
+        from kerafer.datasets.pipeline import Batches
 
         data = self._data
         return Batches(

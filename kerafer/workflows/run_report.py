@@ -47,7 +47,7 @@ def write_run(
         scores: Of the test part.
         answers: What was done to the model's answers.
     """
-    from kerafer.data.specs import face_margin
+    from kerafer.datasets.specs import face_margin
     from kerafer.evaluation import complexity
     from kerafer.evaluation.plots import plot_confusion, plot_history
     from kerafer.evaluation.report import report

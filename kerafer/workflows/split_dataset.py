@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from kerafer.console import console
-from kerafer.data import Dataset, load, make_split, read_split
-from kerafer.data.config import DataConfig
-from kerafer.data.kdef import parse_angles
-from kerafer.data.splits import PARTS, shared_subjects
+from kerafer.datasets import Dataset, load, make_split, read_split
+from kerafer.datasets.config import DataConfig
+from kerafer.datasets.kdef import parse_angles
+from kerafer.datasets.splits import PARTS, shared_subjects
 from kerafer.faces import MARGIN
 
 
@@ -49,7 +49,7 @@ class SplitDataset:
             margin: Around faces that are cut out. Defaults to that of the
                 flags.
         """
-        from kerafer.data.decoded import decode
+        from kerafer.datasets.decoded import decode
 
         if margin is None:
             margin = config.face_margin
@@ -113,7 +113,7 @@ def _options(config: DataConfig) -> dict[str, Any]:
 def _crop(dataset: Dataset, config: DataConfig) -> tuple[Dataset, list | None]:
     if config.face_crop == "none":
         return dataset, None
-    from kerafer.data.face_search import find_faces
+    from kerafer.datasets.face_search import find_faces
 
     boxes = find_faces(dataset, config.face_crop)
     found = np.array([box is not None for box in boxes])

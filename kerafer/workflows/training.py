@@ -97,7 +97,7 @@ def train(
         raise UserError("A training has a config, or a run to resume.")
     # Backends take seconds to import; mistakes above come without it.
     load_backend()
-    from kerafer.data.splits import default_kind
+    from kerafer.datasets.splits import default_kind
     from kerafer.models.registry import find_spec
     from kerafer.training.precision import resolve_precision
     from kerafer.training.replicas import all_devices
@@ -165,7 +165,7 @@ def _train(
     folder: RunFolder,
     processes: Processes,
 ) -> None:
-    from kerafer.data import write_split
+    from kerafer.datasets import write_split
     from kerafer.evaluation.complexity import trainable_parameters
     from kerafer.training.replicas import one_device
     from kerafer.training.run_backup import RunBackup
@@ -224,8 +224,8 @@ def _fit(
     folder: RunFolder,
     processes: Processes,
 ) -> pd.DataFrame:
-    from kerafer.data.device import fits_on_device, steps_together
-    from kerafer.data.pipeline import Batches, TrainingBatches
+    from kerafer.datasets.device import fits_on_device, steps_together
+    from kerafer.datasets.pipeline import Batches, TrainingBatches
     from kerafer.training.fit import fit
     from kerafer.training.replicas import replicas, sharing_devices
 
@@ -276,7 +276,7 @@ def _test(
     folder: RunFolder,
     history: pd.DataFrame,
 ) -> None:
-    from kerafer.data.pipeline import Batches
+    from kerafer.datasets.pipeline import Batches
     from kerafer.evaluation import classify
     from kerafer.evaluation.predictions import (
         Predictions,

@@ -28,7 +28,7 @@ import tiny_models
 from PIL import Image
 
 import kerafer
-from kerafer.data.synthetic.dataset import draw_image
+from kerafer.datasets.synthetic.dataset import draw_image
 from kerafer.demo import DemoServer, find_litert_js, write_page
 from kerafer.demo.examples import examples
 from kerafer.images import read_image

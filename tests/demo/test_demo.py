@@ -28,7 +28,7 @@ import tiny_models
 from PIL import Image
 
 from kerafer.commands import demo
-from kerafer.data.synthetic.dataset import draw_image
+from kerafer.datasets.synthetic.dataset import draw_image
 from kerafer.demo import (
     DemoServer,
     find_litert_js,

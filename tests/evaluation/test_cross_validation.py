@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sklearn import metrics
 
-from kerafer.data import Dataset, make_split, write_split
+from kerafer.datasets import Dataset, make_split, write_split
 from kerafer.errors import UserError
 from kerafer.evaluation import (
     CrossValidation,

@@ -19,8 +19,8 @@ import kerafer
 from kerafer import markdown
 from kerafer.class_names import column_order
 from kerafer.cli import main
-from kerafer.data import load, make_split, write_split
-from kerafer.data.config import DataConfig
+from kerafer.datasets import load, make_split, write_split
+from kerafer.datasets.config import DataConfig
 from kerafer.errors import UserError
 from kerafer.evaluation import (
     Predictions,

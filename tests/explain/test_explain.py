@@ -610,7 +610,7 @@ def test_wavelets_are_written_without_the_run_s_data(here, runs, capsys):
 
 
 def test_a_run_s_test_pictures_tell_its_channels(here, runs, capsys):
-    from kerafer.data import load, make_split
+    from kerafer.datasets import load, make_split
 
     dataset = load("synthetic", people=3, image_size=32)
     split = make_split(dataset, "paper", 0)

@@ -18,8 +18,8 @@ from keras import layers
 from kerafer import load_model
 from kerafer.cli import main
 from kerafer.commands.train import add_arguments
-from kerafer.data import load, make_split, write_split
-from kerafer.data.specs import find_spec
+from kerafer.datasets import load, make_split, write_split
+from kerafer.datasets.specs import find_spec
 from kerafer.errors import UserError
 from kerafer.evaluation.score_intervals import measure_scores
 from kerafer.evaluation.score_section import score_section

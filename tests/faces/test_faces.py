@@ -32,7 +32,7 @@ def test_crop_beyond_the_edge_repeats_the_edge():
 
 def drawn_face():
     """A head that MTCNN takes for one."""
-    from kerafer.data import load
+    from kerafer.datasets import load
 
     faces = load("synthetic", people=1, image_size=160)
     manifest = faces.manifest

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kerafer.data.archive import unpack
+from kerafer.datasets.archive import unpack
 from kerafer.errors import UserError
 from kerafer.foreign import parse_yaml, read_json
 from kerafer.images import UnreadableImageError, read_image

@@ -106,7 +106,7 @@ def images(count):
 
 def archives(count):
     """Damaged and hostile archives."""
-    from kerafer.data.archive import unpack
+    from kerafer.datasets.archive import unpack
     from kerafer.errors import UserError
 
     methods = (
@@ -500,7 +500,7 @@ def many_copies(count):
     """An audit of many near-duplicates: seconds, and not their square."""
     import cv2
 
-    from kerafer.data import audit
+    from kerafer.datasets import audit
 
     generator = np.random.default_rng(0)
 

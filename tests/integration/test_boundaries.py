@@ -12,8 +12,8 @@ from keras import layers
 from PIL import Image
 
 from kerafer import images
-from kerafer.data.dataset import Dataset
-from kerafer.data.splits import make_split
+from kerafer.datasets.dataset import Dataset
+from kerafer.datasets.splits import make_split
 from kerafer.errors import UserError
 from kerafer.evaluation import (
     bootstrap_intervals,

@@ -127,7 +127,7 @@ def test_every_import_is_declared_where_it_is_said_to_be():
 def photo(tmp_path_factory):
     from PIL import Image
 
-    from kerafer.data.synthetic.dataset import draw_image
+    from kerafer.datasets.synthetic.dataset import draw_image
 
     file = tmp_path_factory.mktemp("photo") / "photo.png"
     picture = draw_image("AF02/AF02HAS.JPG", 1, (320, 400))

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from kerafer.cli import main
-from kerafer.data import cache
-from kerafer.data.cache import cache_folder, cache_place
+from kerafer.datasets import cache
+from kerafer.datasets.cache import cache_folder, cache_place
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.errors import UserError
 from kerafer.files import output_file, output_folder
@@ -94,8 +94,8 @@ def test_the_demo_looks_for_litert_js_without_a_home(nowhere):
 
 
 def test_pictures_are_decoded_without_a_home(nowhere, photos):
-    from kerafer.data import load
-    from kerafer.data.decoded import decode
+    from kerafer.datasets import load
+    from kerafer.datasets.decoded import decode
 
     dataset = load("folder", photos)
     first = decode(dataset, 8)
@@ -105,7 +105,7 @@ def test_pictures_are_decoded_without_a_home(nowhere, photos):
 
 def test_the_temporary_cache_goes_with_the_process(tmp_path):
     words = (
-        "from kerafer.data.cache import cache_folder\n"
+        "from kerafer.datasets.cache import cache_folder\n"
         "print(cache_folder('decoded'))"
     )
     done = subprocess.run(
@@ -210,7 +210,7 @@ def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
         pytest.fail("The work began before --out was looked at.")
 
     monkeypatch.setattr("kerafer.workflows.split_dataset.load", too_late)
-    monkeypatch.setattr("kerafer.data.synthetic.write_kdef_tree", too_late)
+    monkeypatch.setattr("kerafer.datasets.synthetic.write_kdef_tree", too_late)
     assert main([*words, "--out", name]) == 2
     told = capsys.readouterr().err
     assert "--out is a" in told and "can be written" in told

@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 # Data flows one way: a room imports from those before it alone.
 ROOMS = (
     "faces",
-    "data",
+    "datasets",
     "layers",
     "models",
     "training",
@@ -189,7 +189,7 @@ def test_no_picture_of_a_person_is_in_the_repository():
 
 
 @pytest.mark.parametrize(
-    "module", ["kerafer", "kerafer.data", "kerafer.workflows"]
+    "module", ["kerafer", "kerafer.datasets", "kerafer.workflows"]
 )
 def test_an_editor_knows_every_lazy_name(module):
     """The imports that types are read from are those that happen."""

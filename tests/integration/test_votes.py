@@ -15,7 +15,7 @@ from scipy.stats import entropy
 
 from kerafer.classifier import as_votes
 from kerafer.cli import main
-from kerafer.data import load
+from kerafer.datasets import load
 from kerafer.errors import UserError
 from kerafer.evaluation.subgroups import measure_subgroups, subgroups_section
 from kerafer.evaluation.votes import score_votes

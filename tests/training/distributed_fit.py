@@ -45,7 +45,7 @@ def train(out, share):
     import keras
     import numpy as np
 
-    from kerafer.data.pipeline import Batches, TrainingBatches
+    from kerafer.datasets.pipeline import Batches, TrainingBatches
     from kerafer.training.config import TrainingConfig
     from kerafer.training.fit import fit
     from kerafer.training.replicas import replicas, sharing_devices

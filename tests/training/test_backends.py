@@ -28,7 +28,7 @@ MODELS = {
 # As `fits_on_device` says with an accelerator.
 HELD = """
 import sys
-import kerafer.data.device as device
+import kerafer.datasets.device as device
 device.fits_on_device = lambda size: True
 from kerafer.cli import main
 sys.exit(main(sys.argv[1:]))
@@ -116,7 +116,7 @@ def test_images_on_the_device_train_as_those_that_are_sent(
 def test_the_first_ten_losses_are_those_of_tensorflow(tmp_path, backend):
     import keras
 
-    from kerafer.data.kdef import CLASSES
+    from kerafer.datasets.kdef import CLASSES
     from kerafer.models import create_model
     from kerafer.models.save import save_model
 
@@ -159,7 +159,7 @@ def test_the_backend_is_known_before_keras_is_imported(tmp_path, monkeypatch):
 def test_an_epoch_seeds_every_generator_anew():
     import keras
 
-    from kerafer.data.pipeline import TrainingBatches
+    from kerafer.datasets.pipeline import TrainingBatches
     from kerafer.training.callbacks import EpochOrder
 
     inputs = keras.Input((4,))

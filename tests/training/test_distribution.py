@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from kerafer.cli import main
-from kerafer.data.pipeline import TrainingBatches
+from kerafer.datasets.pipeline import TrainingBatches
 
 SCRIPT = Path(__file__).with_name("distributed_fit.py")
 TRAINING = (

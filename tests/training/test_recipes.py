@@ -11,8 +11,8 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 import kerafer
 from kerafer.cli import main
-from kerafer.data.augmentation import make_augmentation
-from kerafer.data.pipeline import Batches, TrainingBatches
+from kerafer.datasets.augmentation import make_augmentation
+from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import UserError
 from kerafer.runtime.shipped import shipped_model
 from kerafer.settings import checked, read_yaml

@@ -21,8 +21,8 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import kerafer
 from kerafer.cli import main
-from kerafer.data import load, read_split
-from kerafer.data.specs import SPECS
+from kerafer.datasets import load, read_split
+from kerafer.datasets.specs import SPECS
 from kerafer.training.callbacks import BestModel, EarlyStopping
 from kerafer.training.config import TrainingConfig
 from kerafer.training.fit import class_weights

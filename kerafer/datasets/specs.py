@@ -1,0 +1,231 @@
+"""What is known of each data set, one entry a set."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kerafer.errors import ConfigError
+from kerafer.faces import MARGIN
+
+if TYPE_CHECKING:
+    from kerafer.datasets.dataset import Dataset
+
+_UNKNOWN = (
+    "The data set does not tell the ages, skin tones or sex of the people on "
+    "it: for whom the model works worse can't be measured with it."
+)
+
+_FER_IMAGES = (
+    "The training images were collected by a web image search for words of "
+    "feelings. Many are posed or acted, some are no photographs of a face at "
+    "all; all are gray and 48 x 48 pixels small."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """A data set that a command can name.
+
+    Args:
+        name: Such as `"kdef"`.
+        reader: The function that reads it, `module:function`.
+        source: Where its images came from, one line.
+        licence: The terms they come under, one line.
+        about: What it is, one clause, for who does not have it.
+        get: How to get it, a sentence or two.
+        limits: What is known of it that limits its models, a sentence each.
+        margin: Of a face's crop with which its images, whole, would have been
+            cut out, as a part of the longer side of a detector's box; `None`
+            where they show more than a face.
+        split: The default; `None` where it depends on what the images' names
+            tell.
+    """
+
+    name: str
+    reader: str
+    source: str
+    licence: str
+    about: str
+    get: str
+    limits: tuple[str, ...]
+    margin: float | None = None
+    split: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a `Dataset` has of it, by its argument."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "licence": self.licence,
+            "margin": self.margin,
+        }
+
+    def load_reader(self) -> Callable[..., Dataset]:
+        """The function that reads it, imported now."""
+        module, _, function = self.reader.partition(":")
+        return getattr(importlib.import_module(module), function)
+
+    def missing(self, looked: str) -> ConfigError:
+        """The error for a data set of which no image was found.
+
+        Args:
+            looked: What was looked at and found wanting, one clause.
+        """
+        return ConfigError(
+            f"{self.about}; {looked}.\n{self.get}.\n"
+            f"Unpack it to data/{self.name}, or say where it is with "
+            "`data_dir` or KERAFER_DATA.\n"
+            "To run now, on synthetic faces from a model that comes along, in "
+            "about a minute:\n"
+            "  kerafer train --dataset synthetic --people 40 --arch "
+            "kerafer_edge --init-from kerafer_edge_ferplus --image-size 48 "
+            "--channels 1 --epochs 3 --learning-rate 1e-3"
+        )
+
+
+KDEF = DatasetSpec(
+    name="kdef",
+    reader="kerafer.datasets.kdef:read_kdef",
+    source="Karolinska Directed Emotional Faces (Lundqvist, Flykt & Oehman "
+    "1998), https://kdef.se",
+    licence="For non-commercial research, asked for at https://kdef.se; not to "
+    "be passed on",
+    about="KDEF is 4,900 photographs of 70 people with seven expressions",
+    get="It is free for non-commercial research: ask for it at "
+    "https://kdef.se (or https://emotionlab.se)",
+    limits=(
+        "The expressions are posed on request by 70 amateur actors of one "
+        "place in Sweden, aged 20 to 30, without beards, moustaches or "
+        "glasses, in even light: children, older people, glasses, covered "
+        "faces and unposed expressions are not among them.",
+        "The data set does not tell skin tones: for whom the model works worse "
+        "can't be measured with it.",
+    ),
+    # The article's.
+    split="paper",
+)
+FESR_AT_KAGGLE = (
+    "daniellam2000/facial-expression-of-students-in-real-class-fesr"
+)
+FESR = DatasetSpec(
+    name="fesr",
+    reader="kerafer.datasets.fesr:read_fesr",
+    source=f"FESR, https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}",
+    licence="See the terms on its Kaggle page; the images show students",
+    about="FESR is 6,809 images of students in class with five expressions",
+    get=f"Get it from https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}, or "
+    "let\nkerafer fetch it: pip install 'kerafer[fesr]', then `download`",
+    limits=(
+        "The images show students in class; how the labels were made, and "
+        "whether the students would agree with them, is not told.",
+        _UNKNOWN,
+    ),
+)
+FER2013 = DatasetSpec(
+    name="fer2013",
+    reader="kerafer.datasets.fer2013:read_fer2013",
+    source="FER2013 (Goodfellow et al. 2013), "
+    "https://www.kaggle.com/datasets/msambare/fer2013",
+    licence="Research use; the rights in the single images were never cleared",
+    about="FER2013 is 35,887 gray 48 x 48 faces with seven expressions",
+    get="Get it from https://www.kaggle.com/datasets/msambare/fer2013 "
+    "(folders)\nor https://www.kaggle.com/c/challenges-in-representation-"
+    "learning-facial-expression-recognition-challenge (CSV)",
+    limits=(
+        _FER_IMAGES,
+        "The labels are noisy: FER2013's makers put the accuracy of people on "
+        "it at 65 ± 5 %, and some images stand in it twice with different "
+        "labels. A score on its labels is agreement with those who labelled.",
+        _UNKNOWN,
+    ),
+    margin=0.0,
+)
+FERPLUS = DatasetSpec(
+    name="ferplus",
+    reader="kerafer.datasets.ferplus:read_ferplus",
+    source="FER+ (Barsoum et al. 2016), "
+    "https://github.com/microsoft/FERPlus, on FER2013's images",
+    licence="Votes: MIT; images: research use, the rights in the single ones "
+    "were never cleared",
+    about="FER+ is the votes of ten people on each of FER2013's faces",
+    get="Get FER2013 and https://github.com/microsoft/FERPlus, whose script "
+    "makes the\nfolders FER2013Train, FER2013Valid and FER2013Test; put "
+    "fer2013new.csv beside them",
+    limits=(
+        _FER_IMAGES,
+        "The labels are votes of ten people on each image, and the people "
+        "seen were not asked: a score on them is agreement with the voters.",
+        _UNKNOWN,
+    ),
+    margin=0.0,
+)
+FOLDER = DatasetSpec(
+    name="folder",
+    reader="kerafer.datasets.folder:read_folder",
+    source="a folder of images",
+    licence="That of your own images",
+    about="The data set `folder` is images of your own",
+    get="Sort them as <class>/* or <split>/<class>/*, or list them in a "
+    "manifest.csv with the columns path and label",
+    limits=(
+        "Who is on the images, posed or not, of which ages and skin tones, "
+        "and who labelled them, is known to those who made the folder; the "
+        "package looked at none of it.",
+    ),
+)
+SYNTHETIC = DatasetSpec(
+    name="synthetic",
+    reader="kerafer.datasets.synthetic:load_synthetic",
+    source="drawn by kerafer",
+    licence="Apache-2.0",
+    about="The data set `synthetic` is drawn here",
+    get="It needs nothing",
+    limits=(
+        "The faces are drawn. Nothing follows from scores on drawings for "
+        "faces of people, of any age or skin tone: it is for trying the "
+        "software.",
+    ),
+    margin=0.0,
+    split="subject",
+)
+
+SPECS = {
+    spec.name: spec
+    for spec in (KDEF, FESR, FER2013, FERPLUS, FOLDER, SYNTHETIC)
+}
+DATASETS = tuple(SPECS)
+
+
+def find_spec(name: str) -> DatasetSpec:
+    """What is known of a data set; of one with another name, as of a folder.
+
+    Source: Goodfellow et al., "Challenges in Representation Learning", ICONIP
+    2013 (FER2013); Barsoum et al., 2016 (FER+); Lundqvist, Flykt and Öhman,
+    "The Karolinska Directed Emotional Faces", 1998 (KDEF).
+    """
+    return SPECS.get(name, FOLDER)
+
+
+def face_margin(
+    margin: float | None, face_crop: str, cut: float | None
+) -> float | None:
+    """How faces must be cut out for a model, to look as in its training.
+
+    Args:
+        margin: Of its data set's images.
+        face_crop: As in the training's settings: `"none"`, or the detector
+            with which faces were cut out of them.
+        cut: Margin of that, as in the settings; `None` for 0.2.
+
+    Returns:
+        The margin for `kerafer.faces.crop`, as a part of the box's longer
+        side; `None` where the model saw images whole that show more than a
+        face.
+    """
+    if face_crop == "none":
+        return margin
+    return MARGIN if cut is None else cut

@@ -1,0 +1,143 @@
+"""What the input costs: memory, seconds, imports."""
+
+import json
+import sys
+
+import pytest
+from harness import run_python
+
+from kerafer import cli
+
+HEAVY = {"tensorflow", "keras", "pandas", "matplotlib", "cv2", "sklearn", "PIL"}
+
+# A training's input: decode, then an epoch of batches; what it needs beside
+# the file, in bytes. The pictures are even, so that only their number counts.
+EPOCH = """
+    import json, os, sys
+    os.environ["XDG_CACHE_HOME"] = sys.argv[1]
+    count, kind = int(sys.argv[2]), sys.argv[3]
+    from kerafer.engine import load_tensorflow
+    load_tensorflow()
+    import numpy as np
+    import pandas as pd
+    from kerafer.datasets import Dataset
+    from kerafer.datasets.decoded import decode
+    from kerafer.datasets.pipeline import Batches, TrainingBatches
+
+    def anonymous():
+        with open("/proc/self/status") as file:
+            (line,) = [l for l in file if l.startswith("RssAnon:")]
+        return int(line.split()[1]) * 1024
+
+    picture = np.full((224, 224, 3), 7, np.uint8)
+    names = [str(index) for index in range(count)]
+    manifest = pd.DataFrame({"path": names, "label": "a"})
+    dataset = Dataset(
+        "even",
+        manifest,
+        ("a",),
+        read=lambda _: picture,
+        fingerprint="even" if kind == "mapped" else "",
+    )
+    labels = dataset.targets
+    # All that is needed once is there before the count begins.
+    few = TrainingBatches(np.stack([picture] * 64), labels[:64], 32, 0)
+    for _ in few:
+        pass
+    before = most = anonymous()
+    if kind == "sparse":
+        # A file that takes no disk, mapped as `decode` does.
+        file, shape = sys.argv[1] + "/sparse.npy", (count, 224, 224, 3)
+        np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+        images = np.load(file, mmap_mode="r", allow_pickle=False)
+    else:
+        images = decode(dataset, 224)
+    rows = np.arange(count)[::2]
+    training = TrainingBatches(images, labels, 32, 0, rows=rows)
+    testing = Batches(images, labels, 32, np.arange(count)[1::2])
+    seen = 0
+    for batches in (training, testing):
+        for pictures, _ in batches:
+            seen += len(pictures)
+            most = max(most, anonymous())
+    assert count <= seen < count + 32
+    print(json.dumps([images.nbytes, most - before]))
+"""
+
+
+def memory_of_an_epoch(folder, count, kind):
+    said = run_python(EPOCH, str(folder), str(count), kind)
+    return json.loads(said.splitlines()[-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_decoded_pictures_stay_on_disk_during_an_epoch(tmp_path):
+    size, needed = memory_of_an_epoch(tmp_path, 3000, "mapped")
+    assert size == 3000 * 224 * 224 * 3
+    assert needed < size / 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_a_set_that_cannot_be_kept_is_seen(tmp_path):
+    """The measure of the test above can fail."""
+    size, needed = memory_of_an_epoch(tmp_path, 1000, "in memory")
+    assert needed > size
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_epoch_of_a_hundred_thousand_pictures_takes_little_memory(tmp_path):
+    size, needed = memory_of_an_epoch(tmp_path, 100_000, "sparse")
+    print(f"{size / 2**30:.1f} GiB of pictures, {needed / 2**20:.0f} MiB more")
+    assert size > 15e9
+    assert needed < 500e6
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"]])
+def test_the_command_starts_without_what_it_may_not_need(words):
+    program = """
+        import sys
+        import kerafer
+        assert not HEAVY & set(sys.modules), HEAVY & set(sys.modules)
+        import kerafer.cli
+        try:
+            kerafer.cli.main(sys.argv[1:])
+        except SystemExit:
+            pass
+        assert not HEAVY & set(sys.modules), HEAVY & set(sys.modules)
+        print("over")
+    """
+    said = run_python(program.replace("HEAVY", repr(HEAVY)), *words)
+    assert said.splitlines()[-1] == "over"
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_help_of_a_command_loads_no_tensorflow(command):
+    program = """
+        import sys
+        from kerafer.cli import main
+        try:
+            main([sys.argv[1], "--help"])
+        except SystemExit as end:
+            assert end.code == 0
+        print(sorted({"tensorflow", "keras", "matplotlib"} & set(sys.modules)))
+    """
+    assert run_python(program, command).splitlines()[-1] == "[]"
+
+
+def test_input_speed_times_every_stage():
+    from kerafer.datasets.input_speed import input_speed
+
+    rows = input_speed(image_size=32, batch_size=4, repeats=1, count=8)
+    assert [row["what"] for row in rows] == [
+        "decode",
+        "decode and crop",
+        "augment none",
+        "augment light",
+        "augment strong",
+        "augment robust",
+    ]
+    for row in rows:
+        product = row["images_per_second"] * row["milliseconds_per_image"]
+        assert product == pytest.approx(1000, rel=0.05)
