@@ -100,20 +100,16 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Rewrites docs/results/; says so in git. Takes hours. Prediction is that of
-# the export named; the rows of stem.csv are TensorFlow's.
+# Rewrites files in docs/results/. Takes an hour. EXPORT is the folder of an
+# export with the formats float32, int8 and onnx.
 RESULTS := docs/results
 bench: $(VENV)/.installed build/torch/.installed
 	$(BIN)/python benchmarks/start_up.py --out $(RESULTS)/start_up.csv
 	$(BIN)/python benchmarks/training_against_torch.py \
 	  --torch-python build/torch/bin/python \
 	  --out $(RESULTS)/training_against_torch.csv
-	$(BIN)/kerafer benchmark training --out $(RESULTS)/training.csv
-	$(BIN)/kerafer benchmark pipeline --out $(RESULTS)/pipeline.csv
-	$(BIN)/kerafer benchmark stem --batch-size 8 --out $(RESULTS)/stem.csv
-	$(BIN)/kerafer benchmark stems --batch-size 8 --repeats 7 \
-	  --out $(RESULTS)/stems.csv
-	$(BIN)/kerafer benchmark inference --export $(EXPORT) \
+	$(BIN)/python benchmarks/stems.py --out $(RESULTS)/stems.csv
+	$(BIN)/python benchmarks/prediction.py $(EXPORT) \
 	  --out $(RESULTS)/inference.csv
 
 # PIP_INDEX_URL may name an index that has the wheels for processors alone.

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from prediction import draw_video
 
 from kerafer.files import write_text
-from kerafer.runtime.speed import draw_video
 from kerafer.versions import versions
 
 OURS = """

@@ -34,7 +34,6 @@ COMMANDS = {
     "export": "write a trained model as files for other machines",
     "predict": "tell the expressions on images, videos or a camera",
     "demo": "serve a page where the model runs in the browser",
-    "benchmark": "measure images per second on this machine",
 }
 
 

@@ -210,8 +210,7 @@ def _coordinates(images: Any, origins: Any) -> tuple[Any, Any]:
     return row, column
 
 
-# What is fastest on each (`docs/results/resampling.csv`). TensorFlow and
-# PyTorch have a kernel for it.
+# The fastest on each backend. TensorFlow and PyTorch have a kernel for it.
 _RESAMPLERS = {
     "tensorflow": resample_by_keras,
     "torch": _by_torch,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from kerafer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from kerafer.workflows.benchmarks import benchmark as benchmark
     from kerafer.workflows.cross_validation import (
         cross_validate as cross_validate,
     )
@@ -37,7 +36,6 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "InterruptedTraining": "kerafer.workflows.training",
         "Run": "kerafer.workflows.run",
-        "benchmark": "kerafer.workflows.benchmarks",
         "cross_validate": "kerafer.workflows.cross_validation",
         "evaluate": "kerafer.workflows.evaluation",
         "explain_images": "kerafer.workflows.explanation",

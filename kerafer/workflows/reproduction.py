@@ -257,28 +257,12 @@ class _Work:
         return chosen
 
     def _say_plan(self) -> None:
-        from kerafer.reproduction.estimate import estimate_seconds
-
         done = sum(training.state == "done" for training in self.plan)
         console.print(
             f"Trainings needed: {len(self.plan)}. Of these {done} stand in "
             f"{self._run_folder}.",
             soft_wrap=True,
         )
-        if done == len(self.plan) or self.data is None:
-            return
-        train = int((self.data.split == "train").sum())
-        times = estimate_seconds(self.plan, train)
-        table = Table(title="still to train")
-        table.add_column("training")
-        table.add_column("at most", justify="right")
-        table.add_column("judged from")
-        for name, (seconds, origin) in times.items():
-            table.add_row(name, _duration(seconds), origin)
-        total = sum(seconds for seconds, _ in times.values())
-        table.add_section()
-        table.add_row("one after the other", _duration(total), "")
-        console.print(table)
 
     # === The report ===
 

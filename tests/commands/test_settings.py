@@ -42,7 +42,6 @@ from kerafer.settings import Settings, add_flags, from_flags, setting
         ("export --model x --threads -2", "--threads is 1 to 1024"),
         ("export --model x --min-agreement 101", "is 0 to 100"),
         ("export --model x --calibration 0", "is at least 1"),
-        ("benchmark training --repeats 0", "--repeats is at least 1"),
         ("reproduce --tables 1..999999999999", "--tables takes the article"),
     ],
 )

@@ -17,9 +17,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from striped_export import CLASSES, SIZE, exported, run
 
 from kerafer.cli import main
-from kerafer.errors import UserError
 from kerafer.layers.psi_table import PsiTable
-from kerafer.runtime.latency import measure
 from kerafer.runtime.shipped import shipped_model
 
 __all__ = ["exported", "run"]  # pytest finds fixtures by their names here.
@@ -312,24 +310,6 @@ def test_with_images_of_its_own_a_run_s_model_is_a_file(
     words = ("--model", str(file), "--images", str(photos))
     assert main(["export", *words, "--formats", "float32"]) == 0
     assert Path("exported", "best", "float32.tflite").is_file()
-
-
-# === Latency ===
-
-
-def test_latency_table(exported, tmp_path):
-    for name in ("golden.npz", "float32.tflite"):
-        shutil.copy(exported / name, tmp_path)
-    table = measure(tmp_path, threads=(1,), runs=5)
-    (row,) = table.to_dict("records")
-    assert row["file"] == "float32.tflite"
-    assert 0 < row["median_ms"] <= row["p95_ms"]
-    facts = manifest_of(exported)["files"]["float32.tflite"]
-    assert row["operators"] == sum(facts["operators"].values())
-    assert 0 < row["delegated"] <= row["operators"]
-    assert row["partitions"] >= 1
-    with pytest.raises(UserError, match="There is none"):
-        measure(tmp_path / "nothing")
 
 
 # What an Android app of today runs a file with. It takes bytes as they are.

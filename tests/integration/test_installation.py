@@ -72,7 +72,6 @@ for command in (
     "explain photo.jpg --model model.keras",
     "audit",
     "reproduce",
-    "benchmark",
 ):
     try:
         answers[command] = main(command.split())

@@ -15,7 +15,6 @@ from kerafer.datasets.cache import cache_folder, cache_place
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.errors import UserError
 from kerafer.files import output_file, output_folder
-from kerafer.workflows import benchmarks
 
 
 @pytest.fixture
@@ -216,18 +215,6 @@ def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
     assert "--out is a" in told and "can be written" in told
     assert told.count("\n") == 1
     assert [path.name for path in here.iterdir()] == ["a-file"]
-
-
-@pytest.mark.parametrize("name", ["", ".", "/proc/x.csv", "a-file/x.csv"])
-def test_a_benchmark_looks_before_it_measures(here, monkeypatch, capsys, name):
-    def too_late(*_, **__):
-        pytest.fail("The work began before --out was looked at.")
-
-    monkeypatch.setitem(benchmarks._OF_KERAS, "pipeline", too_late)
-    assert main(["benchmark", "pipeline", "--out", name]) == 2
-    told = capsys.readouterr().err
-    assert "--out is a file that can be written" in told
-    assert told.count("\n") == 1
 
 
 def test_an_export_looks_before_it_works(here, trained_run, capsys):

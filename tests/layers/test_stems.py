@@ -2,16 +2,21 @@
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 from harness import check_layer, pictures, save_without
 from scipy.signal import correlate2d
 
 import kerafer
-from kerafer.cli import main
-from kerafer.evaluation.stem_costs import MODELS, STEMS, count_stem
+from kerafer.evaluation import complexity
 from kerafer.layers import MultiScaleConv2D
 
+STEMS = {
+    "full": {},
+    "dilated": {"kernel_sizes": (3, 3, 3), "dilation_rates": (1, 2, 3)},
+    "depthwise": {"groups": 3},
+    "one scale": {"kernel_sizes": 7},
+    "stride_2": {"stem": "stride_2"},
+}
 FEATURES = np.random.default_rng(0).normal(size=(2, 13, 11, 8)).astype("f")
 
 
@@ -236,6 +241,13 @@ def test_a_gray_picture_is_one_group():
         stems("mcnn", 1, groups=3)
 
 
+def stem_macs(model):
+    names = [layer.name for layer in model.layers]
+    last = "stem_scales" if "stem_scales" in names else "pool_1"
+    stem = keras.Model(model.input, model.get_layer(last).output)
+    return complexity(stem).macs
+
+
 def test_the_macs_of_every_form_are_counted():
     # Places, filters, channels seen, taps; the last a norm's 4 an output.
     half, whole = 24 * 24 * 64 * 3, 48 * 48 * 64 * 3
@@ -261,27 +273,12 @@ def test_the_macs_of_every_form_are_counted():
     for arch, forms in expected.items():
         models = {
             name: kerafer.create_model(arch, 7, (48, 48, 3), **STEMS[name])
-            for name in MODELS[arch]
+            for name in forms
+            if name != "fused"
         }
         models["fused"] = kerafer.models.fuse(models["full"])
-        counts = {name: count_stem(model) for name, model in models.items()}
-        assert {n: c["stem_macs"] for n, c in counts.items()} == forms
-        rest = counts["full"]["macs"] - counts["full"]["stem_macs"]
+        counts = {name: stem_macs(model) for name, model in models.items()}
+        assert counts == forms
+        rest = complexity(models["full"]).macs - counts["full"]
         for name in ("dilated", "fused"):
-            assert counts[name]["macs"] - forms[name] == rest
-
-
-@pytest.mark.slow
-def test_the_benchmark_times_every_form(tmp_path, monkeypatch, capsys):
-    monkeypatch.delitem(MODELS, "msc_resnet18")
-    file = tmp_path / "stems.csv"
-    words = ["--image-size", "48", "--batch-size", "2", "--repeats", "1"]
-    assert main(["benchmark", "stems", *words, "--out", str(file)]) == 0
-    told = capsys.readouterr().err
-    assert " 0.009 " in told and "WARNING" not in told
-    table = pd.read_csv(file)
-    assert list(table["arch"]) == ["mcnn"] * 5
-    assert list(table["stem"]) == [*MODELS["mcnn"], "fused"]
-    assert (table["inference_ms"] > 0).all() and (table["threads"] == 2).all()
-    assert list(table["training_ms"].isna()) == [False] * 4 + [True]
-    assert table["processor"].notna().all() and table["keras"].notna().all()
+            assert complexity(models[name]).macs - counts[name] == rest

@@ -25,7 +25,6 @@ from kerafer.reproduction.ablations import (
     open_questions,
 )
 from kerafer.reproduction.curves import band
-from kerafer.reproduction.estimate import estimate_seconds
 from kerafer.reproduction.figures import FIGURES
 from kerafer.reproduction.plan import Training, find_runs, make_plan
 from kerafer.reproduction.structure_drawing import boxes, draw_structure
@@ -93,25 +92,7 @@ def trainer(monkeypatch):
             yield training, 1.0
 
     monkeypatch.setitem(executors.RUN, "here", fake)
-    monkeypatch.setattr(
-        "kerafer.reproduction.estimate._timed", lambda config: (7.0, 100.0)
-    )
     return ran
-
-
-def test_an_estimate_counts_the_start(trainer, tmp_path):
-    config = dataclasses.replace(BASE, arch="cnn", epochs=10)
-    done = Training(config, tmp_path / "done", "done")
-    made_up_run(done.folder, config, 0.5)
-    again = Training(dataclasses.replace(config, seed=1), tmp_path, "missing")
-    other = dataclasses.replace(config, arch="mcnn")
-    new = Training(other, tmp_path, "missing")
-    found = estimate_seconds([done, again, new], 1000)
-    # Two epochs of the run took a minute, with all that is beside the steps.
-    assert found == {
-        again.name: (10 * 30.0, "a run"),
-        new.name: (7 + 10 * 1000 / 100, "a short timing"),
-    }
 
 
 # === The article's numbers and the ablations as data ===
@@ -368,7 +349,6 @@ def test_nothing_is_trained_twice(tmp_path, trainer, capfd):
     ]
     told = capfd.readouterr().err
     assert "Trainings needed: 4. Of these 0 stand" in told
-    assert "a short timing" in told
     trainer.clear()
     before = (tmp_path / "report.md").read_text("utf-8")
     more = [*words, "--tables", "4,7", "--figures", "14,16"]

@@ -3,13 +3,11 @@
 import contextlib
 import json
 import math
-import os
 import shlex
 import shutil
 import signal
 import time
 import types
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -535,20 +533,3 @@ def test_the_advice_of_who_has_no_data_works(tmp_path):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] > 0.9
     assert metrics["seconds"] < 60
-
-
-@pytest.mark.slow
-def test_benchmarks_write_their_table(tmp_path):
-    for kind, rows in (("training", 1), ("pipeline", 3), ("stem", 12)):
-        file = tmp_path / f"{kind}.csv"
-        words = ["--image-size", "64", "--batch-size", "2", "--repeats", "2"]
-        assert main(["benchmark", kind, *words, "--out", str(file)]) == 0
-        table = pd.read_csv(file)
-        assert len(table) >= rows
-        # Parts of a step stand behind it, with the time alone.
-        part = table["what"].str.startswith("  ")
-        assert (table.loc[~part, "images_per_second"] > 0).all()
-        assert table.loc[part, "images_per_second"].isna().all()
-        assert part.any() == (kind == "training")
-        assert table["processor"].notna().all()
-    assert os.listdir(tmp_path) and Path(file).exists()

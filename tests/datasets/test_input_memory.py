@@ -124,20 +124,3 @@ def test_the_help_of_a_command_loads_no_tensorflow(command):
         print(sorted({"tensorflow", "keras", "matplotlib"} & set(sys.modules)))
     """
     assert run_python(program, command).splitlines()[-1] == "[]"
-
-
-def test_input_speed_times_every_stage():
-    from kerafer.datasets.input_speed import input_speed
-
-    rows = input_speed(image_size=32, batch_size=4, repeats=1, count=8)
-    assert [row["what"] for row in rows] == [
-        "decode",
-        "decode and crop",
-        "augment none",
-        "augment light",
-        "augment strong",
-        "augment robust",
-    ]
-    for row in rows:
-        product = row["images_per_second"] * row["milliseconds_per_image"]
-        assert product == pytest.approx(1000, rel=0.05)
