@@ -75,6 +75,31 @@ def reserve(file: int, size: int) -> None:
             raise
 
 
+@contextlib.contextmanager
+def native_path(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Give the path of a file or folder as native libraries can open it.
+
+    OpenCV, LiteRT and TensorFlow take UTF-8 alone: of another name OpenCV
+    crashes. FFmpeg takes a relative name with a colon for an address. So the
+    path is absolute, and a name that is not UTF-8 gets a link in a private
+    folder for as long as the context lasts, for reading and for writing.
+
+    Args:
+        path: What to open. A folder to be written must exist.
+    """
+    whole = os.path.abspath(path)
+    # Halves of characters, which stand for bytes that are not UTF-8, do not
+    # come through; nor do characters where the locale is not UTF-8.
+    if whole.encode("utf-8", "replace") == os.fsencode(whole):
+        yield whole
+        return
+    suffix = Path(whole).suffix
+    with tempfile.TemporaryDirectory(prefix="kerafer-") as folder:
+        link = os.path.join(folder, f"link{suffix if suffix.isascii() else ''}")
+        os.symlink(whole, link)
+        yield link
+
+
 def write_text(file: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 file, whole or not at all."""
     with written_beside(file) as beside:

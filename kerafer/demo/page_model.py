@@ -10,6 +10,7 @@ import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.faces.detector import Box
+from kerafer.files import native_path
 from kerafer.images import read_reduced
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.predictors import find_model
@@ -104,5 +105,6 @@ class PageModel:
     def _quantization(self) -> tuple[float, int]:
         from ai_edge_litert.interpreter import Interpreter
 
-        (output,) = Interpreter(str(self.file)).get_output_details()
+        with native_path(self.file) as path:
+            (output,) = Interpreter(path).get_output_details()
         return output["quantization"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from tensorflow.python.framework.convert_to_constants import (
 )
 
 from kerafer.errors import ConfigError, UserError, first_line
+from kerafer.files import native_path
 from kerafer.layers.export_mode import exporting
 from kerafer.layers.psi_table import PsiTable
 from kerafer.models.graph import built_shape
@@ -341,6 +343,8 @@ def save(made: Inference, folder: str) -> None:
     module.serve = serve
     # Gradients of a frozen graph nobody needs, and some can't be written.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(
-        module, folder, serve.get_concrete_function(), options=options
-    )
+    os.makedirs(folder, exist_ok=True)
+    with native_path(folder) as path:
+        tf.saved_model.save(
+            module, path, serve.get_concrete_function(), options=options
+        )

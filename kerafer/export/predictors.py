@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerafer.extras import extra_for
+from kerafer.files import native_path
 from kerafer.quiet import stderr_held_back
 
 # What ONNX Runtime logs; what fails is an error besides.
@@ -48,8 +49,8 @@ def _tflite(path: Path, threads: int) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
     # It tells of its delegate.
-    with stderr_held_back():
-        interpreter = Interpreter(str(path), num_threads=threads)
+    with stderr_held_back(), native_path(path) as file:
+        interpreter = Interpreter(file, num_threads=threads)
         interpreter.allocate_tensors()
     (source,) = interpreter.get_input_details()
     targets = interpreter.get_output_details()
@@ -132,7 +133,8 @@ def _keras(path: Path) -> Predictor:
 def _saved_model(path: Path, outputs: Sequence[str] | None) -> Predictor:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))
+    with native_path(path) as native:
+        loaded = tf.saved_model.load(native)
     function = loaded.signatures["serving_default"]
     names = outputs or list(function.structured_outputs)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.faces.detector import Face, detect_shrunk
+from kerafer.files import native_path
 
 
 class YunetDetector:
@@ -41,9 +42,10 @@ class YunetDetector:
                 f"model zoo. There is no file {file}."
             )
         try:
-            self._network = cv2.FaceDetectorYN.create(
-                os.fspath(file), "", (320, 320), score
-            )
+            with native_path(file) as path:
+                self._network = cv2.FaceDetectorYN.create(
+                    path, "", (320, 320), score
+                )
         except cv2.error:
             raise UserError(
                 "YuNet's file is face_detection_yunet_*.onnx of OpenCV's "

@@ -11,6 +11,7 @@ from kerafer.classifier import Tensor, image_shape
 from kerafer.errors import UserError, first_line
 from kerafer.export.predictors import onnx_session
 from kerafer.extras import MissingExtraError
+from kerafer.files import native_path
 
 if TYPE_CHECKING:
     import keras
@@ -103,7 +104,8 @@ def _interpreter(model: Path, threads: int) -> Any:
             '    pip install "ai-edge-litert>=2.1,<3"'
         ) from None
     try:
-        interpreter = Interpreter(str(model), num_threads=threads)
+        with native_path(model) as path:
+            interpreter = Interpreter(path, num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(
@@ -194,7 +196,8 @@ class SavedModelEngine:
 
         try:
             # The module owns the variables that the signature uses.
-            self._module = tf.saved_model.load(str(model))
+            with native_path(model) as path:
+                self._module = tf.saved_model.load(path)
             self._serve = self._module.signatures["serving_default"]
         # Of a damaged one TensorFlow raises nearly every error.
         except Exception as error:

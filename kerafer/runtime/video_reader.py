@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 
 from kerafer.errors import UserError
+from kerafer.files import native_path
 from kerafer.images import resize
 
 STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp")
@@ -33,8 +35,11 @@ _TEXTS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def is_stream(source: object) -> bool:
-    """Whether something is the address of a stream, such as `rtsp://...`."""
-    if not isinstance(source, str):
+    """Whether something is the address of a stream, such as `rtsp://...`.
+
+    A file with that name comes first, and a `Path` is always a file.
+    """
+    if not isinstance(source, str) or os.path.lexists(source):
         return False
     scheme = re.match(r"([a-z]+)://", source, re.IGNORECASE)
     return scheme is not None and scheme[1].lower() in STREAMS
@@ -54,7 +59,7 @@ def is_video(file: Path) -> bool:
     """
     if not _is_binary(file):
         return False
-    capture = cv2.VideoCapture(str(file))
+    capture = _open_file(file)
     try:
         return bool(capture.grab() and capture.grab())
     finally:
@@ -178,7 +183,13 @@ def _open(source: Path | str | int) -> cv2.VideoCapture:
         )
     if not _is_binary(source):
         return cv2.VideoCapture()
-    return cv2.VideoCapture(str(source))
+    return _open_file(source)
+
+
+def _open_file(file: Path | str) -> cv2.VideoCapture:
+    # OpenCV's other readers would take a number in a name for a pattern.
+    with native_path(file) as path:
+        return cv2.VideoCapture(path, cv2.CAP_FFMPEG)
 
 
 def _refusal(source: Path | str | int) -> str:

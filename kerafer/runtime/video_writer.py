@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from kerafer.errors import UserError
+from kerafer.files import native_path
 
 # In one gap; what a container claims is no reason to fill the disk.
 _MOST_REPEATS = 10_000
@@ -75,7 +76,8 @@ class VideoWriter:
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         code = cv2.VideoWriter.fourcc(*"mp4v")
-        video = cv2.VideoWriter(str(self._file), code, self._rate, size)
+        with native_path(self._file) as path:
+            video = cv2.VideoWriter(path, code, self._rate, size)
         if not video.isOpened():
             raise UserError(
                 "OpenCV must be able to write MPEG-4 video. It can't to "
