@@ -36,6 +36,101 @@ COMMANDS = {
     "demo": "serve a page where the model runs in the browser",
 }
 
+_SHORT = re.compile("-[a-zA-Z]+")
+# By flag of ours, what other programs of this field call it.
+_SAME_MEANING = {
+    "out": "o output output-dir output-folder output-path out-dir outdir "
+    "save save-dir save-path dest destination project logdir log-dir",
+    "format jsonl": "json jsonl",
+    "format csv": "csv",
+    "formats": "format quantize quantization include",
+    "formats int8": "int8",
+    "formats float16": "float16",
+    "formats onnx": "onnx",
+    "model": "m arch architecture backbone net network weights checkpoint "
+    "ckpt model-path model-name model-file run",
+    "arch": "m model architecture backbone net network model-name",
+    "init-from": "weights checkpoint ckpt pretrained finetune fine-tune load",
+    "data-dir": "data data-path data-root dataset-dir dataset-path root "
+    "input-dir images-dir",
+    "images": "data data-path calibration-data representative-dataset",
+    "dataset": "d data dataset-name",
+    "learning-rate": "lr lr0 l-rate base-lr max-lr",
+    "batch-size": "b bs batch batchsize",
+    "epochs": "e ep num-epochs n-epochs max-epochs nepochs",
+    "image-size": "img imgsz img-size imagesize size input-size resolution "
+    "input-shape target-size",
+    "channels 1": "gray grey grayscale greyscale",
+    "optimizer": "opt optim",
+    "weight-decay": "wd decay l2",
+    "schedule": "scheduler lr-scheduler lr-schedule sched",
+    "schedule cosine": "cos-lr cosine",
+    "warmup-epochs": "warmup",
+    "augment": "aug augmentation augmentations",
+    "label-smoothing": "smoothing",
+    "mix mixup": "mixup",
+    "mix cutmix": "cutmix",
+    "mix-alpha": "mixup-alpha cutmix-alpha",
+    "loss focal": "focal focal-loss",
+    "class-weights balanced": "balanced class-weight class-balanced weighted",
+    "ema": "ema-decay model-ema",
+    "freeze-until": "freeze freeze-at frozen",
+    "teacher": "teachers teacher-model distill distillation",
+    "patience": "early-stop early-stopping",
+    "precision": "amp fp16 bf16 half mixed-precision dtype",
+    "deterministic": "reproducible",
+    "seed": "s random-seed random-state manual-seed",
+    "split": "val-split validation-split",
+    "part": "subset eval-split",
+    "split subject": "subject-independent person-independent",
+    "folds": "cv kfold k-fold kfolds k-folds num-folds cross-validation",
+    "subject-pattern": "subject-regex person-pattern",
+    "people": "subjects num-subjects persons",
+    "config": "c cfg conf config-file yaml recipe",
+    "resume": "continue restart resume-from",
+    "devices": "device gpu gpus num-gpus ngpu",
+    "devices all": "multi-gpu",
+    "num-processes": "nnodes nodes num-nodes world-size nproc",
+    "process-id": "rank node-rank",
+    "coordinator": "master-addr master",
+    "threads": "num-threads nthreads workers num-workers cpus j jobs",
+    "face-crop": "crop align face-detection",
+    "face-margin": "margin padding crop-margin expand-percentage",
+    "detector": "detector-backend face-detector crop",
+    "detector none": "no-detection no-crop skip-detection whole-image",
+    "labels": "classes class-names label-names names",
+    "class": "target-class target",
+    "method": "explainer cam",
+    "camera": "cam webcam video-device",
+    "seconds": "duration time max-seconds",
+    "every": "stride frame-stride vid-stride skip skip-frames frame-skip "
+    "detect-every interval",
+    "half-life": "smooth smoothing ema-alpha",
+    "rows-only": "no-images no-video no-annotate no-save nosave no-copies",
+    "flips": "tta flip augment test-time-augmentation",
+    "against": "compare compare-to baseline versus vs",
+    "calibration": "calibration-images calib calibration-size num-samples",
+    "near": "hamming distance max-distance threshold",
+    "clean": "fix cleaned",
+    "also-on": "external external-test test-data",
+    "allow-drop": "ignore-gates no-gates",
+    "force": "f y yes overwrite exist-ok replace",
+    "port": "p",
+    "write": "out output export static",
+    "tables": "table",
+    "figures": "figure",
+    "figure-format": "fig-format figure-type",
+    "archs": "models arch model only",
+    "executor ray": "ray",
+    "runs": "repeats num-runs n-runs trials seeds",
+    "version": "v V",
+    "help": "?",
+}
+SYNONYMS: dict[str, list[str]] = {}
+for _ours, _words in _SAME_MEANING.items():
+    for _word in _words.split():
+        SYNONYMS.setdefault(_word, []).append(_ours)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -140,8 +235,22 @@ def _check_flags(parser: _Parser, words: Sequence[str]) -> None:
         if word == "--":
             return
         flag = word.partition("=")[0]
-        if flag.startswith("--") and flag not in flags:
-            parser.error(f"There is no {flag}.{did_you_mean(flag, flags)}")
+        is_flag = flag.startswith("--") or _SHORT.fullmatch(flag)
+        if is_flag and flag not in flags:
+            parser.error(f"Unknown option: {flag}.{_suggest(flag, flags)}")
+
+
+def _suggest(flag: str, flags: Collection[str]) -> str:
+    """Ask about the flag that has the same meaning, or is spelled alike."""
+    name = flag.lstrip("-").replace("_", "-").lower()
+    for meant in SYNONYMS.get(name, ()):
+        if f"--{meant.partition(' ')[0]}" in flags:
+            return f" Did you mean --{meant}?"
+    if not flag.startswith("--") or name.startswith("no-"):
+        return ""
+    return did_you_mean(name, [f.lstrip("-") for f in flags], 0.75).replace(
+        "mean ", "mean --"
+    )
 
 
 def _in_words(error: OSError) -> str:

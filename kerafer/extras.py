@@ -1,9 +1,13 @@
-"""What prediction does without, and which extra of this package brings it."""
+"""Optional dependencies, and the command that installs a missing one."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from kerafer.errors import UserError, first_line
 
@@ -55,5 +59,32 @@ def extra_for(what: str) -> Iterator[None]:
 
 
 def install(extra: str) -> str:
-    """The indented command that installs an extra."""
+    """Return the indented command that installs an extra.
+
+    kerafer is not published, so a bare `kerafer[train]` could be anybody's
+    package. It is only suggested if kerafer itself came from an index.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    origin = _installed_from()
+    url = origin.get("url", "")
+    if (checkout / "setup.cfg").is_file():
+        editable = origin.get("dir_info", {}).get("editable", False)
+        flag = "-e " if editable else ""
+        return f"    pip install {flag}'.[{extra}]'    (in {checkout})"
+    if "dir_info" in origin:
+        folder = url.removeprefix("file://")
+        return f"    pip install '.[{extra}]'    (in {folder})"
+    if "vcs_info" in origin:
+        url = f"{origin['vcs_info'].get('vcs', 'git')}+{url}"
+    if url:
+        return f"    pip install 'kerafer[{extra}] @ {url}'"
     return f"    pip install 'kerafer[{extra}]'"
+
+
+def _installed_from() -> dict[str, Any]:
+    """Return what pip recorded about a direct installation (PEP 610)."""
+    try:
+        installed = importlib.metadata.distribution("kerafer")
+        return json.loads(installed.read_text("direct_url.json") or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return {}

@@ -96,13 +96,23 @@ def _configuration(parsed: argparse.Namespace) -> TrainingConfig:
         return from_flags(TrainingConfig, parsed, file)
     own = {"command", "run", "resume", *_PLACES}
     named = vars(parsed).items()
-    others = [k for k, v in named if k not in own and v is not None]
-    if others:
-        flags = ", ".join(map(flag_of, sorted(others)))
-        raise UserError(
-            "A run goes on with its own settings; --resume stands alone. "
-            f"Received: {flags}."
-        )
+    others = {k: v for k, v in named if k not in own and v is not None}
     folder, config = RunFolder.open(parsed.resume)
+    if others:
+        words = [
+            word
+            for name, value in sorted(others.items())
+            if name != "config"
+            for word in (
+                flag_of(name),
+                *([] if value is True else [str(value)]),
+            )
+        ]
+        raise UserError(
+            "--resume continues a run with its own settings, so it cannot be "
+            f"combined with {', '.join(map(flag_of, sorted(others)))}.\n"
+            "To train its model further with other settings:\n"
+            f"    {folder.train_further(*words)}"
+        )
     folder.check_broken_off()
     return config

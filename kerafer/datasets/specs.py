@@ -118,7 +118,7 @@ FESR = DatasetSpec(
     licence="See the terms on its Kaggle page; the images show students",
     about="FESR is 6,809 images of students in class with five expressions",
     get=f"Get it from https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}, or "
-    "let\nkerafer fetch it: pip install 'kerafer[fesr]', then `download`",
+    "let\nkerafer fetch it with `download`, which needs the extra `fesr`",
     limits=(
         "The images show students in class; how the labels were made, and "
         "whether the students would agree with them, is not told.",

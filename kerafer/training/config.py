@@ -13,8 +13,11 @@ from kerafer.settings import setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(DataConfig):
-    """A training's settings. The defaults are the article's protocol where it
-    names one: Adam, cross-entropy, early stopping on the validation loss.
+    """Settings of a training.
+
+    The defaults follow the article's protocol (Adam, cross-entropy, early
+    stopping on the validation loss) and add light augmentation. The recipe
+    `paper` is the article's protocol.
 
     Raises:
         UserError: For a number out of its range.

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,8 +110,14 @@ class RunFolder:
         if self.is_over:
             raise UserError(
                 f"Only an interrupted run can go on. {self.path} is over; see "
-                f"{self.report}."
+                f"{self.report}.\nTo train its model further: "
+                f"{self.train_further()}"
             )
+
+    def train_further(self, *flags: str) -> str:
+        """Return the command that starts a new run with this one's weights."""
+        words = ["--config", str(self.config), "--init-from", str(self.path)]
+        return shlex.join(["kerafer", "train", *words, *flags])
 
     @staticmethod
     def check_free(path: str | os.PathLike[str]) -> None:
