@@ -4,7 +4,7 @@
         --out docs/results/framing.csv
 
 For each model and margin a row: accuracy and macro F1 over the classes that
-the portraits have. `--split` names a split.csv with `share:` columns, as FER+
+the portraits have. `--split` names a split.csv with `prob:` columns, as FER+
 has; each model then has a second row, divided by the power 0.35 of the training
 split's shares, as what ships is.
 
@@ -166,7 +166,7 @@ def shares(split: Path, names: tuple[str, ...]) -> np.ndarray:
     """How frequent each class is in the training split, by votes."""
     table = pd.read_csv(split)
     train = table[table["split"] == "train"]
-    return train[[f"share:{name}" for name in names]].mean().to_numpy()
+    return train[[f"prob:{name}" for name in names]].mean().to_numpy()
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part",
         choices=PARTS,
-        default="test",
-        help="which images of the split (default: test)",
+        help="which images of the split (default: test for a run on its own "
+        "data set and after --split, else all)",
     )
     parser.add_argument(
         "--labels",
@@ -71,8 +71,7 @@ def run(parsed: argparse.Namespace) -> int:
     settings = given(DataConfig, parsed)
     out = parsed.out
     if out is None:
-        named = settings.get("dataset")
-        out = default_folder(parsed.model, named, parsed.part, parsed.flips)
+        out = default_folder(parsed.model, settings, parsed.part, parsed.flips)
     with figures_as(parsed.figure_format):
         found = evaluate(
             parsed.model,

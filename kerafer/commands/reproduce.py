@@ -8,6 +8,7 @@ from kerafer.errors import UserError
 from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
+from kerafer.training.recipes import find_recipe
 from kerafer.workflows.reproduction import reproduce
 
 # What a reproduction varies itself.
@@ -72,7 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _reproduce(parsed: argparse.Namespace) -> None:
     reproduce(
-        from_flags(TrainingConfig, parsed),
+        from_flags(TrainingConfig, parsed, find_recipe("paper")),
         tables=_numbers("--tables", parsed.tables),
         figures=_numbers("--figures", parsed.figures),
         questions=_words(parsed.questions),

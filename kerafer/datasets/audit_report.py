@@ -22,15 +22,15 @@ def audit_summary(found: Audit) -> dict[str, Any]:
     """The findings as plain numbers and lists."""
     crossing = found.crossing
     return {
-        "pictures": len(found.split),
+        "n_images": len(found.split),
         "shared_people": {
             " and ".join(pair): people
             for pair, people in found.shared_people.items()
         },
         "duplicate_groups": _groups(found.duplicates),
-        "pictures_in_them": len(found.duplicates),
+        "n_images_in_them": len(found.duplicates),
         "groups_across_parts": _groups(crossing),
-        "test_pictures_seen_elsewhere": int((crossing["part"] == "test").sum()),
+        "n_test_images_seen_elsewhere": int((crossing["part"] == "test").sum()),
         "groups_with_different_labels": _groups(found.contradictory),
         "left_out": found.left_out["reason"].value_counts().to_dict(),
         "smallest": list(found.smallest),
@@ -99,7 +99,7 @@ def findings(found: Audit) -> list[str]:
             )
     crossing, wrong = found.crossing, found.contradictory
     if len(crossing):
-        seen = facts["test_pictures_seen_elsewhere"]
+        seen = facts["n_test_images_seen_elsewhere"]
         told.append(
             f"{_groups(crossing)} groups of equal or nearly equal images "
             f"stand in more than one part; {seen} test images are among "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REQUIRED_COLUMNS = ("path", "label")
 # Before a class name: the column of its share in the label.
-SHARE = "share:"
+SHARE = "prob:"
 # The column that says whether most people agree on a label.
 MAJORITY = "majority"
 
@@ -40,7 +40,7 @@ class Dataset:
             `label` (a class name) are always there; `subject` (who is seen),
             `session`, `angle` and `split` (`"train"`, `"validation"` or
             `"test"`, where the set was published divided) where the set knows
-            them. `share:<class>` for every class, or for none: which part of
+            them. `prob:<class>` for every class, or for none: which part of
             the label it has, where several people said what they see; they
             sum to 1. With them `majority`, where the set says itself on
             which images most people agree.

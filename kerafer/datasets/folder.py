@@ -30,7 +30,7 @@ def read_folder(
     a detector's box on each side, as a part of its longer side, the same for
     all; prediction cuts out alike then. Without it a model of them sees
     images whole. Where several people said what they see, the columns
-    `share:<class>` have the part, or the number, that said each class; all
+    `prob:<class>` have the part, or the number, that said each class; all
     classes have one then.
 
     Args:

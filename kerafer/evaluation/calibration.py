@@ -22,7 +22,7 @@ def reliability(
             to 15.
 
     Returns:
-        One row a bin: its edges `lower` and `upper`, the `images` whose
+        One row a bin: its edges `lower` and `upper`, the `n_images` whose
         likeliest class has a probability between them, the mean of those
         probabilities (`confidence`) and the part of the images that are
         right (`accuracy`). Both are NaN where there is no image.
@@ -53,7 +53,7 @@ def reliability(
         {
             "lower": edges[:-1],
             "upper": edges[1:],
-            "pictures": counts,
+            "n_images": counts,
             "confidence": means[0],
             "accuracy": means[1],
         }
@@ -84,5 +84,5 @@ def expected_calibration_error(
     """
     table = reliability(labels, probabilities, bins)
     distance = (table["accuracy"] - table["confidence"]).abs()
-    weight = table["pictures"] / max(table["pictures"].sum(), 1)
+    weight = table["n_images"] / max(table["n_images"].sum(), 1)
     return float((weight * distance).sum())

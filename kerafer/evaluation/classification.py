@@ -70,7 +70,7 @@ class Classification:
             "macro": self.macro.to_dict(),
             "per_class": self.per_class.to_dict("index"),
             "confusion": self.confusion.tolist(),
-            "n": int(self.confusion.sum()),
+            "n_images": int(self.confusion.sum()),
         }
 
 

@@ -69,7 +69,7 @@ class CrossValidation:
         """One row for each fold.
 
         Returns:
-            Columns `fold`, `images` and `people` of its test part (`people`
+            Columns `fold`, `n_images` and `people` of its test part (`people`
             is missing where they are not known), `accuracy` and `macro_f1` on
             it, and `best_epoch`, whose weights were tested.
         """
@@ -120,7 +120,7 @@ def _table(folds: list[_Fold]) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "fold": fold.number,
-            "pictures": fold.scores["n"],
+            "n_images": fold.scores["n_images"],
             "people": (
                 fold.tested["subject"].nunique() if fold.knows_people else None
             ),
@@ -143,7 +143,7 @@ def _rows(table: pd.DataFrame) -> list[str]:
     rows = [
         (
             row.fold,
-            f"{row.pictures:,}",
+            f"{row.n_images:,}",
             "" if pd.isna(row.people) else f"{row.people:,}",
             f"{row.accuracy:.1%}",
             f"{row.macro_f1:.3f}",

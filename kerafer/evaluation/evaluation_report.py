@@ -226,8 +226,8 @@ def _what_intervals_mean(scores: Scores) -> list[str]:
 
 
 def _calibration(scores: Scores) -> str:
-    there = scores.bins[scores.bins["pictures"] > 0]
-    weights = there["pictures"]
+    there = scores.bins[scores.bins["n_images"] > 0]
+    weights = there["n_images"]
     return calibration_sentences(
         float(np.average(there["confidence"], weights=weights)),
         scores.classification.accuracy,

@@ -83,12 +83,12 @@ def other_images_section(file: str, other: dict[str, Any] | None) -> list[str]:
 
 
 def _lost(other: dict[str, Any]) -> str:
-    count = other["searched"] - other["pictures"]
+    count = other["searched"] - other["n_images"]
     if not count:
         return "All are in the scores."
-    right = other["accuracy"] * other["pictures"] / other["searched"]
+    right = other["accuracy"] * other["n_images"] / other["searched"]
     return (
         f"On {count:,} no face was found; the scores are of the other "
-        f"{other['pictures']:,}. With those {count:,} counted as mistakes the "
+        f"{other['n_images']:,}. With those {count:,} counted as mistakes the "
         f"accuracy is {right:.1%}."
     )

@@ -120,8 +120,8 @@ def plot_reliability(
     upper, lower = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
     )
-    there = bins[bins["pictures"] > 0]
-    few = there["pictures"] < _FEW
+    there = bins[bins["n_images"] > 0]
+    few = there["n_images"] < _FEW
     middle = (there["lower"] + there["upper"]) / 2
     width = 0.92 * float((bins["upper"] - bins["lower"]).iloc[0])
     for rows, alpha in ((~few, 1.0), (few, 0.35)):
@@ -166,7 +166,7 @@ def plot_reliability(
     figure.legend(
         frameon=False, loc="outside lower center", ncols=2, fontsize=9
     )
-    bars = lower.bar(middle, there["pictures"], width, color="gray")
+    bars = lower.bar(middle, there["n_images"], width, color="gray")
     lower.bar_label(bars, fontsize=8)
     lower.margins(y=0.2)
     lower.set(

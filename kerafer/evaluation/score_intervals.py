@@ -43,9 +43,9 @@ def measure_scores(
         subjects: Who is on each image. Defaults to nobody knows.
 
     Returns:
-        `images`, `intervals` (`over` `"people"` or `"images"`, `of` how
+        `n_images`, `intervals` (`over` `"people"` or `"images"`, `of` how
         many), `accuracy`, `macro_f1` and their `..._interval`, `classes` with
-        `images`, `recall`, `precision`, `f1` and intervals of each class
+        `n_images`, `recall`, `precision`, `f1` and intervals of each class
         (`None` where there is nothing to divide by), `confusion` with a row
         for each true class, `calibration` and `notes`.
 
@@ -58,7 +58,7 @@ def measure_scores(
     scores = score_classes(labels, probabilities, class_names, groups)
     found = scores.classification
     return {
-        "pictures": len(labels),
+        "n_images": len(labels),
         "intervals": {"over": scores.over, "of": scores.groups},
         "accuracy": found.accuracy,
         "accuracy_interval": list(scores.intervals["accuracy"]),
@@ -81,7 +81,7 @@ def _classes(
     classes: dict[str, dict[str, Any]] = {}
     for index, (name, row) in enumerate(table.iterrows()):
         true, taken = labels == index, predicted == index
-        classes[name] = {"pictures": int(row.support), "f1": float(row.f1)}
+        classes[name] = {"n_images": int(row.support), "f1": float(row.f1)}
         for score, among in (("recall", true), ("precision", taken)):
             interval = _interval(true & taken, among, groups)
             classes[name][score] = interval and float(row[score])
@@ -118,7 +118,7 @@ def _calibration(
         "mean_confidence": float(confidence.mean()),
         "sure": {
             "at_least": SURE,
-            "pictures": int(sure.sum()),
+            "n_images": int(sure.sum()),
             "right": int((sure & right).sum()),
         },
     }

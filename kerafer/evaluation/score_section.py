@@ -57,7 +57,7 @@ def score_section(scores: dict[str, Any]) -> list[str]:
 
 
 def _row(name: str, row: dict[str, Any]) -> list[str]:
-    cells = [name, f"{row['pictures']:,}"]
+    cells = [name, f"{row['n_images']:,}"]
     for score in ("recall", "precision"):
         interval = row[f"{score}_interval"]
         cells.append("" if interval is None else f"{row[score]:.1%}")
@@ -131,12 +131,12 @@ def _calibration(scores: dict[str, Any]) -> str:
         found["expected_calibration_error"],
         found["bins"],
     )
-    if not sure["pictures"]:
+    if not sure["n_images"]:
         return f"{text} It was never {sure['at_least']:.0%} sure."
     return (
-        f"{text} Of the {sure['pictures']:,} answers that it gave "
+        f"{text} Of the {sure['n_images']:,} answers that it gave "
         f"{sure['at_least']:.0%} or more, "
-        f"{sure['right'] / sure['pictures']:.1%} were right."
+        f"{sure['right'] / sure['n_images']:.1%} were right."
     )
 
 

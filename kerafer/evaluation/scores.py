@@ -87,7 +87,7 @@ class Scores:
             )
         ]
         if votes.agreed:
-            who = f"protocol majority, {votes.agreed:,} of {votes.images:,}"
+            who = f"protocol majority, {votes.agreed:,} of {votes.n_images:,}"
             rows += [
                 ("accuracy where most agree", f"{votes.accuracy:.1%}", who),
                 ("macro F1 where most agree", f"{votes.macro_f1:.3f}", who),

@@ -22,7 +22,7 @@ class VoteScores:
         per_class: The same over the images of each label, by class; `None` of
             one without images.
         temperature: That the answers were read at.
-        images: How many images there are (protocol `all`).
+        n_images: How many images there are (protocol `all`).
         agreed: On how many of them more than half agree (`majority`).
         accuracy: On those, 0 to 1; `None` without any.
         macro_f1: Likewise.
@@ -31,7 +31,7 @@ class VoteScores:
     divergence: float
     per_class: dict[str, float | None]
     temperature: float
-    images: int
+    n_images: int
     agreed: int
     accuracy: float | None
     macro_f1: float | None
@@ -78,7 +78,7 @@ def score_votes(
         float(each.mean()),
         per_class,
         temperature=temperature,
-        images=len(labels),
+        n_images=len(labels),
         agreed=int(majority.sum()),
         accuracy=accuracy,
         macro_f1=macro_f1,

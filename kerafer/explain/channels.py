@@ -34,7 +34,7 @@ def channel_weights(
 
     Returns:
         One row for each layer, class that has images and channel: `layer`,
-        `class`, `images` (how many the class has), `channel`, `gate` (the
+        `class`, `n_images` (how many the class has), `channel`, `gate` (the
         weight, 0 to 1, its mean over the class' images), `mean` (of the
         channel over these classes, each counting the same) and `difference`
         (`gate` less `mean`: above 0 the class raises the channel). Within a
@@ -93,7 +93,7 @@ def _table(layer: str, weights: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
                 {
                     "layer": layer,
                     "class": one,
-                    "pictures": np.count_nonzero(labels == one),
+                    "n_images": np.count_nonzero(labels == one),
                     "channel": order,
                     "gate": gate[order],
                     "mean": mean[order],
@@ -116,7 +116,7 @@ def plot_channels(table: pd.DataFrame, file: str | os.PathLike) -> None:
     """
     layers = table["layer"].unique()
     classes = list(table["class"].unique())
-    counts = table.groupby("class")["pictures"].first()
+    counts = table.groupby("class")["n_images"].first()
     figure = Figure(
         figsize=(11, (1.9 + 0.32 * len(classes)) * len(layers)),
         layout="constrained",

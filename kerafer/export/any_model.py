@@ -79,7 +79,7 @@ def make_source(
         "sha256": sha256,
         "data": "not told",
         "licence": "not told",
-        "learnt": [],
+        "derived_from": [],
         "faces": "not told",
         "split": "images given to the export, some for the ranges of 8 bits "
         "and the others to compare"

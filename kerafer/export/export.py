@@ -61,7 +61,7 @@ class Source:
         model: The trained model, in float32.
         given: What the files take.
         facts: `architecture`, `run`, `sha256` of the model's file, `data`,
-            `licence`, `learnt` (models that it began with or learnt from),
+            `licence`, `derived_from` (models that it was trained from),
             `faces`, `split`, `notes` and `limits`, for the manifest.
         calibration: Training images as the files take them; none for formats
             of floats alone.
@@ -287,7 +287,7 @@ def _scores(
         "subgroups": measure_subgroups(
             reference.images, labels, found.probabilities.argmax(axis=1)
         ),
-        "other_pictures": other,
+        "external_test": other,
     }
 
 
@@ -300,7 +300,7 @@ def _measured_before(
     scores = earlier.get("scores") or {}
     if not same or scores.get("file") != name:
         return None
-    return scores["other_pictures"]
+    return scores["external_test"]
 
 
 def _manifest(
@@ -334,11 +334,11 @@ def _manifest(
             else {}
         ),
         "calibration": {
-            "pictures": len(source.calibration),
+            "n_images": len(source.calibration),
             "seed": config.seed,
         },
         "test": {
-            "pictures": len(reference.images),
+            "n_images": len(reference.images),
             "labelled": reference.labels is not None,
             "keras_accuracy": accuracy,
             "keras_macro_f1": macro_f1,

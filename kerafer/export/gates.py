@@ -40,7 +40,7 @@ def missed_gate(
         return (
             f"loses {verified.accuracy_lost:.2f} points of accuracy"
             f"{_as_images(verified)}; the gate is {allowed:g} "
-            f"(`max_drop_{kind}`){_too_fine(allowed, verified.images)}"
+            f"(`max_drop_{kind}`){_too_fine(allowed, verified.n_images)}"
         )
     if verified.agreement is None:
         if verified.mean_part_of_range <= _LEAST_LIKE:
@@ -62,10 +62,10 @@ def missed_gate(
 
 def _as_images(verified: Verified) -> str:
     """What a loss is in images, where they were counted."""
-    if not verified.images or verified.accuracy_lost is None:
+    if not verified.n_images or verified.accuracy_lost is None:
         return ""
-    lost = round(verified.accuracy_lost * verified.images / 100)
-    return f" ({lost:,} of {verified.images:,} images)"
+    lost = round(verified.accuracy_lost * verified.n_images / 100)
+    return f" ({lost:,} of {verified.n_images:,} images)"
 
 
 def _too_fine(allowed: float, images: int) -> str:

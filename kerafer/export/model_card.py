@@ -59,21 +59,21 @@ def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
     if scores is None:
         return [
             "**How often it is right was not measured.** Its files were "
-            f"compared with the Keras model on {manifest['test']['pictures']:,}"
+            f"compared with the Keras model on {manifest['test']['n_images']:,}"
             " images without labels."
         ]
     interval = as_percent(scores["test"]["accuracy_interval"])
     text = (
         f"**`{scores['file']}` is right on {scores['test']['accuracy']:.1%} "
-        f"of {scores['test']['pictures']:,} images that it was not trained "
+        f"of {scores['test']['n_images']:,} images that it was not trained "
         f"on** (95 % interval {interval})"
     )
-    other = scores["other_pictures"]
+    other = scores["external_test"]
     if other is None:
         return [f"{text}."]
     interval = as_percent(other["accuracy_interval"])
     return [
-        f"{text}, and on {other['accuracy']:.1%} of {other['pictures']:,} "
+        f"{text}, and on {other['accuracy']:.1%} of {other['n_images']:,} "
         f"images of another kind ({interval})."
     ]
 
@@ -90,7 +90,7 @@ def _facts(manifest: dict[str, Any]) -> list[str]:
         "votes": _votes(manifest.get("votes")),
         "labels, in this order": ", ".join(manifest["labels"]) or "none",
         "trained on": source["data"],
-        "learnt from other models": ", ".join(source["learnt"]),
+        "learnt from other models": ", ".join(source["derived_from"]),
         "terms of the data": source["licence"],
         "faces": source["faces"],
         "split": source["split"],
@@ -138,11 +138,11 @@ def _files(manifest: dict[str, Any]) -> list[str]:
     ]
     notes = [*missed, *(f"* {note}" for note in manifest["source"]["notes"])]
     told = (
-        f"On {test['pictures']:,} test images, on which it was not trained, "
+        f"On {test['n_images']:,} test images, on which it was not trained, "
         f"the Keras model recognises {test['keras_accuracy']:.1%} (macro F1 "
         f"{test['keras_macro_f1']:.3f}). The files, on the same images:"
         if manifest["scores"]
-        else f"The files, on {test['pictures']:,} images without labels:"
+        else f"The files, on {test['n_images']:,} images without labels:"
     )
     return [
         "## The files",
@@ -188,7 +188,7 @@ def _held_out(manifest: dict[str, Any]) -> list[str]:
         "",
         *score_section(scores["test"]),
         *subgroups_section(scores.get("subgroups", [])),
-        *other_images_section(scores["file"], scores["other_pictures"]),
+        *other_images_section(scores["file"], scores["external_test"]),
     ]
 
 

@@ -66,7 +66,7 @@ class Verified:
         bytes: Size.
         operators: How often each LiteRT operation occurs.
         float_tensors: How many tensors are of floats.
-        images: How many were compared; 0 where nobody counted.
+        n_images: How many were compared; 0 where nobody counted.
     """
 
     accuracy: float | None
@@ -81,7 +81,7 @@ class Verified:
     bytes: int
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
     float_tensors: int | None = None
-    images: int = 0
+    n_images: int = 0
 
 
 class Answers(NamedTuple):
@@ -161,7 +161,7 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
         mean_part_of_range=float(max(means)),
         milliseconds=answers.milliseconds,
         bytes=size(path),
-        images=len(reference.images),
+        n_images=len(reference.images),
     )
     if path.suffix != ".tflite":
         return verified

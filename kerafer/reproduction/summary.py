@@ -23,7 +23,7 @@ def run_table(trainings: list[Training]) -> pd.DataFrame:
 
     Returns:
         Columns: `run`, `arch`, `options`, `split`, `seed`, `accuracy`,
-        `precision`, `recall`, `f1` (macro; all 0 to 1), `test_pictures`,
+        `precision`, `recall`, `f1` (macro; all 0 to 1), `n_test_images`,
         `epochs`, `best_epoch`, `parameters`, `macs` (the article's counting),
         `images_per_second`, `minutes`, `number_format`, `command`, and the
         versions and the processor.
@@ -43,7 +43,7 @@ def run_table(trainings: list[Training]) -> pd.DataFrame:
                 "seed": config.seed,
                 "accuracy": test["accuracy"],
                 **{name: test["macro"][name] for name in SCORES[1:]},
-                "test_pictures": test["n"],
+                "n_test_images": test["n_images"],
                 "epochs": facts["epochs"],
                 "best_epoch": facts["best_epoch"],
                 "parameters": facts["parameters"],

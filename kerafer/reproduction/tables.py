@@ -136,7 +136,7 @@ def score_table(
             rows.append(row | _paper(paper, variant.arch))
             continue
         table = run_table(found).set_index("seed")
-        images = sorted(set(table["test_pictures"]))
+        images = sorted(set(table["n_test_images"]))
         row["test images"] = ", ".join(map(str, images))
         for name in SCORES:
             mean, deviation = mean_and_deviation(100 * table[name])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kerafer.class_names import column_order, match_classes
-from kerafer.console import track
+from kerafer.console import console, track
 from kerafer.datasets.config import DataConfig
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
@@ -47,7 +47,7 @@ def evaluate(
     model: str | os.PathLike[str] | keras.Model,
     dataset: str | DataConfig | None = None,
     *,
-    part: str = "test",
+    part: str | None = None,
     against: str | os.PathLike[str] | keras.Model | Evaluation | None = None,
     labels: Sequence[str] | None = None,
     flips: bool = False,
@@ -68,7 +68,8 @@ def evaluate(
         dataset: Name of a data set, or all settings of one. Defaults to that
             of the run, with its split.
         part: Which images of the split: `"test"`, `"validation"`, `"train"`
-            or `"all"`. Defaults to `"test"`.
+            or `"all"`. Defaults to `"test"` for a run on its own data set,
+            and where `split` is given; else to `"all"`.
         against: A second model, or what was evaluated earlier on the same
             images (or the folder of that). Defaults to none.
         labels: Class names in the order of the outputs, for a model without
@@ -87,13 +88,14 @@ def evaluate(
         UserError: For a model or images that are not there, or not of each
             other.
     """
-    if part not in PARTS:
+    if part not in (None, *PARTS):
         raise ConfigError(
             f"`part` is one of {', '.join(PARTS)}. Received: {part}."
         )
     given = _given(dataset, settings)
     asked = _Asked.of(model)
     config, split_file = _data(asked, given)
+    part = part or _default_part(asked, config, given)
     other = None if against is None else _other(against)
     if out is not None:
         from kerafer.evaluation.evaluation import check_folder
@@ -106,6 +108,11 @@ def evaluate(
     second = other.open(labels) if isinstance(other, _Asked) else None
     config = _sized(config, first, given)
     images = _find_part(config, split_file, part, flips)
+    total = len(images.data.dataset)
+    console.print(
+        f"Evaluating {first.name} on {len(images.rows):,} of {total:,} images "
+        f"({part})."
+    )
     images = images.with_classes(first.class_names)
     for one in filter(None, (first, second)):
         column_order(one.class_names, images.class_names)
@@ -136,8 +143,8 @@ def evaluate(
 
 def default_folder(
     model: str | os.PathLike[str],
-    dataset: str | None,
-    part: str,
+    settings: Mapping[str, Any],
+    part: str | None,
     flips: bool,
 ) -> Path:
     """Where the command writes an evaluation: `evaluations/<of what>`.
@@ -146,7 +153,8 @@ def default_folder(
         UserError: As `evaluate`.
     """
     asked = _Asked.of(model)
-    config, _ = _data(asked, {"dataset": dataset} if dataset else {})
+    config, _ = _data(asked, settings)
+    part = part or _default_part(asked, config, settings)
     words = (asked.name, config.dataset, part, *["flips"] * flips)
     return Path("evaluations", "-".join(words))
 
@@ -290,6 +298,20 @@ def _data(
     same = config.dataset == training.dataset
     divided = same and not any(name in given for name in _DIVIDING)
     return config, folder.split if divided and folder.split.is_file() else None
+
+
+def _default_part(
+    asked: _Asked, config: DataConfig, given: Mapping[str, Any]
+) -> str:
+    """The test part where a division of the images is known, else all.
+
+    A division that is drawn here says nothing about the model's training.
+    """
+    if asked.run is not None:
+        _, training = RunFolder.open(asked.run)
+        if config.dataset == training.dataset:
+            return "test"
+    return "test" if given.get("split") else "all"
 
 
 def _sized(
@@ -558,7 +580,7 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
             "Two models are compared on the same images.\n"
             f"Here: {len(images.rows)} images, {images.part} of "
             f"{dataset.name}, split {images.data.split_name}.\n"
-            f"{where}: {metrics['n']} images, {metrics['part']} of "
+            f"{where}: {metrics['n_images']} images, {metrics['part']} of "
             f"{metrics['dataset']}, split {metrics['split']}."
         )
     if not isinstance(found, Path):
@@ -580,7 +602,7 @@ def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
 def _read_metrics(file: Path) -> dict[str, Any]:
     try:
         metrics = read_json(file)
-        for name in ("split_digest", "n", "part", "dataset", "split"):
+        for name in ("split_digest", "n_images", "part", "dataset", "split"):
             metrics[name]
         str(metrics["model"]["name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -611,8 +633,7 @@ def _command(
         if value is not None:
             told = value if isinstance(value, kinds) else ",".join(value)
             words += [f"--{name}", os.fspath(told)]
-    if part != "test":
-        words += ["--part", part]
+    words += ["--part", part]
     if flips:
         words.append("--flips")
     words += as_flags(DataConfig(**given), always=tuple(given))

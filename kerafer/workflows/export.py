@@ -412,7 +412,7 @@ def _of_run(
         "sha256": sha256,
         "data": dataset.source,
         "licence": dataset.licence,
-        "learnt": _learnt(training),
+        "derived_from": _derived_from(training),
         "faces": "cut out by MTCNN"
         if training.face_crop != "none"
         else "as the data set has them, not cut out",
@@ -441,7 +441,7 @@ def _sizes(data: SplitDataset) -> str:
     return ", ".join(f"{count:,} {part}" for part, count in counts if count)
 
 
-def _learnt(training: TrainingConfig) -> list[str]:
+def _derived_from(training: TrainingConfig) -> list[str]:
     """The models whose data is in these weights too."""
     began = [training.init_from] if training.init_from else []
     return [

@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -16,9 +16,10 @@ from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError
 from kerafer.files import output_folder, write_text
 from kerafer.locks import locked
-from kerafer.settings import as_flags
+from kerafer.settings import as_flags, checked, read_yaml
 from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
+from kerafer.training.recipes import find_recipe
 from kerafer.workflows.starting_model import with_face_margin
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Reproduction:
 
 
 def reproduce(
-    base: TrainingConfig,
+    base: TrainingConfig | None = None,
     *,
     tables: Sequence[int] = (),
     figures: Sequence[int] = (),
@@ -62,17 +63,19 @@ def reproduce(
     executor: str = "here",
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
+    **settings: Any,
 ) -> Reproduction:
     """Train what tables and figures of the article need, and make them.
 
     What was trained for an earlier call with the same settings is not trained
     again. Without tables, figures and questions all of the data set are made.
 
-        kerafer.reproduce(kerafer.TrainingConfig(dataset="kdef"), tables=[4])
+        kerafer.reproduce(dataset="kdef", tables=[4])
 
     Args:
         base: The settings of all trainings, but for model and options, which
-            the tables vary.
+            the tables vary. Defaults to the article's protocol, the recipe
+            `paper`.
         tables: Numbers of the article's, 2 to 8.
         figures: Numbers of the article's, 1 to 19.
         questions: Ablations that the article leaves open, such as `"stem"`, or
@@ -86,6 +89,8 @@ def reproduce(
             `reproduction/<data set>`.
         force: Whether a report of something else that is there is replaced;
             the runs stay. Defaults to `False`.
+        **settings: Fields of `TrainingConfig` over those of `base`, such as
+            `dataset`, `data_dir` and `epochs`.
 
     Raises:
         ConfigError: For numbers and words that there are not, or a report
@@ -96,7 +101,7 @@ def reproduce(
         raise ConfigError(f"`runs` is at least 1. Received: {runs}.")
     if executor not in ("here", "ray"):
         raise ConfigError(f"`executor` is here or ray. Received: {executor}.")
-    base = with_face_margin(base)
+    base = with_face_margin(_with_settings(base, settings))
     work = _Work(
         base,
         tables,
@@ -121,6 +126,15 @@ def reproduce(
     with locked(work.out / ".lock", f"The folder {work.out}"):
         work.train(executor)
         return work.write(command)
+
+
+def _with_settings(
+    base: TrainingConfig | None, settings: dict[str, Any]
+) -> TrainingConfig:
+    if base is None:
+        article = read_yaml(TrainingConfig, find_recipe("paper"))
+        return checked(TrainingConfig, article | settings)
+    return dataclasses.replace(base, **settings) if settings else base
 
 
 def _keep_report(page: Path, command: str) -> None:

@@ -220,7 +220,7 @@ def test_a_clean_split_has_no_picture_twice(folder):
 
 def test_votes_of_other_people_on_the_same_picture_are_not_wrong(folder):
     dataset, split = of(folder)
-    shares = {"share:happy": 0.6, "share:sad": 0.4}
+    shares = {"prob:happy": 0.6, "prob:sad": 0.4}
     votes = dataclasses.replace(
         dataset, manifest=dataset.manifest.assign(**shares)
     )
@@ -274,7 +274,7 @@ def test_the_command_writes_what_train_takes(folder, tmp_path, capfd):
     }
     facts = json.loads((out / "audit.json").read_text())
     assert facts["duplicate_groups"] == 4
-    assert facts["test_pictures_seen_elsewhere"] == 2
+    assert facts["n_test_images_seen_elsewhere"] == 2
     assert str(tmp_path) not in (out / "audit.md").read_text("utf-8")
     assert len(pd.read_csv(out / "duplicates.csv")) == 9
     dataset = load("folder", str(folder))

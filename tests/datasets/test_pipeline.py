@@ -473,19 +473,19 @@ def test_shares_of_classes_are_the_targets(tmp_path):
         noise = np.random.default_rng(ord(name)).integers(0, 256, (8, 8))
         noise = Image.fromarray(noise.astype("uint8"))
         noise.save(tmp_path / f"{name}.png")
-    text = "path,label,share:Happy,share:sad\na.png,happy,3,1\nb.png,sad,0,2\n"
+    text = "path,label,prob:Happy,prob:sad\na.png,happy,3,1\nb.png,sad,0,2\n"
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
     dataset = load("folder", tmp_path)
     assert dataset.has_shares
     np.testing.assert_array_equal(dataset.targets, [[0.75, 0.25], [0, 1]])
     for bad, rule in (
-        ("share:happy\na.png,happy,1\nb.png,sad,1\n", "for each class"),
+        ("prob:happy\na.png,happy,1\nb.png,sad,1\n", "for each class"),
         (
-            "share:happy,share:sad\na.png,happy,0,0\nb.png,sad,0,2\n",
+            "prob:happy,prob:sad\na.png,happy,0,0\nb.png,sad,0,2\n",
             "in line 2",
         ),
         (
-            "share:happy,share:sad\na.png,happy,1,0\nb.png,sad,x,2\n",
+            "prob:happy,prob:sad\na.png,happy,1,0\nb.png,sad,x,2\n",
             "in line 3",
         ),
     ):

@@ -81,10 +81,10 @@ def test_table_has_the_scores_of_every_fold(tmp_path):
     table = CrossValidation(runs[::-1]).table()
     assert table["fold"].tolist() == [1, 2, 3, 4]
     assert table["best_epoch"].tolist() == [11, 12, 13, 14]
-    assert table["pictures"].sum() == len(make_dataset())
+    assert table["n_images"].sum() == len(make_dataset())
     assert table["people"].sum() == 16
     for row, ours in zip(table.itertuples(), told, strict=True):
-        assert row.pictures == len(ours.labels)
+        assert row.n_images == len(ours.labels)
         assert row.accuracy == pytest.approx(
             metrics.accuracy_score(ours.labels, ours.predicted)
         )
@@ -93,7 +93,7 @@ def test_table_has_the_scores_of_every_fold(tmp_path):
         )
     write_table(tmp_path / "folds.csv", table)
     head = (tmp_path / "folds.csv").read_text().splitlines()[0]
-    assert head == "fold,pictures,people,accuracy,macro_f1,best_epoch"
+    assert head == "fold,n_images,people,accuracy,macro_f1,best_epoch"
 
 
 def test_report_tells_mean_deviation_and_all_pictures_together(tmp_path):

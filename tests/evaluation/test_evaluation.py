@@ -135,16 +135,16 @@ def test_calibration_error_is_that_worked_out_by_hand():
     error = expected_calibration_error(labels, probabilities, bins=3)
     assert error == pytest.approx(0.5 * abs(0.5 - 0.55) + 0.5 * (1 - 0.9))
     table = reliability(labels, probabilities, bins=3)
-    assert table["pictures"].tolist() == [0, 2, 2]
+    assert table["n_images"].tolist() == [0, 2, 2]
     assert table["accuracy"].tolist()[1:] == [0.5, 1.0]
     assert np.isnan(table["accuracy"][0])
 
 
 def test_a_bin_has_its_upper_edge():
     table = reliability(np.array([0]), np.array([[0.5, 0.5]]), bins=2)
-    assert table["pictures"].tolist() == [1, 0]
+    assert table["n_images"].tolist() == [1, 0]
     table = reliability(np.array([0]), np.array([[1.0, 0.0]]), bins=2)
-    assert table["pictures"].tolist() == [0, 1]
+    assert table["n_images"].tolist() == [0, 1]
 
 
 def test_calibrated_answers_have_a_small_error_and_sharpened_a_large_one():
@@ -505,7 +505,7 @@ def test_keras_saved_model_and_tflite_have_the_same_scores(
         assert low < scores["accuracy"] < high
         assert scores["intervals"]["over"] == "people"
         assert scores["intervals"]["groups"] == 8
-        assert scores["n"] == len(labels) == 72
+        assert scores["n_images"] == len(labels) == 72
         assert len(scores["model"]["sha256"]) == 64
 
 
@@ -543,7 +543,30 @@ def test_pictures_that_a_run_was_trained_on_are_told(
     assert evaluate(*words, "--part", "all") == 0
     told = capfd.readouterr().err
     assert "mine was trained on 18 of these 108 images" in told
-    assert read(tmp_path / "out" / "metrics.json")["n"] == 108
+    assert read(tmp_path / "out" / "metrics.json")["n_images"] == 108
+
+
+def test_a_model_without_its_run_is_scored_on_all_images(
+    models, run_folder, colours, tmp_path, capfd
+):
+    bare = ("--model", models / "tiny.tflite", "--dataset", "folder")
+    bare = (*bare, "--data-dir", colours, "--out")
+    assert evaluate(*bare, tmp_path / "all") == 0
+    metrics = read(tmp_path / "all" / "metrics.json")
+    assert (metrics["part"], metrics["n_images"]) == ("all", 108)
+    told = capfd.readouterr().err
+    count = told.index("108 of 108 images")
+    assert count < told.index("accuracy")
+    # A division that is asked for has a test part.
+    assert evaluate(*bare, tmp_path / "given", "--split", "given") == 0
+    assert read(tmp_path / "given" / "metrics.json")["n_images"] == 72
+    assert "72 of 108 images" in capfd.readouterr().err
+    assert evaluate(*bare, tmp_path / "one", "--part", "validation") == 0
+    assert read(tmp_path / "one" / "metrics.json")["part"] == "validation"
+    # Nor does a run know a part of other images than its own.
+    moved = ("--model", run_folder, "--data-dir", colours)
+    assert evaluate(*moved, "--out", tmp_path / "own") == 0
+    assert read(tmp_path / "own" / "metrics.json")["n_images"] == 72
 
 
 def test_a_split_drawn_for_a_bare_file_is_told(

@@ -481,7 +481,7 @@ def test_channel_weights_are_the_mean_gates_by_class(tmp_path):
     for name, expected in means.items():
         rows = table[table["class"] == name]
         assert (np.diff(rows["difference"]) <= 0).all()
-        assert set(rows["pictures"]) == {(labels == NAMES.index(name)).sum()}
+        assert set(rows["n_images"]) == {(labels == NAMES.index(name)).sum()}
         rows = rows.sort_values("channel")
         assert list(rows["channel"]) == list(range(8))
         np.testing.assert_allclose(rows["gate"], expected, atol=1e-5)

@@ -151,7 +151,7 @@ def test_scores_are_those_of_the_test_pictures(exported, run):
         answer = CLASSES[interpreter.get_tensor(target)[0].argmax()]
         right += answer == Path(path).parent.name
     manifest = manifest_of(exported)
-    assert manifest["test"]["pictures"] == len(tested)
+    assert manifest["test"]["n_images"] == len(tested)
     accuracy = manifest["files"]["int8.tflite"]["accuracy"]
     assert accuracy == pytest.approx(right / len(tested))
 

@@ -449,7 +449,7 @@ def test_labels_bring_the_gates_and_scores(tmp_path):
         max_drop_int8=100,
     )
     assert manifest["test"] == {
-        "pictures": 30,
+        "n_images": 30,
         "labelled": True,
         "keras_accuracy": 1.0,
         "keras_macro_f1": pytest.approx(manifest["test"]["keras_macro_f1"]),

@@ -77,12 +77,12 @@ def test_scores_worked_out_by_hand():
         [0.187616, 0.812384], abs=1e-6
     )
     # Nothing was taken for red: there is no share to tell.
-    assert red["pictures"] == 2 and red["recall"] == 0
+    assert red["n_images"] == 2 and red["recall"] == 0
     assert red["precision"] is red["precision_interval"] is None
     calibration = scores["calibration"]
     assert calibration["mean_confidence"] == pytest.approx(0.8)
     assert calibration["expected_calibration_error"] == pytest.approx(0.3)
-    assert calibration["sure"] == {"at_least": 0.9, "pictures": 0, "right": 0}
+    assert calibration["sure"] == {"at_least": 0.9, "n_images": 0, "right": 0}
     low, high = scores["accuracy_interval"]
     assert low < 0.5 < high
     json.dumps(scores, allow_nan=False)
@@ -274,11 +274,11 @@ def test_scores_of_other_pictures_are_those_of_the_file(exported, run):
         confusion[CLASSES.index(file.parent.name), CLASSES.index(label)] += 1
     scores = manifest_of(exported)["scores"]
     assert scores["file"] == "int8.tflite"
-    other = scores["other_pictures"]
+    other = scores["external_test"]
     assert other["confusion"] == confusion.tolist()
     assert 0.4 < other["accuracy"] == np.trace(confusion) / 27 < 1
     assert other["intervals"] == {"over": "people", "of": 3}
-    assert (other["searched"], other["pictures"]) == (27, 27)
+    assert (other["searched"], other["n_images"]) == (27, 27)
     assert other["how"] == "taken whole"
 
 
@@ -288,7 +288,7 @@ def test_the_card_and_the_manifest_tell_the_same(exported, run):
     file = manifest["files"]["int8.tflite"]
     assert test["accuracy"] == file["accuracy"]
     assert test["macro_f1"] == pytest.approx(file["macro_f1"])
-    assert sum(map(sum, test["confusion"])) == manifest["test"]["pictures"]
+    assert sum(map(sum, test["confusion"])) == manifest["test"]["n_images"]
     card = (exported / "MODEL_CARD.md").read_text()
     assert f"| accuracy | {test['accuracy']:.1%} |" in card
     for row in test["confusion"]:
@@ -337,7 +337,7 @@ def test_a_later_export_keeps_what_was_measured_of_the_same_file(
     assert export(run, alone, "--formats", "float16") == 0
     scores = manifest_of(alone)["scores"]
     assert scores["file"] == "float16.tflite"
-    assert scores["other_pictures"] is None
+    assert scores["external_test"] is None
     assert "--also-on DIR" in (alone / "MODEL_CARD.md").read_text()
 
 
@@ -385,7 +385,7 @@ def test_pictures_without_a_face_are_told(exported):
     from kerafer.export.model_card import model_card
 
     manifest = manifest_of(exported)
-    other = manifest["scores"]["other_pictures"]
+    other = manifest["scores"]["external_test"]
     other |= {"searched": 54, "accuracy": 2 / 3}
     card = model_card(manifest)
     assert "On 27 no face was found" in card
@@ -421,8 +421,8 @@ def test_other_pictures_may_show_fewer_classes(run, tmp_path):
     flags = ("--formats", "float16", "--also-on", str(fewer))
     assert export(run, tmp_path / "out", *flags) == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    other = manifest["scores"]["other_pictures"]
-    found = [other["classes"][name]["pictures"] for name in CLASSES]
+    other = manifest["scores"]["external_test"]
+    found = [other["classes"][name]["n_images"] for name in CLASSES]
     assert found == [4, 0, 4]
 
 
@@ -519,7 +519,7 @@ def test_the_recipe_goes_on_where_it_was_broken_off(tmp_path):
 
 @pytest.mark.parametrize("name", ["edge_fer2013.sh", "fine_tuning.sh"])
 def test_the_flags_of_a_recipe_are_such(name, tmp_path):
-    lines, _ = run_recipe(tmp_path, name, "pictures", tmp_path / "out")
+    lines, _ = run_recipe(tmp_path, name, "n_images", tmp_path / "out")
     trainings = [line[1:] for line in lines if line[0] == "train"]
     assert len(trainings) > 4
     for words in trainings:

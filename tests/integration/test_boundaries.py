@@ -341,13 +341,13 @@ def test_a_class_of_a_single_image_is_left_out_where_it_is_not_drawn():
 def test_a_confidence_a_hair_above_1_and_a_single_bin():
     probabilities = np.array([[1.0000001, 0.0], [0.6, 0.4]])
     table = reliability([0, 1], probabilities)
-    assert table["pictures"].sum() == 2 and table["pictures"].iloc[-1] == 1
+    assert table["n_images"].sum() == 2 and table["n_images"].iloc[-1] == 1
     one = reliability([0, 1], probabilities, bins=1)
     assert one.to_dict("records") == [
         {
             "lower": 0.0,
             "upper": 1.0,
-            "pictures": 2,
+            "n_images": 2,
             "confidence": pytest.approx(0.8),
             "accuracy": 0.5,
         }

@@ -111,7 +111,7 @@ def test_the_divergence_is_jensens_and_shannons():
     assert votes.per_class["angry"] == pytest.approx(each[0], abs=1e-6)
     assert each[2] == pytest.approx(1)
     assert votes.per_class["sad"] is None
-    assert (votes.images, votes.agreed, votes.accuracy) == (3, 2, 0.5)
+    assert (votes.n_images, votes.agreed, votes.accuracy) == (3, 2, 0.5)
 
 
 def test_reading_at_another_temperature_is_softmax_of_divided_logits():
@@ -164,7 +164,7 @@ def folder_of_votes(root, count=48):
         part = ("train", "train", "validation", "test")[index // 3 % 4]
         label = NAMES[int(votes.argmax())]
         rows.append((f"{index}.png", label, part, *votes))
-    columns = ["path", "label", "split", *(f"share:{n}" for n in NAMES)]
+    columns = ["path", "label", "split", *(f"prob:{n}" for n in NAMES)]
     pd.DataFrame(rows, columns=columns).to_csv(root / "manifest.csv")
     return root
 
@@ -185,7 +185,7 @@ def test_a_model_of_votes_from_training_to_the_answer(tmp_path, capsys):
     assert "divided by the classes' shares" in report
     assert main(["evaluate", "--model", str(run), "--out", str(out)]) == 0
     votes = json.loads((out / "metrics.json").read_text())["votes"]
-    assert 0 < votes["divergence"] < 1 and votes["agreed"] <= votes["images"]
+    assert 0 < votes["divergence"] < 1 and votes["agreed"] <= votes["n_images"]
     assert votes["temperature"] == pytest.approx(metrics["vote_temperature"])
     assert "Jensen-Shannon" in (out / "report.md").read_text("utf-8")
     capsys.readouterr()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from scipy import stats
 
+import kerafer
 from kerafer.cli import main
 from kerafer.errors import UserError
 from kerafer.models import create_model, list_models
@@ -58,7 +59,7 @@ def made_up_run(folder, config, accuracy=0.5, over=True):
             "macro": macro,
             "per_class": {name: scores for name in CLASSES},
             "confusion": confusion,
-            "n": 300,
+            "n_images": 300,
         },
         "split": config.split or "subject",
         "epochs": 2,
@@ -344,8 +345,8 @@ def test_nothing_is_trained_twice(tmp_path, trainer, capfd):
     words = ["reproduce", *SMALL, "--runs", "2", "--out", str(tmp_path)]
     assert main([*words, "--tables", "7"]) == 0
     assert trainer == [
-        *("mcnn, seed 0", "wse_mcnn, seed 0"),
-        *("mcnn, seed 1", "wse_mcnn, seed 1"),
+        *("mcnn paper, seed 0", "wse_mcnn paper, seed 0"),
+        *("mcnn paper, seed 1", "wse_mcnn paper, seed 1"),
     ]
     told = capfd.readouterr().err
     assert "Trainings needed: 4. Of these 0 stand" in told
@@ -399,13 +400,34 @@ def test_a_killed_reproduction_goes_on(tmp_path, trainer, monkeypatch):
 
     monkeypatch.setitem(executors.RUN, "here", rest)
     assert main([*words, "--out", str(tmp_path)]) == 0
-    assert seen == [("wse_mcnn, seed 0", "begun")]
+    assert seen == [("wse_mcnn paper, seed 0", "begun")]
+
+
+def test_models_are_trained_by_the_articles_protocol(tmp_path, trainer):
+    words = ["reproduce", "--runs", "1", "--tables", "7", "--people", "6"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    found = {}
+    for file in tmp_path.glob("runs/*/config.yaml"):
+        values = yaml.safe_load(file.read_text())
+        found[values["arch"]] = values
+    assert set(found) == {"mcnn", "wse_mcnn"}
+    for values in found.values():
+        assert values["augment"] == "none"
+        assert values["split"] == "paper"
+        assert (values["patience"], values["min_delta"]) == (30, 1e-5)
+        assert (values["epochs"], values["people"]) == (200, 6)
+    # The function does the same, and a setting that is named is kept.
+    kerafer.reproduce(
+        tables=[7], runs=1, people=6, augment="light", out=tmp_path / "other"
+    )
+    for file in (tmp_path / "other").glob("runs/*/config.yaml"):
+        assert yaml.safe_load(file.read_text())["augment"] == "light"
 
 
 def test_archs_leave_out_the_rest(tmp_path, trainer):
     words = ["reproduce", *SMALL, "--runs", "1", "--out", str(tmp_path)]
     assert main([*words, "--tables", "4", "--archs", "cnn,wca_cnn"]) == 0
-    assert trainer == ["cnn, seed 0", "wca_cnn, seed 0"]
+    assert trainer == ["cnn paper, seed 0", "wca_cnn paper, seed 0"]
     page = (tmp_path / "report.md").read_text("utf-8")
     assert "Without a run here: MCNN, wCA-MCNN." in page
 
@@ -414,8 +436,8 @@ def test_questions_are_planned_from_their_lines(tmp_path, trainer):
     words = ["reproduce", *SMALL, "--runs", "1", "--out", str(tmp_path)]
     assert main([*words, "--questions", "ratio,branches"]) == 0
     assert trainer == [
-        *("wca_mcnn, seed 0", "wca_mcnn ratio=8, seed 0"),
-        "wca_mcnn shared=false, seed 0",
+        *("wca_mcnn paper, seed 0", "wca_mcnn ratio=8 paper, seed 0"),
+        "wca_mcnn shared=false paper, seed 0",
     ]
     assert (tmp_path / "question_ratio.csv").exists()
 
@@ -454,7 +476,7 @@ def test_a_failed_training_is_told_in_its_own_words(tmp_path):
     training = Training(config, tmp_path / "runs" / "cnn", "missing")
     with pytest.raises(UserError, match="cnn, seed 0 failed") as caught:
         list(executors.run_here([training]))
-    assert "pixels" in str(caught.value) or "pictures" in str(caught.value)
+    assert "pixels" in str(caught.value)
     assert not training.folder.exists()
     assert (tmp_path / "runs" / "cnn.log").is_file()
 

@@ -104,7 +104,7 @@ def test_its_scores_are_those_of_its_confusions(manifest):
     labels = (shipped_model() / "labels.txt").read_text().split()
     assert labels == manifest["labels"] == CLASSES
     card = (shipped_model() / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for kind in ("test", "other_pictures"):
+    for kind in ("test", "external_test"):
         scores = manifest["scores"][kind]
         counts = np.array(scores["confusion"])
         assert scores["accuracy"] == pytest.approx(

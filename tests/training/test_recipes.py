@@ -451,7 +451,7 @@ def test_folds_are_trained_once_and_told_together(tmp_path, capfd):
     assert main(words) == 0
     table = pd.read_csv(tmp_path / "folds" / "folds.csv")
     assert list(table["fold"]) == [1, 2]
-    assert table["pictures"].sum() == 6 * 14
+    assert table["n_images"].sum() == 6 * 14
     trained_at = (tmp_path / "folds" / "fold-1" / "best.keras").stat().st_mtime
     capfd.readouterr()
     assert main(words) == 0

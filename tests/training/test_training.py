@@ -81,7 +81,7 @@ def test_the_scores_are_those_of_the_best_file(trained_run):
     model = kerafer.load_model(trained_run)
     predicted = model.predict(images, verbose=0).argmax(1)
     scores = json.loads((trained_run / "metrics.json").read_text())["test"]
-    assert scores["n"] == len(test)
+    assert scores["n_images"] == len(test)
     assert scores["accuracy"] == pytest.approx(
         accuracy_score(test.labels, predicted), abs=1.5 / len(test)
     )
