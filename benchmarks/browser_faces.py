@@ -1,14 +1,15 @@
-"""What BlazeFace in a browser finds, beside what Python's detector finds.
+"""Compare the static page's answers with the command line's.
 
     pip install "selenium>=4.20,<5"     # and Debian's chromium, chromium-driver
     kerafer demo --install
     python benchmarks/browser_faces.py --images faces.zip \
         --out docs/results/browser_faces.csv
 
-Opens the page of `kerafer demo --write` and gives it images of one face
-each: drawn ones near and further away, and labelled portraits, a folder a
-class. Of the face that the page reads a row tells where it is beside Python's,
-and what either makes the model that comes along say.
+Opens the page of `kerafer demo --write` in Chromium and gives it labelled
+portraits, from a zip file with a folder per class. Python then reads every
+image twice: with the box of its own detector, as `kerafer predict` does, and
+with the page's box. The first comparison shows all that differs, the second
+what differs for the same crop.
 """
 
 import argparse
@@ -30,25 +31,26 @@ import pandas as pd
 from PIL import Image
 from selenium import webdriver
 
-from kerafer.datasets.kdef import CLASSES
-from kerafer.datasets.synthetic.dataset import draw_image
 from kerafer.demo import write_page
 from kerafer.files import write_text
+from kerafer.images import read_image
 from kerafer.runtime import EmotionRecognizer, shipped_model
 from kerafer.versions import processor
 
-_WORDS = {"surprised": "surprise", "fearful": "fear", "disgusted": "disgust"}
 _SECONDS = 40
-# Hands an image over as if it had been dropped, without a file.
+# Hands a file over as if it had been dropped.
 _DROP = """
 const bytes = Uint8Array.from(atob(arguments[0]), (x) => x.charCodeAt(0));
 const given = new DataTransfer();
-given.items.add(new File([bytes], "x.png", { type: "image/png" }));
+given.items.add(new File([bytes], "x", { type: arguments[1] }));
 document.getElementById("result").dataset.state = "waiting";
 const event = new Event("drop", { bubbles: true, cancelable: true });
 Object.defineProperty(event, "dataTransfer", { value: given });
 document.body.dispatchEvent(event);
 """
+
+# The bytes of a file, and the expression that it is meant to show.
+Files = Iterator[tuple[bytes, str]]
 
 
 def main() -> None:
@@ -57,18 +59,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--out", required=True)
     parsed = parser.parse_args()
+    model = shipped_model() / "int8.tflite"
     sets = {
-        "drawn, near": drawn(1.0),
-        "drawn, further away": drawn(0.6),
-        "drawn, a twentieth of the picture": small(drawn(1.0)),
         "portraits": portraits(parsed.images, parsed.count),
+        "portraits, shrunk": small(portraits(parsed.images, parsed.count)),
     }
-    recognizer = EmotionRecognizer()
+    recognizer = EmotionRecognizer(model)
     with tempfile.TemporaryDirectory() as folder:
-        page = Page(write_page(shipped_model(), folder))
+        page = Page(write_page(model, folder))
         rows = [
-            {"pictures": name} | compare(page, recognizer, pictures)
-            for name, pictures in sets.items()
+            {"images": name} | compare(page, recognizer, files)
+            for name, files in sets.items()
         ]
         version = page.browser.capabilities["browserVersion"]
         page.browser.quit()
@@ -76,39 +77,27 @@ def main() -> None:
     table["browser"] = f"Chromium {version}"
     table["processor"] = processor()
     write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))
-    print(table.to_string(index=False))
+    print(table.T.to_string())
 
 
-Pictures = Iterator[tuple[np.ndarray, str]]
-
-
-def drawn(close_up: float) -> Pictures:
-    for sex in "FM":
-        for person in range(1, 36):
-            for code in list(CLASSES)[person % 3 :: 3]:
-                path = f"A{sex}{person:02}/A{sex}{person:02}{code}S.JPG"
-                picture = draw_image(path, 1, (320, 400), close_up)
-                name = CLASSES[code]
-                yield picture, _WORDS.get(name, name)
-
-
-def small(pictures: Pictures) -> Pictures:
-    """Images whose faces are 70 of 1,400 pixels high, anywhere on gray."""
+def small(files: Files) -> Files:
+    """Images of 1,400 x 1,000 pixels whose faces are about 70 pixels high."""
     generator = np.random.default_rng(0)
-    for picture, label in pictures:
-        portrait = Image.fromarray(picture).resize((104, 130))
+    for content, label in files:
+        portrait = Image.open(io.BytesIO(content)).resize((130, 130))
         whole = Image.new("RGB", (1400, 1000), (127, 127, 127))
         whole.paste(portrait, tuple(generator.integers(0, 870, 2).tolist()))
-        yield np.asarray(whole), label
+        stream = io.BytesIO()
+        whole.save(stream, "PNG")
+        yield stream.getvalue(), label
 
 
-def portraits(archive: Path, count: int) -> Pictures:
+def portraits(archive: Path, count: int) -> Files:
     with zipfile.ZipFile(archive) as opened:
         names = [n for n in opened.namelist() if n.lower().endswith(".jpg")]
         chosen = np.random.default_rng(0).permutation(sorted(names))[:count]
         for name in chosen.tolist():
-            picture = Image.open(io.BytesIO(opened.read(name))).convert("RGB")
-            yield np.asarray(picture), name.split("/")[-2]
+            yield opened.read(name), name.split("/")[-2]
 
 
 class Page:
@@ -127,19 +116,19 @@ class Page:
         self.browser.get(f"http://127.0.0.1:{server.server_address[1]}/")
         self._wait("ready")
 
-    def read(self, picture: np.ndarray) -> tuple[list[int], str, int] | None:
-        """Box and label of the first face, and how many there are."""
-        stream = io.BytesIO()
-        Image.fromarray(picture).save(stream, "PNG")
-        encoded = base64.b64encode(stream.getvalue()).decode()
-        self.browser.execute_script(_DROP, encoded)
+    def read(self, file: bytes) -> tuple[list[int], np.ndarray] | None:
+        """Box and probabilities of the first face, `None` without one."""
+        kind = "image/png" if file[1:4] == b"PNG" else "image/jpeg"
+        encoded = base64.b64encode(file).decode()
+        self.browser.execute_script(_DROP, encoded, kind)
         if self._wait("shown", "faceless") == "faceless":
             return None
         result = self.browser.find_element("id", "result")
-        rows = self.browser.find_elements("css selector", "#bars li.top .name")
-        faces = self.browser.find_elements("css selector", "#faces .face")
-        box = json.loads(result.get_attribute("data-box"))
-        return box, rows[0].text, len(faces)
+        box, probabilities = (
+            json.loads(result.get_attribute(f"data-{name}"))
+            for name in ("box", "probabilities")
+        )
+        return box, np.array(probabilities)
 
     def _wait(self, *states: str) -> str:
         until = time.monotonic() + _SECONDS
@@ -158,34 +147,54 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def compare(
-    page: Page, recognizer: EmotionRecognizer, pictures: Pictures
+    page: Page, recognizer: EmotionRecognizer, files: Files
 ) -> dict[str, object]:
     """The numbers of a row."""
-    both, counts = [], []
-    for picture, label in pictures:
-        faces, found = recognizer.predict_faces(picture), page.read(picture)
-        counts.append((len(faces), found[2] if found else 0))
+    missed, rows = [], []
+    for file, label in files:
+        image = read_image(file)
+        faces, found = recognizer.predict_faces(image), page.read(file)
+        missed.append((not faces, not found))
         if faces and found:
-            (box, said, _), face = found, faces[0]
-            side = max(face.box[2:])
-            away = np.hypot(*(centre(box) - centre(face.box))) / side
-            size = max(box[2:]) / side
-            right = said == label, face.label == label
-            both.append((away, size, said == face.label, *right))
-    away, size, same, browser, python = np.array(both, float).T
+            box, there = found
+            (same_crop,) = recognizer.crop_probabilities(image, [tuple(box)])
+            here = np.array(list(faces[0].probabilities.values()))
+            side = max(faces[0].box[2:])
+            away = np.hypot(*(centre(box) - centre(faces[0].box))) / side
+            labels = [
+                recognizer.labels[each.argmax()]
+                for each in (there, here, same_crop)
+            ]
+            rows.append(
+                {
+                    "away": away,
+                    "size": max(box[2:]) / side,
+                    "other": labels[0] != labels[1],
+                    "both sure": min(there.max(), here.max()) >= 0.5,
+                    "other, same crop": labels[0] != labels[2],
+                    "apart, same crop": np.abs(there - same_crop).max(),
+                    "page right": labels[0] == label,
+                    "Python right": labels[1] == label,
+                }
+            )
+    table = pd.DataFrame(rows)
+    sure = table[table["both sure"]]
     return {
-        "n": len(counts),
-        "none found by Python": sum(a == 0 for a, _ in counts),
-        "none found by the browser": sum(b == 0 for _, b in counts),
-        "more than one by Python": sum(a > 1 for a, _ in counts),
-        "more than one by the browser": sum(b > 1 for _, b in counts),
-        "compared": len(both),
-        "centres apart, median, % of the side": percent(np.median(away)),
-        "centres apart, 95th percentile": percent(np.quantile(away, 0.95)),
-        "side, median, % of Python's": percent(np.median(size)),
-        "same class %": percent(same.mean()),
-        "right by the browser's box %": percent(browser.mean()),
-        "right by Python's box %": percent(python.mean()),
+        "n": len(missed),
+        "no face found by Python": sum(python for python, _ in missed),
+        "no face found by the page": sum(browser for _, browser in missed),
+        "centres apart, median, % of the side": percent(table["away"].median()),
+        "centres apart, 95th percentile": percent(table["away"].quantile(0.95)),
+        "side, median, % of Python's": percent(table["size"].median()),
+        "other class %": percent(table["other"].mean()),
+        "other class, both 50 % sure or more %": percent(sure["other"].mean()),
+        "both 50 % sure or more %": percent(len(sure) / len(table)),
+        "other class, same crop %": percent(table["other, same crop"].mean()),
+        "largest difference of a probability, same crop": round(
+            table["apart, same crop"].max(), 4
+        ),
+        "page right %": percent(table["page right"].mean()),
+        "Python right %": percent(table["Python right"].mean()),
     }
 
 

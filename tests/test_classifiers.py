@@ -14,8 +14,8 @@ from PIL import Image
 import kerafer
 from kerafer.classifier import check_probabilities
 from kerafer.cli import main
-from kerafer.demo.demo_server import DemoServer
 from kerafer.demo.page_model import PageModel
+from kerafer.demo.server import DemoServer
 from kerafer.errors import UserError
 from kerafer.layers import MultiScaleConv2D, WaveletChannelAttention
 from kerafer.runtime import EmotionRecognizer

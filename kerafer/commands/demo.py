@@ -52,7 +52,7 @@ def run(parsed: argparse.Namespace) -> int:
         return _install()
     if config.write is not None:
         return _write(config, config.write)
-    from kerafer.demo.demo_server import DemoServer
+    from kerafer.demo.server import DemoServer
 
     # LiteRT tells of its delegate.
     with stderr_held_back():
@@ -80,7 +80,7 @@ def _install() -> int:
 
 
 def _write(config: DemoConfig, out: str) -> int:
-    from kerafer.demo.static_page import write_page
+    from kerafer.demo.page import write_page
 
     with stderr_held_back():
         folder = write_page(_model(config), out, config.force)

@@ -1,20 +1,16 @@
-"""Images to try the page with: synthetic faces, one for each expression."""
+"""Draw example images for the page."""
 
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
 
 from PIL import Image
 
 from kerafer.datasets.kdef import CLASSES
 from kerafer.datasets.synthetic.dataset import draw_image
 
-# Other people than the ones that the data set synthetic draws by default, each
-# with the seed of those of whom the models that come along say what was meant,
-# also where the box is a few percent off. Of drawn disgust they say it of
-# nobody.
-_SIZE = (320, 400)
+# Subjects and seeds for which the included models name the intended
+# expression. They do so for no drawn face that shows disgust.
 _DRAWN = {
     "HA": ("F24", 1),
     "SU": ("M08", 1),
@@ -25,29 +21,14 @@ _DRAWN = {
 }
 
 
-class Example(NamedTuple):
-    """An image to try.
-
-    Args:
-        name: Of its file.
-        caption: What it shows.
-        png: The bytes of a PNG file, RGB, 320 x 400 pixels.
-    """
-
-    name: str
-    caption: str
-    png: bytes
-
-
-def examples() -> list[Example]:
-    """Draw a portrait of six of KDEF's expressions each, a smile first."""
-    return [_draw(code, *drawn) for code, drawn in _DRAWN.items()]
-
-
-def _draw(code: str, person: str, seed: int) -> Example:
-    path = f"A{person}/A{person}{code}S.JPG"
-    stream = io.BytesIO()
-    Image.fromarray(draw_image(path, seed, _SIZE)).save(stream, "PNG")
-    expression = CLASSES[code]
-    caption = f"A synthetic face, meant to look {expression}"
-    return Example(f"{expression}.png", caption, stream.getvalue())
+def draw_examples() -> dict[str, bytes]:
+    """Return PNG files of 320 x 400 pixels by their captions."""
+    files = {}
+    for code, (subject, seed) in _DRAWN.items():
+        path = f"A{subject}/A{subject}{code}S.JPG"
+        stream = io.BytesIO()
+        image = draw_image(path, seed, (320, 400))
+        Image.fromarray(image).save(stream, "PNG")
+        caption = f"A synthetic face, meant to look {CLASSES[code]}"
+        files[caption] = stream.getvalue()
+    return files

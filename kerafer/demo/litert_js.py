@@ -1,6 +1,6 @@
-"""What browsers need, out of npm's registry.
+"""Install LiteRT.js and a face detector for browsers with npm.
 
-LiteRT.js runs .tflite files there, and BlazeFace is one that finds faces.
+LiteRT.js runs .tflite files in browsers; BlazeFace is one that finds faces.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from kerafer.datasets.cache import cache_place
 from kerafer.errors import UserError
 from kerafer.files import output_folder
 
-# What the page asks for, and where npm puts it. Of the four builds of the
-# runtime these two need no isolation headers; the second is for browsers
+# The paths that the page uses, and where npm puts the files. Of the runtime's
+# four builds, these two need no isolation headers; the second is for browsers
 # without relaxed SIMD.
 _FILES = {
     "litert/index.js": "@litertjs/core/dist/index.js",
@@ -31,83 +31,77 @@ _FILES = {
     for build in ("litert_wasm_internal", "litert_wasm_compat_internal")
     for name in (f"{build}.js", f"{build}.wasm")
 }
-# npm checks what it gets against the hashes in the second.
-_LISTS = ("package.json", "package-lock.json")
 
 
 def find_litert_js() -> dict[str, Path]:
-    """LiteRT.js and the face detector, by the paths that the page uses.
+    """Return the installed files by the paths that the page uses.
 
-    Returns:
-        An empty dictionary where it is not installed.
+    The dictionary is empty if they are not installed.
     """
     folder = _folder()
     if folder is None:
         return {}
     modules = folder / "node_modules"
     files = {name: modules / path for name, path in _FILES.items()}
-    # Another user's home folder may not even be looked into.
     return files if all(map(os.path.isfile, files.values())) else {}
 
 
 def install_litert_js() -> Path:
-    """Install LiteRT.js and the face detector into the user's cache with npm.
+    """Install LiteRT.js and BlazeFace (55 MB) into the user's cache with npm.
 
-    The version and the hashes of the packages are those of the lock file that
-    kerafer brings; no script of theirs is run. An installation that breaks
-    off leaves none. It takes about 55 MB.
+    The lock file in kerafer pins versions and hashes, and no script of the
+    packages is run. A failed installation leaves nothing behind.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: If npm is missing or fails, or where nothing can be kept.
+        UserError: If npm is missing or fails, or there is no cache folder.
     """
     npm = shutil.which("npm")
     if npm is None:
         raise UserError(
-            "LiteRT.js is installed by npm, which comes with Node.js. There "
-            "is no npm here.\nInstall Node.js, then run this again. Without, "
-            "kerafer demo works too: Python runs the model."
+            "Cannot find npm, which installs LiteRT.js. Install Node.js and "
+            "run this again, or go on without: Python then runs the model."
         )
     folder = _folder()
     if folder is None:
         raise UserError(
-            "LiteRT.js is kept in the home folder's cache. There is no home "
-            "folder.\nXDG_CACHE_HOME=DIR names another place."
+            "LiteRT.js needs a cache folder, and there is no home folder. Set "
+            "XDG_CACHE_HOME=DIR."
         )
     output_folder(folder, name="The cache of XDG_CACHE_HOME")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        beside = Path(scratch, "whole")
-        beside.mkdir()
-        for name in _LISTS:
-            (beside / name).write_text(_list(name), encoding="utf-8")
-        _run(npm, beside)
+        part = Path(scratch, "whole")
+        part.mkdir()
+        for name in ("package.json", "package-lock.json"):
+            (part / name).write_text(_read(name), encoding="utf-8")
+        _run_npm(npm, part)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(beside, folder)
+        os.replace(part, folder)
     return folder
 
 
 def _folder() -> Path | None:
-    """Where the versions that are wanted belong; `None` without a home."""
-    wanted = json.loads(_list("package.json"))["dependencies"]
+    """Return the folder of the pinned versions; `None` without a home."""
+    wanted = json.loads(_read("package.json"))["dependencies"]
     place = cache_place("litert.js")
     return place and place / "-".join(wanted.values())
 
 
-def _list(name: str) -> str:
+def _read(name: str) -> str:
     file = resources.files("kerafer.demo") / "npm" / name
     return file.read_text(encoding="utf-8")
 
 
-def _run(npm: str, folder: Path) -> None:
+def _run_npm(npm: str, folder: Path) -> None:
     words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if "error" in line]
-        lines = "".join(f"\n    {line}" for line in told[:3])
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        lines = "".join(f"\n    {line}" for line in errors[:3])
         raise UserError(
-            "LiteRT.js comes from npm's registry, which must answer. npm "
-            f"failed with code {done.returncode}.{lines}"
+            f"npm failed with code {done.returncode}. It needs access to npm's "
+            f"registry.{lines}"
         )

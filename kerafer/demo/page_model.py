@@ -1,4 +1,4 @@
-"""The model behind the page."""
+"""Run the page's model and find faces in Python."""
 
 from __future__ import annotations
 
@@ -15,52 +15,43 @@ from kerafer.images import read_reduced
 from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.predictors import find_model
 
-# More than faces are searched at.
+# Faces are searched for at this size, pixels, or less.
 _LONGEST_SIDE = 1280
-# Below, another class than the likeliest is more probable than it.
+# Below this probability, an answer is shown as unsure.
 _UNSURE = 0.5
 
 
 class PageModel:
-    """A .tflite file for browsers, and what Python does beside them.
+    """A .tflite file for the page, with what Python does for it.
 
-    Threads may share it.
+    Several threads can use one instance.
 
     Args:
-        model: A .tflite file that `EmotionRecognizer` takes, or the folder of
-            an export.
+        model: A .tflite file, or the folder of an export.
 
     Attributes:
         file: The .tflite file.
-        image_bytes: Of an image for `predict`.
 
     Raises:
-        UserError: If there is no such file, or it is no model for images.
+        UserError: If there is no such file or it does not classify images.
     """
 
     def __init__(self, model: str | os.PathLike[str]) -> None:
         self.file = find_model(model)
         if self.file.suffix.lower() != ".tflite":
             raise UserError(
-                "Browsers take a .tflite file: name one, or the folder of an "
-                f"export. Received: {self.file}.\n"
-                "    kerafer export --model RUN\nmakes one of a run."
+                f"Browsers cannot run {self.file}. Use a .tflite file or the "
+                "folder of an export:\n    kerafer export --model RUN"
             )
         self._recognizer = EmotionRecognizer(self.file)
         self._one_image = threading.Lock()
-        height, width, _ = self._recognizer.input_shape
-        self.image_bytes = height * width * 3
 
     def facts(self) -> dict[str, Any]:
-        """What the page has to know: names, input and output of the model.
+        """Describe the model to the page, as a dictionary for JSON.
 
-        Returns:
-            `model`, a name for people; `labels`; `input`, height, width and
-            channels; `whole`, whether it takes images whole; `margin`, around
-            a face; `output`, `scale` and `zero` of an output of integers, the
-            scale 0 for one of floats; `votes`, the temperature that makes
-            votes of its probabilities, or `None`; `unsure`, the probability
-            below which an answer is none.
+        `output` holds scale and zero point of an integer output; the scale is
+        0 for floats. `votes` is the vote temperature or `None`. `unsure` is
+        the probability below which an answer is shown as unsure.
         """
         scale, zero = self._quantization()
         recognizer = self._recognizer
@@ -76,15 +67,12 @@ class PageModel:
         }
 
     def find_faces(self, file: bytes) -> list[Box]:
-        """The boxes of the faces on an image, the largest first.
-
-        Args:
-            file: The bytes of a file.
+        """Find the faces on an image file, the largest first.
 
         Raises:
-            UnreadableImageError: Where it is no image.
+            UnreadableImageError: If the bytes are not a readable image.
         """
-        # One at a time: an image may take a gigabyte while it is decoded.
+        # One at a time: decoding an image can take a gigabyte.
         with self._one_image:
             image, times = read_reduced(file, _LONGEST_SIDE)
             found = self._recognizer.find_faces(image)
@@ -92,13 +80,22 @@ class PageModel:
         return [(x, y, width, height) for x, y, width, height in boxes]
 
     def predict(self, pixels: bytes) -> list[float]:
-        """The probabilities of one face, of the model's size.
+        """Return the probabilities of one face.
 
         Args:
-            pixels: R, G and B of each pixel, the rows from the top;
-                `image_bytes` of them.
+            pixels: Red, green and blue of each pixel at the model's input
+                size, row by row from the top.
+
+        Raises:
+            UserError: If the number of bytes does not match the input size.
         """
         height, width, _ = self._recognizer.input_shape
+        expected = height * width * 3
+        if len(pixels) != expected:
+            raise UserError(
+                f"An image of {width} x {height} RGB pixels has {expected} "
+                f"bytes. Received: {len(pixels)}."
+            )
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
         return self._recognizer.probabilities([image])[0].tolist()
 

@@ -1,6 +1,5 @@
-"""The page that runs a model in the browser: its server, and its install."""
+"""The demo page: its files, server, installation and pixels."""
 
-import argparse
 import base64
 import contextlib
 import http.client
@@ -18,7 +17,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -27,7 +25,8 @@ import pytest
 import tiny_models
 from PIL import Image
 
-from kerafer.commands import demo
+from kerafer import demo
+from kerafer.cli import main
 from kerafer.datasets.synthetic.dataset import draw_image
 from kerafer.demo import (
     DemoServer,
@@ -35,7 +34,7 @@ from kerafer.demo import (
     install_litert_js,
     write_page,
 )
-from kerafer.demo.examples import examples
+from kerafer.demo.examples import draw_examples
 from kerafer.errors import UserError
 from kerafer.faces.crops import crop
 from kerafer.images import fit
@@ -45,7 +44,7 @@ from kerafer.runtime import (
     shipped_model,
 )
 
-PAGE = Path(demo.__file__).parents[1] / "demo" / "page"
+PAGE = Path(demo.__file__).parent / "page"
 SMILE = draw_image("AF02/AF02HAS.JPG", 1, (320, 400))
 
 
@@ -97,130 +96,109 @@ def ask(server, method, path, body=None, **headers):
             connection.putheader(name, value)
     connection.endheaders(body)
     answer = connection.getresponse()
-    told = answer.status, answer.headers, answer.read()
+    received = answer.status, answer.headers, answer.read()
     connection.close()
-    return told
+    return received
 
 
-def told(server, *request, **headers):
+def ask_json(server, *request, **headers):
     """Status and JSON of an answer."""
     status, _, body = ask(server, *request, **headers)
     return status, json.loads(body)
 
 
-class InlineScripts(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.inside, self.texts = False, []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.inside = tag == "script" and "src" not in dict(attributes)
-
-    def handle_data(self, data):
-        if self.inside:
-            self.texts.append(data)
-            self.inside = False
+def names_in(folder):
+    """The files that the page and its scripts name."""
+    page = (folder / "index.html").read_text("utf-8")
+    names = set(re.findall(r'(?:src|href)="\./([^"]*)"', page))
+    for script in folder.glob("*.js"):
+        names |= set(re.findall(r'from "\./(.*)"', script.read_text("utf-8")))
+    return names
 
 
-def test_the_policy_lets_in_the_page_and_nothing_else(server):
-    status, headers, body = ask(server, "GET", "/")
-    assert status == 200
-    assert headers["Content-Type"] == "text/html; charset=utf-8"
-    (script,) = InlineScripts(body.decode()).texts
-    expected = base64.b64encode(sha256(script.encode()).digest()).decode()
-    rules = dict(
-        rule.strip().split(" ", 1)
-        for rule in headers["Content-Security-Policy"].split(";")
+def test_the_policy_of_the_page_allows_its_own_files_only():
+    page = (PAGE / "index.html").read_text("utf-8")
+    (policy,) = re.findall(
+        r'http-equiv="Content-Security-Policy" content="([^"]*)"', page
     )
-    assert rules["default-src"] == "'none'"
-    assert rules["script-src"].split() == [
+    rules = dict(rule.split(maxsplit=1) for rule in policy.split(";"))
+    (script,) = re.findall(
+        r'<script type="importmap">(.*?)</script>', page, re.DOTALL
+    )
+    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
+    assert rules.pop("default-src") == "'none'"
+    assert rules.pop("script-src").split() == [
         "'self'",
         "'wasm-unsafe-eval'",
-        f"'sha256-{expected}'",
+        f"'sha256-{digest}'",
     ]
-    for name in ("style-src", "img-src", "connect-src"):
-        assert rules[name] == "'self'"
-    assert headers["Cache-Control"] == "no-store"
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert set(rules.values()) <= {"'self'", "'none'"}
+    for file in PAGE.iterdir():
+        addresses = re.findall(r"\w+://[^\s\"'`]*", file.read_text("utf-8"))
+        assert set(addresses) <= {"http://www.w3.org/2000/svg"}, file
 
 
 def test_every_file_that_the_page_names_is_served(server):
     kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-    named = set(
-        re.findall(
-            r'(?:src|href)="\.(/[^"]*)"', (PAGE / "index.html").read_text()
-        )
-    )
-    for script in PAGE.glob("*.js"):
-        named |= {
-            f"/{m}" for m in re.findall(r'from "\./(.*)"', script.read_text())
-        }
-    assert len(named) > 5
-    for path in named:
-        status, headers, _ = ask(server, "GET", path)
-        assert status == 200, path
-        assert headers["Content-Type"].startswith(kinds[path.split(".")[-1]])
-    assert {f"/{file.name}" for file in PAGE.iterdir()} - named == {
-        "/index.html"
-    }
-
-
-def test_the_page_asks_nobody_else():
-    for file in PAGE.iterdir():
-        text = file.read_text(encoding="utf-8")
-        addresses = re.findall(r"\w+://[^\s\"'`]*", text)
-        assert set(addresses) <= {"http://www.w3.org/2000/svg"}, file
+    names = names_in(PAGE)
+    assert len(names) > 5
+    for name in names:
+        status, headers, _ = ask(server, "GET", f"/{name}")
+        assert status == 200, name
+        assert headers["Content-Type"].startswith(kinds[name.split(".")[-1]])
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    assert {file.name for file in PAGE.iterdir()} - names == {"index.html"}
+    status, headers, body = ask(server, "GET", "/")
+    assert (status, body) == (200, (PAGE / "index.html").read_bytes())
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"
 
 
 def test_the_page_gets_the_model_and_its_facts(server, model):
-    status, facts = told(server, "GET", "/facts.json")
+    status, facts = ask_json(server, "GET", "/facts.json")
     assert status == 200
     assert facts["model"] == f"{model.parent.name}/float32.tflite"
     assert facts["labels"] == list(tiny_models.LABELS)
     assert facts["input"] == [8, 8, 3]
     assert facts["output"]["scale"] == 0
+    assert facts["unsure"] == 0.5
     assert facts["litert"] is False
     status, headers, body = ask(server, "GET", "/model.tflite")
     assert (status, body) == (200, model.read_bytes())
     assert int(headers["Content-Length"]) == len(body)
+    status, same, nothing = ask(server, "HEAD", "/model.tflite")
+    assert (status, nothing) == (200, b"")
+    assert same["Content-Length"] == headers["Content-Length"]
 
 
-def test_the_scale_of_an_output_of_integers_is_told(tmp_path):
+def test_the_page_is_told_the_scale_of_an_integer_output(tmp_path):
     file = tmp_path / "int8.tflite"
     content = tiny_models.to_tflite(quantized=True)
     file.write_bytes(tiny_models.with_labels(content))
     made = DemoServer(file, port=0)
     made.server_close()
-    output = json.loads(made.files["/facts.json"][1])["output"]
-    # A softmax in 8 bits is in steps of 1/256 from 0.
+    output = json.loads(made.files["/facts.json"])["output"]
+    # An 8-bit softmax has steps of 1/256 from 0.
     assert output == {"scale": 1 / 256, "zero": 0}
 
 
-def test_examples_are_offered_and_found(server):
-    _, facts = told(server, "GET", "/facts.json")
-    captions = [face["caption"] for face in facts["examples"]]
-    assert len(set(captions)) == 6
-    assert captions[0].endswith("happy")
-    for face in facts["examples"]:
-        status, headers, body = ask(server, "GET", f"/{face['path']}")
-        assert (status, headers["Content-Type"]) == (200, "image/png")
-        status, answer = told(server, "POST", "/faces", body)
-        assert (status, len(answer["boxes"])) == (200, 1)
-
-
-@pytest.mark.parametrize(
-    "model", ["kerafer_edge_ferplus", "kerafer_edge_small_ferplus"]
-)
-def test_the_models_that_come_along_are_right_on_the_examples(model):
-    recognizer = EmotionRecognizer(model)
+def test_the_included_models_name_the_expressions_of_the_examples(server):
+    _, facts = ask_json(server, "GET", "/facts.json")
+    assert len(facts["examples"]) == len(draw_examples()) == 6
     words = {"surprised": "surprise", "fearful": "fear"}
-    for example in examples():
-        (face,) = recognizer.predict_faces(example.png)
-        meant = Path(example.name).stem
-        assert face.label == words.get(meant, meant)
-        assert max(face.probabilities.values()) > 0.5
+    recognizers = [
+        EmotionRecognizer(name)
+        for name in ("kerafer_edge_ferplus", "kerafer_edge_small_ferplus")
+    ]
+    for example in facts["examples"]:
+        status, headers, file = ask(server, "GET", f"/{example['path']}")
+        assert (status, headers["Content-Type"]) == (200, "image/png")
+        meant = example["caption"].split()[-1]
+        for recognizer in recognizers:
+            (face,) = recognizer.predict_faces(file)
+            assert face.label == words.get(meant, meant)
+            assert max(face.probabilities.values()) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -228,21 +206,13 @@ def test_the_models_that_come_along_are_right_on_the_examples(model):
     [
         "/index.html",
         "/page/",
-        "/../demo_server.py",
-        "/..%2fdemo_server.py",
+        "/../server.py",
+        "/..%2fserver.py",
         "//etc/passwd",
-        "/litert/index.js",
-        "/examples/8.png",
-        "//[",
     ],
 )
 def test_other_paths_are_not_found(server, path):
-    assert told(server, "GET", path) == (404, {"error": "Not Found."})
-
-
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS"])
-def test_other_methods_are_refused(server, method):
-    assert ask(server, method, "/")[0] == 501
+    assert ask(server, "GET", path)[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -250,97 +220,67 @@ def test_other_methods_are_refused(server, method):
     [
         ("localhost:8000", None, 200),
         ("127.0.0.1:8000", "http://127.0.0.1:8000", 200),
-        ("evil.example", None, 403),
         ("evil.example:8000", "http://evil.example:8000", 403),
         ("127.0.0.1.evil.example:8000", None, 403),
-        ("[::1]:8000", None, 403),
         (None, None, 403),
         ("127.0.0.1:8000", "http://evil.example", 403),
         ("127.0.0.1:8000", "null", 403),
         ("127.0.0.1:8000", "http://127.0.0.1:9000", 403),
     ],
 )
-def test_only_this_page_is_answered(server, host, origin, status):
-    body = bytes(8 * 8 * 3)
-    for request in (("GET", "/facts.json"), ("POST", "/predict", body)):
+def test_only_this_page_on_this_machine_is_answered(
+    server, host, origin, status
+):
+    assert server.socket.getsockname()[0] == "127.0.0.1"
+    for request in (("GET", "/facts.json"), ("POST", "/predict", bytes(192))):
         found = ask(server, *request, Host=host, Origin=origin)[0]
         assert found == status, request
 
 
-def test_the_server_listens_on_this_machine_alone(server):
-    assert server.socket.getsockname()[0] == "127.0.0.1"
-    assert server.address == f"http://127.0.0.1:{server.server_address[1]}/"
-
-
 def test_faces_are_those_of_the_detector(server):
-    picture = np.concatenate([SMILE, SMILE[:, ::-1] // 2 + 60], axis=1)
-    expected = [face.box for face in MtcnnOpencvDetector().detect(picture)]
+    image = np.concatenate([SMILE, SMILE[:, ::-1] // 2 + 60], axis=1)
+    expected = [face.box for face in MtcnnOpencvDetector().detect(image)]
     assert len(expected) == 2
-    status, answer = told(server, "POST", "/faces", png(picture))
+    status, answer = ask_json(server, "POST", "/faces", png(image))
     assert status == 200
     assert [tuple(box) for box in answer["boxes"]] == expected
     blank = png(np.full((90, 90, 3), 200, np.uint8))
-    assert told(server, "POST", "/faces", blank) == (200, {"boxes": []})
+    assert ask_json(server, "POST", "/faces", blank) == (200, {"boxes": []})
 
 
-def test_predictions_are_the_models(server):
+def test_many_posts_at_once_get_the_answers_of_the_model(server):
     generator = np.random.default_rng(4)
-    pictures = generator.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-    for picture in pictures:
-        status, answer = told(server, "POST", "/predict", picture.tobytes())
-        assert status == 200
-        expected = tiny_models.expected(picture)
-        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+    images = generator.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
 
-
-def test_fifty_posts_at_once_are_answered_right(server):
-    generator = np.random.default_rng(4)
-    pictures = generator.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
-    faces = png(SMILE)
-    boxes = told(server, "POST", "/faces", faces)[1]
-
-    def post(number):
-        if number % 10 == 0:
-            return told(server, "POST", "/faces", faces) == (200, boxes)
-        body = pictures[number].tobytes()
-        status, answer = told(server, "POST", "/predict", body)
-        off = answer["probabilities"] - tiny_models.expected(pictures[number])
+    def is_right(image):
+        status, answer = ask_json(server, "POST", "/predict", image.tobytes())
+        off = answer["probabilities"] - tiny_models.expected(image)
         return status == 200 and np.abs(off).max() < 1e-5
 
     with ThreadPoolExecutor(50) as pool:
-        assert all(pool.map(post, range(50)))
-
-
-def test_head_is_get_without_the_body(server):
-    for path in ("/", "/model.tflite", "/facts.json", "/nothing"):
-        status, headers, body = ask(server, "GET", path)
-        told_status, told_headers, nothing = ask(server, "HEAD", path)
-        assert (told_status, nothing) == (status, b"")
-        assert int(told_headers["Content-Length"]) == len(body)
-        for name in ("Content-Type", "Content-Security-Policy"):
-            assert told_headers[name] == headers[name]
+        assert all(pool.map(is_right, images))
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "message"),
+    ("path", "body", "value"),
     [
-        ("/faces", b"no image", "The image of 8 bytes cannot be read"),
-        ("/faces", b"", "the file is empty"),
+        ("/faces", b"no image", "8 bytes"),
         ("/faces", png(SMILE)[:-3000], "cannot be read"),
-        ("/predict", bytes(191), "192 bytes. Received: 191."),
+        ("/predict", bytes(191), "191"),
     ],
 )
-def test_what_is_no_picture_is_told(server, path, body, message):
-    status, answer = told(server, "POST", path, body)
+def test_a_body_that_is_no_image_is_an_error(server, path, body, value):
+    status, answer = ask_json(server, "POST", path, body)
     assert status == 400
-    assert message in answer["error"]
+    assert value in answer["error"]
 
 
-def test_posts_are_bounded(server):
+def test_the_size_of_posts_is_limited(server):
     post = ("POST", "/faces", b"")
     # Refused by its length, before any of it has come.
-    status, answer = told(server, *post, Content_Length="32000001")
-    assert (status, answer["error"]) == (413, "An image has at most 32 MB.")
+    status, answer = ask_json(server, *post, Content_Length="32000001")
+    assert status == 413 and "32 MB" in answer["error"]
+    assert ask(server, "POST", "/faces", bytes(32_000_001))[0] == 413
     for length in (None, "-1", "many", "٣"):
         length = length and length.encode()
         assert ask(server, *post, Content_Length=length)[0] == 411
@@ -348,7 +288,6 @@ def test_posts_are_bounded(server):
 
 
 def test_nothing_is_written_about_requests(server, capfd):
-    ask(server, "POST", "/faces", png(SMILE))
     ask(server, "POST", "/faces", b"no image")
     ask(server, "GET", "/nothing")
     # A browser that goes away in the middle of a request.
@@ -364,28 +303,17 @@ def test_nothing_is_written_about_requests(server, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("port", [70000, -1])
-def test_a_port_that_cannot_be(model, port):
-    with pytest.raises(UserError, match=f"`port` .* Received: {port} "):
-        DemoServer(model, port)
+def test_ports_that_cannot_be_used_are_an_error(server, model):
+    for port in (70000, -1, server.server_address[1]):
+        with pytest.raises(UserError, match=f" {port} "):
+            DemoServer(model, port)
 
 
-def test_a_port_in_use(server, model):
-    port = server.server_address[1]
-    with pytest.raises(UserError, match=f"0 takes any. Received: {port} "):
-        DemoServer(model, port)
-
-
-def test_models_that_browsers_cannot_take(tmp_path):
-    with pytest.raises(UserError, match="There is no"):
-        DemoServer(tmp_path / "nothing.tflite")
+def test_models_that_browsers_cannot_run_are_an_error(tmp_path):
     (tmp_path / "best.keras").write_bytes(b"")
-    for path in (tmp_path, tmp_path / "best.keras"):
-        with pytest.raises(UserError, match="kerafer export --model RUN"):
+    for path in (tmp_path / "nothing.tflite", tmp_path):
+        with pytest.raises(UserError, match=str(tmp_path)):
             DemoServer(path)
-
-
-# --- LiteRT.js
 
 
 FILES = {
@@ -439,7 +367,7 @@ def test_npm_installs_what_the_page_asks_for(npm, model):
     assert words[0] == "ci"
     assert "--ignore-scripts" in words
     with serving(DemoServer(model, port=0)) as server:
-        assert told(server, "GET", "/facts.json")[1]["litert"] is True
+        assert ask_json(server, "GET", "/facts.json")[1]["litert"] is True
         for path, name in FILES.items():
             status, headers, body = ask(server, "GET", f"/{path}")
             assert (status, body.decode()) == (200, name)
@@ -451,30 +379,20 @@ def test_npm_installs_what_the_page_asks_for(npm, model):
             assert headers["Content-Type"].split(";")[0] == kind
 
 
-def test_a_new_installation_takes_the_place_of_a_broken_one(npm):
-    first = install_litert_js()
-    lost = first / "node_modules" / FILES["face_detector.tflite"]
-    lost.unlink()
-    assert find_litert_js() == {}
-    assert install_litert_js() == first
-    assert lost.is_file() and len(find_litert_js()) == len(FILES)
-
-
-def test_an_installation_that_fails_leaves_none(npm, monkeypatch):
+def test_a_failed_installation_leaves_none(npm, monkeypatch):
     monkeypatch.setenv("FAIL", "1")
     with pytest.raises(UserError) as caught:
         install_litert_js()
-    lines = str(caught.value).splitlines()
-    assert "npm failed with code 1" in lines[0]
-    assert lines[1:] == ["    npm error code E404", "    npm error none"]
+    assert "npm error code E404" in str(caught.value)
+    assert "npm warn" not in str(caught.value)
     assert find_litert_js() == {}
     assert list((npm / "cache" / "kerafer" / "litert.js").iterdir()) == []
 
 
-def test_without_npm_the_next_step_is_told(tmp_path, monkeypatch):
+def test_without_npm_the_error_names_node(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(UserError, match=r"Install Node\.js"):
+    with pytest.raises(UserError, match=r"Node\.js"):
         install_litert_js()
 
 
@@ -493,84 +411,42 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_host():
     assert "://" not in text
 
 
-# --- the page as a folder
-
-
-def test_a_folder_holds_all_that_its_page_names(npm, model, tmp_path):
-    install_litert_js()
-    folder = write_page(model, tmp_path / "a page")
-    page = (folder / "index.html").read_text()
-    named = set(re.findall(r'(?:src|href)="\./([^"]*)"', page))
-    for script in folder.glob("*.js"):
-        named |= set(re.findall(r'from "\./(.*)"', script.read_text()))
-    facts = json.loads((folder / "facts.json").read_text())
-    named |= {example["path"] for example in facts["examples"]} | set(FILES)
-    assert [name for name in named if not (folder / name).is_file()] == []
-    assert (folder / "model.tflite").read_bytes() == model.read_bytes()
-    assert facts["faces"] == "browser"
-    # No server will send the policy.
-    (policy,) = re.findall(r'Policy" content="([^"]*)"', page)
-    (script,) = InlineScripts(page).texts
-    expected = base64.b64encode(sha256(script.encode()).digest()).decode()
-    assert f"'sha256-{expected}'" in policy
-    assert "default-src 'none'" in policy
-    notice = (folder / "NOTICE.txt").read_text()
-    assert "Apache License" in notice
-    assert not (folder / "MODEL_CARD.md").exists()
-
-
-def test_a_folder_keeps_what_is_there(npm, model, tmp_path):
-    install_litert_js()
-    (tmp_path / "style.css").write_text("mine")
-    (tmp_path / "other.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"style\.css already. `force` repl"):
-        write_page(model, tmp_path)
-    assert not (tmp_path / "index.html").exists()
-    write_page(model, tmp_path, force=True)
-    assert "mine" not in (tmp_path / "style.css").read_text()
-    assert (tmp_path / "other.txt").read_text() == "mine"
-
-
-def test_a_folder_of_the_model_that_comes_along_has_its_card(npm, tmp_path):
-    install_litert_js()
-    folder = write_page(shipped_model(), tmp_path / "page")
-    assert "FER+" in (folder / "MODEL_CARD.md").read_text()
-
-
-def test_a_folder_wants_what_is_not_installed(model, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_a_written_folder_is_complete(npm, model, tmp_path):
     with pytest.raises(UserError, match="kerafer demo --install"):
         write_page(model, tmp_path / "page")
     assert not (tmp_path / "page").exists()
-
-
-@pytest.mark.usefixtures("shown")
-def test_the_command_writes_a_folder_and_ends(npm, model, tmp_path, capsys):
     install_litert_js()
-    parser = argparse.ArgumentParser()
-    demo.add_arguments(parser)
-    words = ["--model", str(model), "--write", str(tmp_path / "page")]
-    assert demo.run(parser.parse_args(words)) == 0
-    assert "python -m http.server --directory" in capsys.readouterr().err
-    with pytest.raises(UserError, match="another `write` keeps it"):
-        demo.run(parser.parse_args(words))
-    assert demo.run(parser.parse_args([*words, "--force"])) == 0
+    folder = write_page(model, tmp_path / "page")
+    facts = json.loads((folder / "facts.json").read_text())
+    names = names_in(folder) | set(FILES)
+    names |= {example["path"] for example in facts["examples"]}
+    assert [name for name in names if not (folder / name).is_file()] == []
+    assert (folder / "model.tflite").read_bytes() == model.read_bytes()
+    assert facts["faces"] == "browser"
+    assert "Apache License" in (folder / "NOTICE.txt").read_text()
+    assert not (folder / "MODEL_CARD.md").exists()
 
 
-# --- the command
+def test_a_written_folder_replaces_files_only_if_forced(npm, tmp_path):
+    install_litert_js()
+    (tmp_path / "style.css").write_text("mine")
+    (tmp_path / "other.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"style\.css"):
+        write_page(shipped_model(), tmp_path)
+    assert not (tmp_path / "index.html").exists()
+    write_page(shipped_model(), tmp_path, force=True)
+    assert "mine" not in (tmp_path / "style.css").read_text()
+    assert (tmp_path / "other.txt").read_text() == "mine"
+    assert "FER+" in (tmp_path / "MODEL_CARD.md").read_text()
 
 
 def test_the_command_serves_until_it_is_interrupted(model, tmp_path):
     program = """
-import argparse, signal, sys
-from kerafer.commands import demo
-from kerafer.console import show_progress
+import signal, sys
+from kerafer.cli import main
 # Ignored from the start where the tests run in the background of a shell.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-parser = argparse.ArgumentParser()
-demo.add_arguments(parser)
-with show_progress():
-    code = demo.run(parser.parse_args())
+code = main(["demo", *sys.argv[1:]])
 assert not {"tensorflow", "keras"} & set(sys.modules)
 sys.exit(code)
 """
@@ -581,34 +457,31 @@ sys.exit(code)
         env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
     )
     with process:
-        said = iter(process.stderr.readline, "")
-        line = next(line for line in said if "http://127" in line)
+        lines = iter(process.stderr.readline, "")
+        line = next(line for line in lines if "http://127" in line)
         port = int(re.search(r":(\d+)/", line)[1])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", "/")
         assert connection.getresponse().status == 200
         connection.close()
-        rest = next(line for line in said if "Ctrl-C" in line)
+        next(line for line in lines if "Ctrl-C" in line)
         process.send_signal(signal.SIGINT)
-        rest += process.stderr.read()
+        assert "Traceback" not in process.stderr.read()
         assert process.wait(20) == 0
-    assert rest == "Ctrl-C ends it.\n"
 
 
-@pytest.mark.usefixtures("shown")
-def test_the_command_installs_and_ends(npm, capsys):
-    parser = argparse.ArgumentParser()
-    demo.add_arguments(parser)
-    assert demo.run(parser.parse_args(["--install"])) == 0
-    assert "LiteRT.js is in" in capsys.readouterr().err
+def test_the_command_installs_and_writes(npm, model, tmp_path, capsys):
+    assert main(["demo", "--install"]) == 0
     assert len(find_litert_js()) == len(FILES)
-
-
-# --- the same pixels in the browser
+    words = ["demo", "--model", str(model), "--write", str(tmp_path / "page")]
+    assert main(words) == 0
+    assert main(words) == 2
+    assert str(tmp_path / "page") in capsys.readouterr().err
+    assert main([*words, "--force"]) == 0
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js")
-def test_pixels_are_the_same_in_the_browser_bit_for_bit(tmp_path):
+def test_the_page_crops_and_resizes_bit_for_bit_as_python(tmp_path):
     """Boxes over every edge, each axis grown, shrunk, and by whole factors."""
     generator = np.random.default_rng(2)
     sizes = [(1, 1), (5, 300), (64, 128), (96, 32), (128, 128), (192, 64)]
