@@ -42,6 +42,11 @@ def same_word(name: str) -> str:
     return _SAME.get(letters.removesuffix("s"), folded)
 
 
+def is_expression(name: str) -> bool:
+    """Return whether a name is a word for an expression."""
+    return same_word(name) in _SAME.values()
+
+
 def match_classes(
     ours: Sequence[str], theirs: Sequence[str]
 ) -> list[int | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from kerafer.errors import UserError, first_line
 from kerafer.extras import EXTRAS, MissingExtraError, install
+from kerafer.foreign import read_json
 from kerafer.quiet import stderr_held_back
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -117,8 +117,7 @@ def backend_name() -> str:
     if not named:
         home = Path(os.environ.get("KERAS_HOME") or "~/.keras")
         try:
-            text = (home.expanduser() / "keras.json").read_text("utf-8")
-            named = json.loads(text).get("backend")
+            named = read_json(home.expanduser() / "keras.json").get("backend")
         except (OSError, ValueError, AttributeError, RuntimeError):
             named = None
     named = named or "tensorflow"

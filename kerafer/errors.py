@@ -87,6 +87,12 @@ def some(names: Sequence[str]) -> str:
     return f"{names[0]}{more}"
 
 
+def some_of(names: Sequence[str], most: int = 6) -> str:
+    """List the first of many names, and count the others."""
+    more = f" and {len(names) - most:,} more" if names[most:] else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
 def first_line(error: BaseException, most: int = 200) -> str:
     """What an error of another package says, or is, cut to a line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]

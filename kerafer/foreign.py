@@ -17,6 +17,24 @@ _MOST_YAML_BYTES = 1_000_000
 _MOST_DEPTH = 64
 
 
+def read_text(file: str | os.PathLike[str]) -> str:
+    """Read UTF-8 text that a person may have edited.
+
+    Editors on Windows put a byte order mark in front, which is dropped.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is not UTF-8.
+    """
+    with open(file, "rb") as stream:
+        return decode_text(stream.read())
+
+
+def decode_text(content: bytes) -> str:
+    """Decode what `read_text` reads."""
+    return content.decode("utf-8-sig")
+
+
 def read_json(file: str | os.PathLike[str]) -> dict[str, Any]:
     """The object in a JSON file.
 
@@ -29,7 +47,7 @@ def read_json(file: str | os.PathLike[str]) -> dict[str, Any]:
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
     try:
-        values = json.loads(content.decode("utf-8"))
+        values = json.loads(decode_text(content))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not isinstance(values, dict):

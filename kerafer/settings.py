@@ -10,7 +10,6 @@ import numbers
 import os
 import types
 import typing
-from pathlib import Path
 from typing import Any, TypeVar
 
 from kerafer.errors import (
@@ -20,7 +19,7 @@ from kerafer.errors import (
     first_line,
     flag_of,
 )
-from kerafer.foreign import parse_yaml
+from kerafer.foreign import parse_yaml, read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +199,7 @@ def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
         UserError: Where the file can't be read, or names something unknown.
     """
     try:
-        values = parse_yaml(Path(file).read_text(encoding="utf-8")) or {}
+        values = parse_yaml(read_text(file)) or {}
     except (OSError, ValueError) as error:
         raise UserError(
             f"{file} is no YAML file: {first_line(error)}."

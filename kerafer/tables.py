@@ -10,9 +10,17 @@ from kerafer.files import written_beside
 if TYPE_CHECKING:
     import pandas as pd
 
+_MAX_HEADER_BYTES = 100_000
+
 
 def read_table(file: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read what `write_table` wrote; every cell is text, none is missing.
+    """Read a CSV file of text that a person may have edited.
+
+    Args:
+        file: Columns separated by `,`, `;` or tabs, in UTF-8.
+
+    Returns:
+        A table in which every cell is text and none is missing.
 
     Raises:
         ValueError: Where it is no table.
@@ -22,11 +30,23 @@ def read_table(file: str | os.PathLike[str]) -> pd.DataFrame:
 
     return pd.read_csv(
         file,
+        sep=find_separator(file),
         dtype=str,
         keep_default_na=False,
-        encoding="utf-8",
+        encoding="utf-8-sig",
         encoding_errors="surrogateescape",
     )
+
+
+def find_separator(file: str | os.PathLike[str]) -> str:
+    """Return the one of `,`, `;` and tab that separates a file's columns.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with open(file, "rb") as stream:
+        header = stream.readline(_MAX_HEADER_BYTES).decode("utf-8", "replace")
+    return max(",;\t", key=header.count)
 
 
 def write_table(

@@ -11,15 +11,21 @@ import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from kerafer.console import track
+from kerafer.console import console, track
 from kerafer.datasets.cache import cache_folder
-from kerafer.errors import UserError
+from kerafer.errors import UserError, some_of
 
 MAX_FILES = 1_000_000
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_TOTAL_BYTES = 32 * 1024**3
 
 _MARK = ".unpacked-from"
+# Bit 11 of an entry's flags.
+_UTF8_FLAG = 0x800
+_ENCODINGS = (
+    *("gb18030", "cp932", "cp949", "big5", "cp866", "cp1251", "cp1252"),
+    *("cp437", "cp850"),
+)
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -60,6 +66,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(archive) as file:
+            _fix_names(archive, file)
             members = _members(archive, file)
             _check_sizes(archive, members, folder.parent)
             _write(file, members, folder, mark)
@@ -128,6 +135,56 @@ def _members(archive: Path, file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         ):
             kept.append(member)
     return kept
+
+
+def _fix_names(archive: Path, file: zipfile.ZipFile) -> None:
+    """Decode names that are not marked as UTF-8, and warn of a guess.
+
+    `zipfile` decodes them as code page 437, as the format says. Programs on
+    Windows write them in the code page of the language instead, and others in
+    UTF-8 without saying so.
+    """
+    members = [
+        member
+        for member in file.infolist()
+        if not member.flag_bits & _UTF8_FLAG
+        and not member.filename.isascii()
+        # It differs if the entry has its name in UTF-8 a second time.
+        and member.filename == member.orig_filename
+    ]
+    names = {
+        part.encode("cp437")
+        for member in members
+        for part in member.filename.split("/")
+        if not part.isascii()
+    }
+    encoding = _detect_encoding(b"\n".join(sorted(names)))
+    for member in members:
+        member.filename = member.filename.encode("cp437").decode(encoding)
+    shown = some_of(sorted(name.decode(encoding) for name in names), 3)
+    if names and encoding != "utf-8":
+        console.warn(
+            f"The names in {archive.name} are not marked as UTF-8; they were "
+            f"read as {encoding}: {shown}.\nIf they are wrong, unpack the "
+            "archive yourself and give its folder."
+        )
+
+
+def _detect_encoding(names: bytes) -> str:
+    if _is_utf8(names):
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    found = from_bytes(names, cp_isolation=list(_ENCODINGS)).best()
+    return found.encoding if found else "cp437"
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _danger(member: zipfile.ZipInfo) -> str | None:

@@ -17,14 +17,10 @@ from kerafer.datasets.dataset import Dataset
 from kerafer.datasets.specs import FER2013
 from kerafer.errors import UserError
 from kerafer.images import is_blank
+from kerafer.tables import find_separator
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 CSV_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-USAGES = {
-    "training": "train",
-    "publictest": "validation",
-    "privatetest": "test",
-}
 
 _CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _LEVELS = {str(level): level for level in range(256)}
@@ -110,8 +106,8 @@ def _read_csv(path: Path) -> Dataset:
     )
 
 
-def _fields(line: str) -> list[str]:
-    return [field.strip(' "\r\n') for field in line.split(",")]
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip(' "\r\n') for field in line.split(separator)]
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -120,12 +116,13 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _header(path: Path) -> list[str]:
-    return _fields(next(_lines(path), "").lower())
+    line = next(_lines(path), "").lower()
+    return _fields(line, find_separator(path))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The number of every line and its fields by the names of the columns."""
-    header = _header(path)
+    header, separator = _header(path), find_separator(path)
     if not {"emotion", "pixels"} <= set(header):
         raise UserError(
             "FER2013's CSV file has the columns emotion, pixels and Usage. "
@@ -135,7 +132,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     lines = itertools.islice(_lines(path), 1, None)
     for number, line in enumerate(track(lines, "Reading rows", total), 2):
         empty = dict.fromkeys(header, "")
-        yield number, empty | dict(zip(header, _fields(line), strict=False))
+        yield (
+            number,
+            empty | dict(zip(header, _fields(line, separator), strict=False)),
+        )
 
 
 def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
@@ -152,11 +152,12 @@ def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
     if is_blank(face):
         raise ValueError("the image is blank")
     usage = row.get("usage")
-    if usage is not None and usage.lower() not in USAGES:
+    split = usage and scan.split_of(usage)
+    if usage is not None and split is None:
         raise ValueError(
             f"the usage is Training, PublicTest or PrivateTest, not {usage!r}"
         )
-    return label, face, usage and USAGES[usage.lower()]
+    return label, face, split
 
 
 def _label(told: str) -> str:

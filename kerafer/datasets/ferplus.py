@@ -11,9 +11,10 @@ import pandas as pd
 from kerafer.datasets import scan
 from kerafer.datasets.dataset import MAJORITY, SHARE, Dataset
 from kerafer.datasets.fer2013 import CLASSES as FER2013_CLASSES
-from kerafer.datasets.fer2013 import CSV_FILES, USAGES, read_fer2013
+from kerafer.datasets.fer2013 import CSV_FILES, read_fer2013
 from kerafer.datasets.specs import FERPLUS
 from kerafer.errors import UserError
+from kerafer.tables import find_separator
 
 CLASSES = (*FER2013_CLASSES, "contempt")
 VOTES_FILE = "fer2013new.csv"
@@ -115,7 +116,7 @@ def _place(
     row: dict[str, str], line: int, root: Path, known: set[str]
 ) -> tuple[str | None, str]:
     """Where the image of a row is, if it is there, and its part."""
-    split = USAGES.get(row["Usage"].lower(), "")
+    split = scan.split_of(row["Usage"]) or ""
     name = row["Image name"].strip()
     # 173 of FER2013's images are none, and have no name in the list.
     if not name or not split:
@@ -133,7 +134,9 @@ def _place(
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     wanted = ["Usage", "Image name", *_COLUMNS, *_NO_CLASS]
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file, restval="")
+        reader = csv.DictReader(
+            file, restval="", delimiter=find_separator(table)
+        )
         lacking = [c for c in wanted if c not in (reader.fieldnames or ())]
         if lacking:
             raise UserError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -9,11 +11,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 import pandas as pd
 
-from kerafer.class_names import tidy
+from kerafer.class_names import is_expression, same_word, tidy
 from kerafer.datasets import scan
 from kerafer.datasets.dataset import SHARE, Dataset
 from kerafer.datasets.specs import FOLDER
-from kerafer.errors import ConfigError, UserError
+from kerafer.errors import ConfigError, UserError, some_of
+from kerafer.tables import find_separator
 
 MANIFEST = "manifest.csv"
 
@@ -55,6 +58,7 @@ def read_folder(
         class_names = sorted(set(manifest["label"]))
     else:
         folders = scan.class_folders(root)
+        _check_nesting(root, [folder for _, folder in folders])
         _check_twins(sorted({folder.name for _, folder in folders}))
         labels = {folder: tidy(folder.name) for _, folder in folders}
         manifest, strange = scan.tree_manifest(root, folders, labels)
@@ -81,6 +85,37 @@ def read_folder(
     return dataset
 
 
+def _check_nesting(root: Path, folders: Sequence[Path]) -> None:
+    """Refuse folders of persons, or of splits with unusual names.
+
+    Their sign is that the same names recur inside of several of them. Below
+    folders that are named after expressions, they may be persons.
+    """
+    inner: dict[str, dict[str, str]] = {}
+    for folder in folders:
+        names = inner.setdefault(folder.name, {})
+        for path in scan.subfolders(folder):
+            if scan.find_image_files(path):
+                names[same_word(path.name)] = path.name
+    seen = collections.Counter(itertools.chain(*inner.values()))
+    recurring = [name for name, count in seen.items() if count > 1]
+    known = all(is_expression(name) for name in inner)
+    if not recurring or (known and not any(map(scan.split_of, recurring))):
+        return
+    outer = [name for name, names in inner.items() if names]
+    found = {n: text for names in inner.values() for n, text in names.items()}
+    raise UserError(
+        f"Cannot tell the classes in {root}. Found the folders "
+        f"{some_of(outer)}, which contain folders of the same names: "
+        f"{some_of([found[name] for name in recurring])}.\n"
+        "Allowed are <class>/*, <split>/<class>/* and a list, manifest.csv.\n"
+        "If the outer folders are splits, rename them to train, validation "
+        "and test.\nIf they are persons, list the images in manifest.csv with "
+        "the columns path, label and subject, or move them to "
+        "<class>/<person>_1.jpg and set `subject_pattern` to '^(.+)_'."
+    )
+
+
 def _check_classes(dataset: Dataset) -> None:
     names, manifest = dataset.class_names, dataset.manifest
     if len(names) < 2:
@@ -96,9 +131,9 @@ def _check_classes(dataset: Dataset) -> None:
     empty = [name for name in names if name not in set(manifest["label"])]
     if empty:
         raise UserError(
-            f"Every class has an image that can be read{where}, or nothing "
-            "could be learnt of it; take its folder away otherwise. "
+            f"Every class must have a readable image{where}. "
             f"Received none of: {', '.join(empty)}."
+            f"{scan.describe_skipped(dataset)}"
         )
 
 
@@ -147,6 +182,7 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(
             path,
+            sep=find_separator(path),
             dtype=str,
             keep_default_na=False,
             encoding="utf-8-sig",
@@ -164,20 +200,21 @@ def _read_manifest(path: Path) -> pd.DataFrame:
             f"Missing: {', '.join(lacking)}."
         )
     table["label"] = table["label"].map(tidy)
+    for name in table.columns.drop(["path", "label"]):
+        table[name] = table[name].str.strip()
     _refuse(
         table,
         (table["label"] == "").to_numpy(),
         "names the class of every image",
     )
+    table["path"] = [scan.portable(name, path.parent) for name in table["path"]]
     outside = np.array([not _stays_inside(path) for path in table["path"]])
     _refuse(table, outside, "has paths that stay inside its folder")
-    table["path"] = [scan.portable(name, path.parent) for name in table["path"]]
     _refuse(
         table, table["path"].duplicated().to_numpy(), "names every image once"
     )
     if "split" in table:
-        names = table["split"].str.strip().str.lower()
-        table["split"] = names.map(scan.SPLIT_NAMES)
+        table["split"] = table["split"].map(scan.split_of)
         unknown = table["split"].isna().to_numpy()
         _refuse(table, unknown, "has the splits train, validation and test")
     table = table.replace("", pd.NA)
@@ -189,8 +226,7 @@ def _margin(table: pd.DataFrame) -> float | None:
     """How all the images of a list were cut out, if it says so."""
     if "margin" not in table:
         return None
-    told = table["margin"].fillna("").str.strip()
-    margin = pd.to_numeric(told, errors="coerce").to_numpy(float)
+    margin = _numbers(table["margin"].fillna("")).to_numpy()
     _refuse(
         table,
         ~((margin >= 0) & (margin <= 1)),
@@ -210,8 +246,7 @@ def _with_shares(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             f"labels, or none. Received: {', '.join(columns)} for the labels "
             f"{', '.join(sorted(names.values()))}."
         )
-    numbers = table[columns].fillna("0")
-    shares = numbers.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    shares = table[columns].fillna("0").apply(_numbers).to_numpy()
     total = shares.sum(axis=1)
     right = np.isfinite(shares).all(axis=1) & (shares >= 0).all(axis=1)
     _refuse(
@@ -224,6 +259,12 @@ def _with_shares(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             for column, name in zip(columns, told, strict=True)
         }
     )
+
+
+def _numbers(texts: pd.Series) -> pd.Series:
+    """Parse numbers with a decimal point or comma; NaN for anything else."""
+    texts = texts.str.replace(",", ".", regex=False)
+    return pd.to_numeric(texts, errors="coerce").astype(float)
 
 
 def _stays_inside(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import os
 from pathlib import Path
@@ -12,8 +13,12 @@ from kerafer.console import console
 from kerafer.datasets.archive import unpacked
 from kerafer.datasets.dataset import Dataset
 from kerafer.datasets.folder import MANIFEST
-from kerafer.datasets.left_out import tell_left_out
-from kerafer.datasets.scan import other_files
+from kerafer.datasets.scan import (
+    describe_skipped,
+    left_out,
+    other_files,
+    relative,
+)
 from kerafer.datasets.specs import DATASETS, SPECS
 from kerafer.errors import ConfigError, UserError
 
@@ -71,7 +76,8 @@ def load(
     dataset = reader(
         _fetch(root) if download else find_root(name, root), **options
     )
-    _tell_left_out(dataset)
+    dataset = _with_other_files(dataset)
+    _tell_skipped(dataset)
     return dataset
 
 
@@ -124,15 +130,28 @@ def _fetch(root: str | os.PathLike | None) -> Path:
     return download_fesr()
 
 
-def _tell_left_out(dataset: Dataset) -> None:
+def _with_other_files(dataset: Dataset) -> Dataset:
+    """Add the files below the root that are not images to those skipped."""
     root = dataset.root
-    # A list says by itself which files count.
-    if root and root.is_dir() and not (root / MANIFEST).is_file():
-        tell_left_out(other_files(root))
+    # A list names the files that count.
+    if root is None or not root.is_dir() or (root / MANIFEST).is_file():
+        return dataset
+    others = [
+        (relative(file, root), f"not an image ({kind})")
+        for file in other_files(root)
+        # FER+'s list of votes, which its reader reads.
+        if file.name != "fer2013new.csv"
+        for kind in [file.suffix.lower() or "without a suffix"]
+    ]
+    rows = left_out([*dataset.left_out.itertuples(index=False), *others])
+    return dataclasses.replace(dataset, left_out=rows)
+
+
+def _tell_skipped(dataset: Dataset) -> None:
     count = len(dataset.left_out)
     if count:
-        path, reason = dataset.left_out[["path", "reason"]].iloc[0]
         console.print(
-            f"{dataset.name}: {len(dataset)} images; left out: {count}, "
-            f"the first {path}: {reason}",
+            f"{dataset.name}: {len(dataset):,} images, {count:,} skipped"
+            f"{describe_skipped(dataset)}",
+            soft_wrap=True,
         )

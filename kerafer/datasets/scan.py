@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,21 +16,37 @@ from kerafer.console import track
 from kerafer.datasets.checked import Checked
 from kerafer.datasets.cores import map_in_threads
 from kerafer.datasets.dataset import Dataset
-from kerafer.errors import UserError
+from kerafer.errors import UserError, some_of
 from kerafer.images import SUFFIXES, find_flaw
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
+_SPLIT_NAME = re.compile(
+    # Digits and general words around the split's own: 1_train, data-test.
+    r"[0-9]*(?:data|images?|set)*"
+    r"(?:(?P<train>train(?:ing)?)"
+    r"|(?P<validation>val(?:id(?:ation)?)?|dev(?:el(?:opment)?)?|publictest)"
+    r"|(?P<test>test(?:ing)?|privatetest))"
+    r"(?:data|images?|imgs?|(?:sub)?sets?|split|folder|faces)*"
+)
+
+
+def split_of(name: str) -> str | None:
+    """Return `"train"`, `"validation"` or `"test"` for a name of a split.
+
+    Capitals, punctuation and words such as "set" or "data" do not matter:
+    `Training_Set`, `valid-data`, `dev` and `TestImages` are understood.
+
+    Args:
+        name: Of a folder, or from a column of a table.
+
+    Returns:
+        `None` for any other name.
+    """
+    letters = re.sub(r"[\W_]", "", name.casefold())
+    match = _SPLIT_NAME.fullmatch(letters)
+    return match and match.lastgroup
 
 
 def entries(folder: Path) -> list[Path]:
@@ -97,17 +114,17 @@ def other_files(folder: Path) -> list[Path]:
 
 
 def unwrap(root: Path) -> Path:
-    """Go down where a folder holds nothing but one folder of folders.
+    """Go down while a folder has no images but one folder of folders.
 
     Archives are often packed with such a folder around everything.
     """
     while True:
-        inner = entries(root)
+        inner = subfolders(root)
         if (
             len(inner) != 1
-            or not os.path.isdir(inner[0])
-            or inner[0].name.casefold() in SPLIT_NAMES
+            or split_of(inner[0].name)
             or not subfolders(inner[0])
+            or images(root)
             or images(inner[0])
         ):
             return root
@@ -121,7 +138,7 @@ def class_folders(root: Path) -> list[tuple[str | None, Path]]:
         UserError: If folders of images stand beside those of the splits.
     """
     root = unwrap(root)
-    splits = {p: SPLIT_NAMES.get(p.name.casefold()) for p in subfolders(root)}
+    splits = {p: split_of(p.name) for p in subfolders(root)}
     if not any(splits.values()):
         return [(None, path) for path in splits]
     strange = [
@@ -172,18 +189,19 @@ def tree_manifest(
 
 
 def portable(path: str, there: Path) -> str:
-    r"""A path with `/` of a list, which may have been written on Windows.
+    r"""Return a path of a list without blanks around it, and with `/`.
 
-    Elsewhere `\\` may be part of a name, so a file that is there under the path
-    as it stands is meant.
+    Lists written on Windows have `\\`. Elsewhere it and blanks may be part of a
+    name, so a path is returned unchanged if such a file exists.
 
     Args:
         path: Relative to `there`.
         there: Folder of the files.
     """
-    if os.sep == "/" and os.path.lexists(there / path):
-        return path
-    return path.replace("\\", "/")
+    for name in (path, path.strip()):
+        if os.sep == "/" and os.path.lexists(there / name):
+            return name
+    return path.strip().replace("\\", "/")
 
 
 def relative(path: Path, root: Path) -> str:
@@ -198,6 +216,18 @@ def left_out(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=["path", "reason"], dtype=object)
 
 
+def describe_skipped(dataset: Dataset, most: int = 5) -> str:
+    """Return lines of the reasons why files were skipped, with examples."""
+    groups = dataset.left_out.groupby("reason")["path"]
+    files = sorted(groups, key=lambda group: -len(group[1]))
+    lines = [
+        f"\n  {len(paths):,} skipped: {reason}: {some_of(list(paths), 3)}"
+        for reason, paths in files[:most]
+    ]
+    rest = sum(len(paths) for _, paths in files[most:])
+    return "".join(lines) + (f"\n  {rest:,} skipped otherwise" if rest else "")
+
+
 def leave_out(dataset: Dataset, reasons: list[str | None]) -> Dataset:
     """Move the rows with a reason from the manifest to `left_out`.
 
@@ -208,17 +238,15 @@ def leave_out(dataset: Dataset, reasons: list[str | None]) -> Dataset:
     if not bad.any():
         return dataset
     paths = dataset.manifest["path"]
-    if bad.all():
-        raise UserError(
-            f"None of the {len(dataset)} images of the data set "
-            f"{dataset.name} can be taken. The first: {paths.iloc[0]}: "
-            f"{reasons[0]}."
-        )
     new = [(p, r) for p, r in zip(paths, reasons, strict=True) if r]
     old = dataset.left_out[["path", "reason"]].to_numpy().tolist()
-    return dataclasses.replace(
-        dataset.select(~bad), left_out=left_out([*old, *new])
-    )
+    skipped = dataclasses.replace(dataset, left_out=left_out([*old, *new]))
+    if bad.all():
+        raise UserError(
+            f"Cannot use any of the {len(dataset)} images of the data set "
+            f"{dataset.name} in {dataset.root}.{describe_skipped(skipped)}"
+        )
+    return skipped.select(~bad)
 
 
 def verify(dataset: Dataset, threads: int | None = None) -> Dataset:

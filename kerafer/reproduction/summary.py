@@ -8,7 +8,7 @@ import shlex
 import pandas as pd
 from scipy import stats
 
-from kerafer.foreign import parse_yaml, read_json
+from kerafer.foreign import parse_yaml, read_json, read_text
 from kerafer.reproduction.plan import Training
 from kerafer.settings import as_flags
 
@@ -33,7 +33,7 @@ def run_table(trainings: list[Training]) -> pd.DataFrame:
         folder, config = training.folder, training.config
         facts = read_json(folder / "metrics.json")
         test = facts["test"]
-        found = parse_yaml((folder / "versions.yaml").read_text("utf-8"))
+        found = parse_yaml(read_text(folder / "versions.yaml"))
         rows.append(
             {
                 "run": training.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerafer.datasets.specs import face_margin, find_spec
 from kerafer.faces.crops import MARGIN
-from kerafer.foreign import parse_yaml, read_json
+from kerafer.foreign import parse_yaml, read_json, read_text
 
 
 def find_face_margin(model: Path) -> float | None:
@@ -58,7 +58,7 @@ def _yaml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        values = parse_yaml(file.read_text(encoding="utf-8"))
+        values = parse_yaml(read_text(file))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

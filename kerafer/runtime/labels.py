@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from kerafer.errors import ConfigError, UserError
-from kerafer.foreign import read_json
+from kerafer.foreign import decode_text, read_json, read_text
 
 _MOST_BYTES = 1_000_000
+# Such as `0 angry` or `0: angry`.
+_NUMBERED = re.compile(r"([0-9]{1,4})(?:\s*[:,;]\s*|\s+)(\S.*)")
 
 
 def read_labels(file: str | os.PathLike[str]) -> tuple[str, ...] | None:
@@ -32,7 +35,7 @@ def read_labels(file: str | os.PathLike[str]) -> tuple[str, ...] | None:
                         return None
                     with archive.open(item) as stream:
                         content = stream.read(_MOST_BYTES + 1)
-                    return split_labels(content.decode("utf-8"))
+                    return split_labels(decode_text(content))
     # No archive, a damaged one, other text than UTF-8, or a password; of
     # damaged ones zipfile and what decompresses raise nearly every error.
     except Exception:
@@ -41,9 +44,18 @@ def read_labels(file: str | os.PathLike[str]) -> tuple[str, ...] | None:
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """The lines of a label file that are not empty."""
-    lines = (line.strip() for line in text.splitlines())
-    return tuple(line for line in lines if line)
+    """Return the class names of a label file, one a line.
+
+    Empty lines are skipped. Where every line starts with the number of its
+    output, as Teachable Machine writes them (`0 angry`), the names are
+    returned without the numbers, in the order of the outputs.
+    """
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    numbered = [_NUMBERED.fullmatch(name) for name in names]
+    by_output = {int(line[1]): line[2] for line in numbered if line}
+    if names and sorted(by_output) == list(range(len(names))):
+        return tuple(by_output[output] for output in range(len(names)))
+    return tuple(names)
 
 
 def find_labels(
@@ -107,8 +119,8 @@ def _look(
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(file)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"The class names in {file} must be UTF-8 text that can be read "
             f"({error})."

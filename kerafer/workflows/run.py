@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerafer.errors import UserError
+from kerafer.foreign import read_json
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
@@ -96,8 +96,7 @@ class Run:
 
         `accuracy` and the macro averages are in its `"test"`.
         """
-        text = self._existing(self._folder.metrics).read_text("utf-8")
-        return json.loads(text)
+        return read_json(self._existing(self._folder.metrics))
 
     def test_dataset(self) -> Batches:
         """The images of the test split and their targets, in batches.
