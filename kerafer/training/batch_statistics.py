@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.datasets.augmentation import Augmentation
 from kerafer.datasets.pipeline import Batches
+from kerafer.training.augmentation import Augmentation
 
 
 class BatchStatistics(keras.callbacks.Callback):

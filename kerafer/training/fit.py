@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.class_weight import compute_class_weight
 
-from kerafer.datasets.augmentation import make_augmentation
-from kerafer.datasets.mixing import make_mixing
 from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.files import write_text
+from kerafer.training.augmentation import make_augmentation
 from kerafer.training.batch_statistics import BatchStatistics
 from kerafer.training.callbacks import (
     BestModel,
@@ -24,6 +23,7 @@ from kerafer.training.callbacks import (
 )
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
+from kerafer.training.mixing import make_mixing
 from kerafer.training.objective import make_objective
 from kerafer.training.optimizer import make_optimizer
 from kerafer.training.progress import EpochProgress

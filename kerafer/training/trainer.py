@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.datasets.augmentation import Augmentation
-from kerafer.datasets.mixing import Mixing
+from kerafer.training.augmentation import Augmentation
 from kerafer.training.distillation import Distillation
 from kerafer.training.fused import with_fused_layers
+from kerafer.training.mixing import Mixing
 from kerafer.training.objective import Objective
 from kerafer.training.replicas import replicas
 

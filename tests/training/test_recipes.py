@@ -11,11 +11,11 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 import kerafer
 from kerafer.cli import main
-from kerafer.datasets.augmentation import make_augmentation
 from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import UserError
 from kerafer.runtime.shipped import shipped_model
 from kerafer.settings import checked, read_yaml
+from kerafer.training.augmentation import make_augmentation
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
 from kerafer.training.fit import fit

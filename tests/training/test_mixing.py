@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kerafer.datasets.augmentation import make_augmentation
-from kerafer.datasets.mixing import KINDS, make_mixing
 from kerafer.errors import UserError
+from kerafer.training.augmentation import make_augmentation
 from kerafer.training.config import TrainingConfig
+from kerafer.training.mixing import KINDS, make_mixing
 from kerafer.training.objective import make_objective
 from kerafer.training.trainer import Trainer
 
