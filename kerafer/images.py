@@ -8,16 +8,18 @@ import functools
 import io
 import math
 import os
+import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from kerafer.console import console
 from kerafer.errors import UserError
 
 FORMATS = (
@@ -36,6 +38,11 @@ _BLANK_RANGE = 4
 # Kinds of files that are told by name.
 _KINDS = 8
 _DRAFT_SIZE = (64, 64)
+# 16-bit images whose values span less, of 255, are worth a warning.
+_SMALL_RANGE = 25
+# TIFF tags.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
+_WHITE_IS_ZERO = 0
 # What stands after "ftyp" in a HEIC file. AVIF's own are Pillow's.
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 
@@ -118,8 +125,7 @@ def read_reduced(
             image.draft(None, (across, down))
         # A side that is no multiple is rounded up.
         times = round(width / image.width)
-        image.load()
-        return _three_channels(_pixels(image)), times
+        return _three_channels(_load(image)), times
 
 
 def has_several_frames(source: str | os.PathLike | bytes) -> bool:
@@ -162,7 +168,7 @@ def as_image(source: ImageLike, bgr: bool = False) -> np.ndarray:
     if isinstance(source, Image.Image):
         with _told("of Pillow"):
             _refuse_too_large(source.width * source.height)
-            return _three_channels(_pixels(source.copy()))
+            return _three_channels(_pixels(_eight_bit(source).copy()))
     if isinstance(source, io.BytesIO):
         # Whoever has just written it stands at its end.
         return read_image(source.getvalue())
@@ -306,18 +312,14 @@ def _name(source: str | os.PathLike | bytes) -> str:
 
 def _decode(source: str | os.PathLike | bytes) -> np.ndarray:
     with _opened(source) as image:
-        image.load()
-        return _pixels(image)
+        return _load(image)
 
 
 def _looks_blank(source: str | os.PathLike) -> bool:
     """Decode all of a file, a JPEG small and gray, and compare its pixels."""
     with _opened(source) as image:
         image.draft("L", _DRAFT_SIZE)
-        image.load()
-        if image.mode != "L":
-            return is_blank(_pixels(image))
-        return bool(np.ptp(np.asarray(image)) <= _BLANK_RANGE)
+        return is_blank(_load(image))
 
 
 @contextlib.contextmanager
@@ -415,6 +417,27 @@ def _refuse_too_large(pixels: int) -> None:
         raise _RefusedError(f"{_TOO_LARGE}, this one {pixels:,}")
 
 
+def _load(image: Image.Image) -> np.ndarray:
+    """Decode an image whose header was read."""
+    # Of 16-bit colours Pillow keeps the upper 8 bits, and then forgets it.
+    deep = re.search(";1[26]", str(getattr(image, "tile", "")))
+    image.load()
+    pixels = _pixels(image)
+    if (deep or image.mode.startswith("I")) and np.ptp(pixels) < _SMALL_RANGE:
+        name = getattr(image, "filename", "")
+        _warn_of_small_range(os.path.dirname(name), name)
+    return pixels
+
+
+@functools.lru_cache(64)
+def _warn_of_small_range(folder: str, name: str) -> None:
+    console.warn(
+        f"The 16-bit image {name} uses less than a tenth of its range and may "
+        "appear nearly uniform. If its values have fewer bits, scale them, or "
+        "set the TIFF tag MaxSampleValue."
+    )
+
+
 def _pixels(image: Image.Image) -> np.ndarray:
     """RGB, or gray for an image that is gray, upright."""
     image = _upright(_eight_bit(image))
@@ -435,19 +458,40 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Gray of 16 bits scaled to 8: Pillow would clip it at 255."""
+    """Scale 16 bits to 8, as the tags of a TIFF file require.
+
+    Pillow would clip gray at 255, and takes white for 0 in 8 bits alone.
+    """
     if image.mode == "F" or (
         image.mode == "I" and image.format not in ("PNG", "PPM")
     ):
         raise _RefusedError(
             "its pixels are 32-bit numbers, of which white is not known"
         )
-    if not image.mode.startswith("I"):
+    tags = getattr(image, "tag_v2", {})
+    is_gray = image.mode.startswith("I")
+    most = 2 ** _first(tags, _BITS_PER_SAMPLE, 16) - 1
+    white = _first(tags, _MAX_SAMPLE_VALUE, most)
+    if not 0 < white <= most:
+        white = most
+    # Of 16-bit colours Pillow has kept the upper half.
+    is_scaled = image.mode in ("RGB", "RGBA") and white < most == 65535
+    if not (is_gray or is_scaled):
         return image
-    gray = np.asarray(image).astype(np.float32) / 257
-    eight = Image.fromarray(np.rint(gray).clip(0, 255).astype(np.uint8))
-    eight.info.update(exif=image.info.get("exif", b""))
-    return eight
+    pixels = np.asarray(image).astype(np.float32)
+    pixels *= (255 if is_gray else most) / white
+    eight_bit = np.rint(pixels).clip(0, 255).astype(np.uint8)
+    if is_gray and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        eight_bit = 255 - eight_bit
+    scaled = Image.fromarray(eight_bit)
+    scaled.info.update(exif=image.info.get("exif", b""))
+    return scaled
+
+
+def _first(tags: Mapping[int, Any], tag: int, default: int) -> int:
+    """The first value of a TIFF tag that has one for each channel."""
+    value = tags.get(tag, default)
+    return value[0] if isinstance(value, tuple) else value
 
 
 class _Quieter:

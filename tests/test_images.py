@@ -7,14 +7,16 @@ import threading
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from kerafer import images
 from kerafer.errors import UserError
 from kerafer.images import (
     UnreadableImageError,
+    as_image,
     find_flaw,
     is_blank,
     read_image,
@@ -363,3 +365,77 @@ def test_which_files_have_several_frames():
     assert read_image(phone.getvalue()).shape == (9, 9, 3)
     assert not images.has_several_frames(phone.getvalue())
     assert not images.has_several_frames(b"none")
+
+
+def tiff(pixels, **tags):
+    """A TIFF file with tags by number, such as `t281=4095`."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for name, value in tags.items():
+        directory[int(name[1:])] = value
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "TIFF", tiffinfo=directory)
+    return stream.getvalue()
+
+
+def packed_tiff(pixels):
+    """A gray TIFF file of 12 bits a pixel, two pixels in three bytes."""
+    bits = "".join(f"{value:012b}" for value in pixels.ravel())
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    height, width = pixels.shape
+    values = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 122}
+    values |= {277: 1, 278: height, 279: len(data)}
+    entries = [struct.pack("<HHII", t, 4, 1, v) for t, v in values.items()]
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(entries) + bytes(4) + data
+
+
+RAMP = np.linspace(0, 4095, 256).astype(np.uint16).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (tiff(RAMP * 16, t262=0), 255 - RAMP / 16.06),
+        (tiff(RAMP, t281=4095), RAMP / 16.06),
+        (tiff(RAMP, t281=4095, t262=0), 255 - RAMP / 16.06),
+        (tiff(RAMP * 16, t281=0), RAMP / 16.06),
+        (packed_tiff(RAMP), RAMP / 16.06),
+    ],
+    ids=["white is 0", "12 bits", "both", "no maximum", "packed"],
+)
+def test_tiff_of_16_bits_is_scaled_as_its_tags_require(content, expected):
+    image = read_image(content)
+    assert np.abs(image[..., 0] - expected).max() <= 1.1
+
+
+def colour_file(suffix, values):
+    return cv2.imencode(suffix, np.stack([values] * 3, -1))[1].tobytes()
+
+
+def test_colours_of_12_bits_are_scaled_by_a_tag():
+    with Image.open(io.BytesIO(colour_file(".tiff", RAMP))) as image:
+        image.tag_v2[281] = (4095, 4095, 4095)
+        scaled = as_image(image)
+    assert np.abs(scaled[..., 0] - RAMP / 16.06).max() <= 16
+
+
+@pytest.mark.usefixtures("shown")
+@pytest.mark.parametrize("times", [1, 16])
+@pytest.mark.parametrize(
+    ("suffix", "encode"),
+    [
+        (".tif", tiff),
+        (".png", lambda values: cv2.imencode(".png", values)[1].tobytes()),
+        (".pgm", lambda values: cv2.imencode(".pgm", values)[1].tobytes()),
+        (".rgb.png", lambda values: colour_file(".png", values)),
+        (".rgb.tif", lambda values: colour_file(".tiff", values)),
+    ],
+)
+def test_a_small_part_of_16_bits_is_worth_a_warning(
+    suffix, encode, times, tmp_path, capfd
+):
+    file = tmp_path / f"a{suffix}"
+    file.write_bytes(encode(RAMP * times))
+    read_image(file)
+    read_image(file)
+    assert capfd.readouterr().err.count(f"a{suffix}") == (times == 1)
