@@ -28,6 +28,13 @@ EXTRAS = {
     "torch": "torch",
 }
 
+_OPENCV = (
+    "Install the system library that it names, such as\n"
+    "    apt install libgl1 libglib2.0-0\n"
+    "or a build of OpenCV that needs none:\n"
+    "    pip uninstall opencv-python; pip install opencv-python-headless"
+)
+
 
 class MissingExtraError(UserError, ImportError):
     """A package is missing that an extra of this one brings."""
@@ -43,6 +50,7 @@ def extra_for(what: str) -> Iterator[None]:
     Raises:
         MissingExtraError: In place of the ImportError of a package that an
             extra brings. Others pass.
+        UserError: If OpenCV is installed but cannot be loaded.
     """
     try:
         yield
@@ -50,6 +58,10 @@ def extra_for(what: str) -> Iterator[None]:
         raise
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
+        if package == "cv2":
+            raise UserError(
+                f"OpenCV cannot be loaded: {first_line(error)}.\n{_OPENCV}"
+            ) from error
         if package not in EXTRAS:
             raise
         raise MissingExtraError(

@@ -8,6 +8,7 @@ import errno
 import glob
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from kerafer.errors import ConfigError, UserError, some
 from kerafer.locks import locked
 
+# Bytes.
+_LONGEST_SUFFIXES = 40
 # Of Linux' renameat2.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -29,7 +32,11 @@ def written_beside(file: str | os.PathLike[str]) -> Iterator[Path]:
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{os.getpid()}.{file.name}")
+    suffixes = "".join(file.suffixes[-2:])
+    if len(os.fsencode(suffixes)) > _LONGEST_SUFFIXES:
+        suffixes = ""
+    # A name that leaves room, however long that of the file is.
+    beside = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{suffixes}")
     try:
         yield beside
         to_disk(beside)
@@ -279,7 +286,8 @@ def keep_results(
     Raises:
         ConfigError: Where one of them is there.
     """
-    there = [] if force else [str(x) for x in files if x.exists()]
+    # A name that is too long is an error of `Path.exists`.
+    there = [] if force else [str(x) for x in files if os.path.exists(x)]
     if there:
         raise ConfigError(
             f"Results are kept: there is {some(there)} already. `force` "
@@ -304,10 +312,10 @@ def output_file(given: str | os.PathLike[str], name: str = "`out`") -> Path:
         file = Path(given)
         if file.is_dir() or not file.name:
             raise ValueError("it is a folder")
-        # One as long as what `written_beside` writes.
-        with _made(file.parent):
-            file.with_name(f".{os.getpid()}.{file.name}").touch()
-            file.with_name(f".{os.getpid()}.{file.name}").unlink()
+        # A name that is too long, or with NUL in it, is an error here.
+        with contextlib.suppress(FileNotFoundError):
+            file.stat()
+        _try_to_write(file.parent)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(

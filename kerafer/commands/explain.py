@@ -82,15 +82,14 @@ def run(parsed: argparse.Namespace) -> int:
         )
     use_backend("tensorflow")
     with figures_as(parsed.figure_format):
-        _explain(parsed, config, labels)
-    return 0
+        return _explain(parsed, config, labels)
 
 
 def _explain(
     parsed: argparse.Namespace, config: ExplainConfig, labels: list[str] | None
-) -> None:
+) -> int:
     if parsed.paths:
-        explain_images(
+        done = explain_images(
             parsed.model,
             parsed.paths,
             method=config.method,
@@ -100,11 +99,12 @@ def _explain(
             out=config.out,
             force=config.force,
         )
-    else:
-        explain_wavelets(
-            parsed.model,
-            labels=labels,
-            data_dir=config.data_dir,
-            out=config.out,
-            force=config.force,
-        )
+        return 1 if done.unwritten else 0
+    explain_wavelets(
+        parsed.model,
+        labels=labels,
+        data_dir=config.data_dir,
+        out=config.out,
+        force=config.force,
+    )
+    return 0

@@ -49,7 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
             votes = count_votes(face.probabilities, temperature)
             told += f"; {tell_votes(votes)}"
         console.print(told, soft_wrap=True)
-    return 0
+    return 1 if done.unwritten or done.stopped else 0
 
 
 def _tell(done: PredictedFolder, copies: bool) -> None:
@@ -59,6 +59,8 @@ def _tell(done: PredictedFolder, copies: bool) -> None:
         ("without a face", done.without),
         ("small, without a face, taken whole", done.taken_whole),
         ("with several images, of which the first counts", done.several),
+        ("cannot be written", done.unwritten),
+        ("stopped early", done.stopped),
     ):
         if names:
             console.print(

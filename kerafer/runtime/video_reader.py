@@ -81,6 +81,7 @@ class VideoReader:
             0 to 99.
 
     Attributes:
+        is_live: Whether the source is a camera or a stream.
         rate: Frames per second on average; 25 where the video does not say.
         frames: How many there are at this rate, or `None` where that is not
             known. `frames / rate` is how long the video is.
@@ -109,6 +110,7 @@ class VideoReader:
         if not isinstance(source, int) and 0 < frames < math.inf:
             length = frames / (rate if told else _USUAL_RATE)
             self.frames = max(1, round(length * self.rate))
+        self.is_live = isinstance(source, int) or is_stream(source)
         self._has_clock = not isinstance(source, int) and not (
             is_stream(source) and self.frames is None
         )

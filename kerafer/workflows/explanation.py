@@ -18,7 +18,7 @@ from kerafer.errors import ConfigError, UserError, some
 from kerafer.faces.crops import MARGIN, crop_faces
 from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import DEFAULT, make_detector
-from kerafer.files import keep_results, results_folder
+from kerafer.files import is_full, keep_results, results_folder
 from kerafer.images import UnreadableImageError, fit, read_image
 from kerafer.model_files import find_keras_file
 from kerafer.quiet import stderr_held_back
@@ -42,6 +42,18 @@ _TOLD_CHANNELS = 3
 _DIGITS = "%.6g"
 
 
+class ExplainedImages(NamedTuple):
+    """The results of `explain_images`.
+
+    Args:
+        sheets: The files that were written.
+        unwritten: Those that could not be written, and why.
+    """
+
+    sheets: list[Path]
+    unwritten: list[str]
+
+
 def explain_images(
     models: Sequence[str | os.PathLike[str]],
     paths: Sequence[str | os.PathLike[str]],
@@ -52,7 +64,7 @@ def explain_images(
     labels: Sequence[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
-) -> list[Path]:
+) -> ExplainedImages:
     """Show where models look, a sheet for each image, models side by side.
 
     Args:
@@ -71,9 +83,6 @@ def explain_images(
         out: Folder of the sheets. Defaults to `explained`, or `explained-2`
             and so on, where that is there.
         force: Whether sheets that are there are replaced. Defaults to `False`.
-
-    Returns:
-        The sheets.
 
     Raises:
         UserError: For models and images that are not there, or no image with
@@ -245,7 +254,7 @@ def _explain_sources(
     method: str,
     found_by: str,
     class_name: str | None,
-) -> list[Path]:
+) -> ExplainedImages:
     out.mkdir(parents=True, exist_ok=True)
     margin = find_face_margin(models[0].file)
     if found_by == "auto":
@@ -256,6 +265,7 @@ def _explain_sources(
     sheets: list[Path] = []
     unreadable: list[str] = []
     without: list[str] = []
+    unwritten: list[str] = []
     for source in track(sources, "Images", len(sources)):
         try:
             image = read_image(source.path)
@@ -267,20 +277,26 @@ def _explain_sources(
             without.append(str(source.path))
             continue
         file = _sheet(out, source, method)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _explain_faces(faces, models, method, class_name, file)
-        sheets.append(file)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _explain_faces(faces, models, method, class_name, file)
+            sheets.append(file)
+        except OSError as error:
+            if is_full(error):
+                raise
+            unwritten.append(f"{file} ({error.strerror})")
     if len(unreadable) == len(sources):
         raise UserError(unreadable[0])
     for what, names in (
         ("can't be read", unreadable),
         ("without a face (`detector` none takes them whole)", without),
+        ("cannot be written", unwritten),
     ):
         if names:
             _tell(f"{len(names):,} of {len(sources):,} {what}: {some(names)}")
     count = len(sheets)
     _tell(f"Sheets: {count:,}. Written to {out}" if count else "Sheets: none.")
-    return sheets
+    return ExplainedImages(sheets, unwritten)
 
 
 def _faces(

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +23,12 @@ from kerafer.faces.detectors import (
     LONGEST_SIDE,
     make_detector,
 )
-from kerafer.files import keep_results, results_folder, written_beside
+from kerafer.files import (
+    is_full,
+    keep_results,
+    results_folder,
+    written_beside,
+)
 from kerafer.images import has_several_frames
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
@@ -106,6 +111,10 @@ class PredictConfig(Settings):
     )
 
 
+# Seconds by which a container's length may be wrong.
+_SLACK = 1.0
+
+
 @dataclasses.dataclass
 class PredictedFolder:
     """What `predict_to_folder` did.
@@ -120,6 +129,8 @@ class PredictedFolder:
         without: Images on which no face was found.
         taken_whole: Small images without a face, which were taken whole.
         several: Files with several images, of which the first counts.
+        unwritten: Annotated copies that could not be written, and why.
+        stopped: Cameras and streams that ended early, and when.
     """
 
     recognizer: EmotionRecognizer
@@ -131,6 +142,8 @@ class PredictedFolder:
     without: list[str] = dataclasses.field(default_factory=list)
     taken_whole: list[str] = dataclasses.field(default_factory=list)
     several: list[str] = dataclasses.field(default_factory=list)
+    unwritten: list[str] = dataclasses.field(default_factory=list)
+    stopped: list[str] = dataclasses.field(default_factory=list)
 
 
 def predict_to_folder(
@@ -284,7 +297,22 @@ class _Job:
         rows.write_faces(str(path), faces, problem)
         self.done.faces += len(faces)
         if not self.config.rows_only:
-            _write(_copy(self.out, source), annotate(image, faces))
+            copy = _copy(self.out, source)
+            with self._errors_told(copy):
+                _write(copy, annotate(image, faces))
+
+    @contextlib.contextmanager
+    def _errors_told(self, copy: Path) -> Iterator[None]:
+        """Note that a copy cannot be written, and go on without it."""
+        try:
+            yield
+        except OSError as error:
+            # The rows would not fit either.
+            if is_full(error):
+                raise
+            self.done.unwritten.append(f"{copy} ({error.strerror})")
+        except UserError as error:
+            self.done.unwritten.append(f"{copy} ({error})")
 
     def _file_video(self, source: Source, rows: RowWriter) -> None:
         try:
@@ -308,6 +336,8 @@ class _Job:
     ) -> None:
         tracker = _tracker(self.config, self.recognizer)
         numbers: set[int] = set()
+        unwritten = len(self.done.unwritten)
+        seconds = 0.0
         with reader, VideoWriter(copy, reader.rate) as writer:
             frames: Iterable[tuple[float, np.ndarray]] = reader
             if reader.frames is not None:
@@ -317,11 +347,27 @@ class _Job:
                 problem = self.recognizer.find_problem(frame, faces)
                 rows.write_faces(name, faces, problem, index, seconds)
                 numbers |= {face.track for face in faces}
-                if not self.config.rows_only:
-                    writer.write(annotate(frame, faces), seconds)
+                if not (
+                    self.config.rows_only or self.done.unwritten[unwritten:]
+                ):
+                    with self._errors_told(copy):
+                        writer.write(annotate(frame, faces), seconds)
                 if self.config.seconds and seconds >= self.config.seconds:
                     break
+            else:
+                self._ended(reader, name, seconds)
         self.done.faces += len(numbers)
+
+    def _ended(self, reader: VideoReader, name: str, seconds: float) -> None:
+        """Note that a camera or a stream ended before it was to end."""
+        due = self.config.seconds or math.inf
+        if reader.frames is not None:
+            due = min(due, reader.frames / reader.rate - _SLACK)
+        elif not self.config.seconds and self.config.camera is None:
+            return
+        if reader.is_live and seconds < due:
+            of = f" of {due:g}" if self.config.seconds else ""
+            self.done.stopped.append(f"{name} after {seconds:.1f}{of} seconds")
 
     def _count(self, reader: VideoReader) -> int | None:
         """How many frames will come, less those after `seconds`."""

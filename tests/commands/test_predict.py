@@ -1,5 +1,6 @@
 """`kerafer predict` on images, folders, videos and what is none."""
 
+import contextlib
 import csv
 import json
 import re
@@ -333,7 +334,7 @@ def test_a_broken_video_in_a_batch_is_a_row(here, model):
 class Camera:
     """Gives five frames and then the user has enough."""
 
-    rate, frames = 10.0, None
+    rate, frames, is_live = 10.0, None, True
 
     def __init__(self, source):
         assert source == 0
@@ -359,6 +360,54 @@ def test_a_camera_runs_until_ctrl_c(here, model, monkeypatch):
     # The copy keeps the time, though frames came late.
     with VideoReader(Path("predictions/camera-0.mp4")) as copy:
         assert copy.frames == 51
+
+
+class Unplugged(Camera):
+    """Ends by itself after five seconds."""
+
+    def __iter__(self):
+        with contextlib.suppress(KeyboardInterrupt):
+            yield from super().__iter__()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"),
+    [((), 1), (("--seconds", 30), 1), (("--seconds", 3), 0)],
+)
+def test_a_camera_that_stops_early_is_a_failure(
+    seconds, code, here, model, monkeypatch, capsys
+):
+    monkeypatch.setattr(predict, "VideoReader", Unplugged)
+    words = ("--camera", 0, "--model", model, "--detector", "none")
+    assert run(*words, *seconds) == code
+    told = capsys.readouterr().err
+    assert ("camera-0 after 5.0" in told) == bool(code)
+    assert rows()
+
+
+# === Results that cannot be written ===
+
+
+def test_a_copy_that_cannot_be_written_ends_nothing(here, model, capsys):
+    """Long names are no reason; outputs in the way of others are."""
+    long = "n" * 247 + ".png"
+    longest = "n" * 248 + ".png"
+    picture("a.jpg/x.jpg", red=200)
+    for name in ("a.png", "z.png"):
+        picture(name, red=200)
+    for name in (long, longest):
+        Path(name).write_bytes(Path("a.png").read_bytes())
+    video("v.mp4", 3)
+    Path("v.mp4").rename("v" * 252 + ".ts")
+    Path("predictions").mkdir()
+    words = ("--model", model, "--detector", "none", "--out", "predictions")
+    assert run(".", *words) == 1
+    got = rows()
+    assert len(got) == 8 and not any(row["problem"] for row in got)
+    copies = [file.name for file in Path("predictions").rglob("*.jpg")]
+    assert {long.replace("png", "jpg"), "z.jpg", "a.jpg"} <= set(copies)
+    told = capsys.readouterr().err
+    assert "2 of 6 cannot be written" in told and "a.jpg" in told
 
 
 # === Mistakes ===

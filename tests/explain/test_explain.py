@@ -563,6 +563,19 @@ def test_a_batch_goes_on_past_what_is_no_picture(here, runs, capsys):
     assert read_image("explained/a_grad-cam++.png").shape == (336, 696, 3)
 
 
+def test_a_sheet_that_cannot_be_written_ends_nothing(here, runs, capsys):
+    long, meets = "n" * 230, "a_grad-cam.png/x"
+    for name in (long, "n" * 250, meets, "a", "z"):
+        picture(f"in/{name}.png")
+    Path("explained").mkdir()
+    words = ("in", "--model", runs / "plain", "--detector", "none")
+    assert run(*words, "--out", "explained") == 1
+    found = written()
+    assert f"{long}_grad-cam.png" in found and "z_grad-cam.png" in found
+    assert len(found) == 3
+    assert "2 of 5 cannot be written" in capsys.readouterr().err
+
+
 def test_models_stand_side_by_side_and_share_a_class(here, runs, capsys):
     picture("a.png")
     models = (

@@ -180,3 +180,24 @@ def test_a_light_installation_predicts(photo, tmp_path):
     check_light(python, photo, tmp_path, False, PYTHONPATH="")
     size = sum(x.stat().st_size for x in folder.rglob("*") if x.is_file())
     assert size < 0.6e9, size
+
+
+@pytest.mark.parametrize("words", [["predict", "a.png"], ["demo"]])
+def test_opencv_without_its_system_library_is_told(words, tmp_path):
+    """What the loader says of a library that is missing, and a way out."""
+    broken = (
+        "raise ImportError('libGL.so.1: cannot open shared object file: No "
+        "such file or directory', name='cv2')"
+    )
+    (tmp_path / "cv2.py").write_text(broken, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "kerafer", *words],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "libGL.so.1" in done.stderr and "apt install" in done.stderr
+    assert "opencv-python-headless" in done.stderr
+    assert len(done.stderr.splitlines()) <= 5

@@ -170,7 +170,7 @@ def test_what_is_no_folder_is_told_and_nothing_made(here, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "/proc/x.csv", "a-file/x.csv", "n" * 254, "nul\0"]
+    "name", ["", ".", "/proc/x.csv", "a-file/x.csv", "n" * 256, "nul\0"]
 )
 def test_what_is_no_file_is_told_and_nothing_made(here, name):
     with pytest.raises(UserError, match="`clean` is a file that can be writ"):
