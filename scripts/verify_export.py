@@ -25,7 +25,6 @@ TOLERANCES = {
     "float16": 1e-2,
     "dynamic": 2e-2,
     "int8": 4 / 256,
-    "integer": 4 / 256,
 }
 
 

@@ -15,7 +15,6 @@ FILES = {
     "float16": "float16.tflite",
     "dynamic": "dynamic.tflite",
     "int8": "int8.tflite",
-    "integer": "integer.tflite",
     "onnx": "model.onnx",
 }
 
@@ -34,7 +33,7 @@ class ExportConfig(Settings):
     )
     calibration: int = setting(
         200,
-        "training images that give int8 and integer their ranges",
+        "training images that give int8 its ranges",
         least=1,
     )
     seed: int = setting(
@@ -65,10 +64,9 @@ class ExportConfig(Settings):
         "gate: points of accuracy that int8 may lose",
         most=100,
     )
-    max_drop_integer: float = setting(
-        1.0,
-        "gate: points of accuracy that integer may lose",
-        most=100,
+    require_integer: bool = setting(
+        False,
+        "gate: int8 must not contain floating-point tensors",
     )
     allow_drop: bool = setting(
         False, "keep files that miss their gate; the manifest says so"

@@ -24,7 +24,7 @@ from kerafer.errors import UserError
 from kerafer.export.inference import Inference
 from kerafer.lifetimes import end_with_parent, with_package
 
-QUANTIZED = ("int8", "integer")
+QUANTIZED = ("int8",)
 _MOST_WORDS = 300
 # Bytes of a graph after which the process ends: it gives no memory back.
 _LARGE = 50_000_000
@@ -69,8 +69,8 @@ class Converter:
         Args:
             made: Of one image.
             kind: `"float32"`; `"float16"`, weights of 16 bits; `"dynamic"`,
-                weights of 8 bits; `"int8"` or `"integer"`, weights and
-                activations of 8 bits.
+                weights of 8 bits; `"int8"`, weights and activations of 8
+                bits.
             images: As the files take them; the ranges of the activations of
                 8 bits are those that they have.
             floats: Whether the tensors at both ends of an 8-bit file stay
@@ -194,10 +194,6 @@ def _convert(job: dict) -> None:
         if not job["floats"]:
             converter.inference_input_type = tf.uint8
             converter.inference_output_type = tf.uint8
-    if kind == "integer":
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        ]
     Path(job["out"]).write_bytes(converter.convert())
 
 

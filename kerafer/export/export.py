@@ -43,14 +43,13 @@ from kerafer.export.verify import (
 )
 from kerafer.files import digest, folder_beside, remove, take_place
 from kerafer.foreign import read_json
-from kerafer.layers.psi_table import PsiTable
 from kerafer.models.save import save_model
 from kerafer.versions import versions
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 # The first of these that an export has is the one whose scores are told.
-_SCORED = ("int8", "integer", "float16", "float32", "dynamic", *FILES)
+_SCORED = ("int8", "float16", "float32", "dynamic", *FILES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,9 +195,9 @@ class _Traced:
         self._made: dict[tuple, Inference] = {}
 
     def get(
-        self, batch: int | None, kind: str, tables: bool = False
+        self, batch: int | None, kind: str, integer: bool = False
     ) -> Inference:
-        key = (batch, kind, tables)
+        key = (batch, kind, integer)
         if key not in self._made:
             model, given = self.source.model, self.source.given
             # One at a time: each holds all weights.
@@ -243,15 +242,7 @@ def _write(
     file.add_metadata(NAME, block)
     content = file.content()
     path.write_bytes(with_labels(content, names) if names else content)
-    if not quantized or not made.tables:
-        return {}
-    step = PsiTable.STEP / PsiTable.GAIN
-    return {
-        "psi": {
-            "form": f"table of 256, t from -4 to 4 in steps of {step:.5f}",
-            "largest_error": max(t.largest_error() for t in made.tables),
-        }
-    }
+    return {}
 
 
 def _scores(
@@ -324,10 +315,9 @@ def _manifest(
             "face_margin": source.face_margin,
         },
         "outputs": list(reference.names),
-        "output": "probabilities; uint8 in int8.tflite and integer.tflite, "
-        "where 256 would be 1"
+        "output": "probabilities; uint8 in int8.tflite, where 256 would be 1"
         if tells_classes(reference.probabilities)
-        else "numbers; in integer.tflite in the steps of its output's scale",
+        else "numbers; in int8.tflite in the steps of its output's scale",
         **(
             {"votes": {"temperature": source.vote_temperature}}
             if source.vote_temperature

@@ -23,6 +23,11 @@ def missed_gate(
         verified: What was measured.
         config: With the gates.
     """
+    if kind == "int8" and config.require_integer and verified.float_tensors:
+        return (
+            f"has {verified.float_tensors} floating-point tensors; the gate "
+            "`require_integer` allows none"
+        )
     if kind in _EXACT and verified.part_of_range > _EXACT[kind]:
         return (
             f"is off from the Keras model by {verified.part_of_range:.2g} of "
@@ -31,7 +36,6 @@ def missed_gate(
     allowed = {
         "dynamic": config.max_drop_dynamic,
         "int8": config.max_drop_int8,
-        "integer": config.max_drop_integer,
     }.get(kind)
     if allowed is not None and verified.accuracy_lost is not None:
         # Sums of floats: half a point is not to fail by its last digit.

@@ -18,8 +18,7 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.files import native_path
-from kerafer.layers.export_mode import exporting
-from kerafer.layers.psi_table import PsiTable
+from kerafer.layers.ramps import constants_for_export
 from kerafer.models.graph import built_shape
 
 INPUT = "image"
@@ -128,12 +127,10 @@ class Inference:
         function: Of the image alone; returns the outputs in order. Its
             weights are constants.
         outputs: Their names.
-        tables: The tables that wavelets became.
     """
 
     function: Any
     outputs: tuple[str, ...]
-    tables: frozenset[PsiTable]
 
     @property
     def graph(self) -> bytes:
@@ -151,7 +148,7 @@ def inference(
     given: ImageInput,
     batch: int | None = 1,
     kind: str | None = None,
-    tables: bool = False,
+    integer: bool = False,
 ) -> Inference:
     """Trace a model as it predicts, and freeze it.
 
@@ -160,7 +157,7 @@ def inference(
         given: What the files take.
         batch: Images at once; `None` is any number. Defaults to 1.
         kind: The input tensor's, in place of `given.kind`.
-        tables: Whether wavelets are looked up in tables. Defaults to `False`.
+        integer: Whether wavelets are computed as ramps. Default: False.
 
     Raises:
         UserError: Where the model can't be run on such an image.
@@ -169,7 +166,7 @@ def inference(
     kind = kind or given.kind
     spec = tf.TensorSpec((batch, *given.shape), kind, INPUT)
     # In 8 bits a gray image is rounded anyway, and has no other way to be.
-    rounds = given.kind == "uint8" and not tables
+    rounds = given.kind == "uint8" and not integer
 
     def run(image: tf.Tensor) -> list[tf.Tensor]:
         x = tf.cast(image, tf.float32)
@@ -182,10 +179,10 @@ def inference(
         return [tf.identity(tf.cast(y, tf.float32)) for y in found.values()]
 
     traced = tf.function(run, autograph=False, input_signature=[spec])
-    with exporting(tables) as mode, _must_run(model, given):
+    with constants_for_export(model, integer), _must_run(model, given):
         concrete = traced.get_concrete_function()
     frozen = _inlined(convert_variables_to_constants_v2(concrete))
-    return Inference(frozen, tuple(names), frozenset(mode.used))
+    return Inference(frozen, tuple(names))
 
 
 @contextlib.contextmanager

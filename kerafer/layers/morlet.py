@@ -9,8 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerafer.layers.arguments import Shape, boolean
-from kerafer.layers.export_mode import ExportMode, export_mode
-from kerafer.layers.psi_table import PsiTable
+from kerafer.layers.ramps import Ramps
 from kerafer.layers.wavelets import WAVELETS
 
 # Scales nearer to 0 than this count as this, with the sign they have. The
@@ -109,6 +108,7 @@ class Morlet(keras.layers.Layer):
         self.shift_constraint = keras.constraints.get(shift_constraint)
         self.trainable_wavelet = boolean("trainable_wavelet", trainable_wavelet)
         self.supports_masking = True
+        self._ramps: tuple[Ramps, np.ndarray, np.ndarray] | None = None
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[self.axis]
@@ -139,9 +139,13 @@ class Morlet(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        mode = export_mode()
-        if mode is not None and mode.tables:
-            return self.looked_up(inputs, mode)
+        if self._ramps is not None:
+            ramps, factor, summand = self._ramps
+            if self.per_channel:
+                shape = [1] * len(inputs.shape)
+                shape[self.axis] = -1
+                factor, summand = factor.reshape(shape), summand.reshape(shape)
+            return ramps(ops.relu6(inputs * factor + summand))
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         scale = ops.cast(self.scale, dtype)
         shift = ops.cast(self.shift, dtype)
@@ -154,33 +158,27 @@ class Morlet(keras.layers.Layer):
         outputs = WAVELETS[self.wavelet](t, self.center_frequency)
         return ops.cast(outputs, inputs.dtype)
 
-    def looked_up(self, inputs: Any, mode: ExportMode) -> Any:
-        """The wavelet for files of 8 bits: its values stand in a table.
-
-        What leads to the table is linear and ends in ReLU6, so a converter
-        makes it part of the dense layer or convolution before; see `PsiTable`.
+    def set_export(self, form: str | None) -> None:
+        """Compute with ramps for files of 8 bits, from here on.
 
         Args:
-            inputs: A tensor of TensorFlow, as for `call`.
-            mode: Gets the table.
+            form: `"integer"`; anything else computes the wavelet itself.
         """
-        import tensorflow as tf
+        self._ramps = self.ramps() if form == "integer" else None
 
-        shape = [1] * len(inputs.shape)
-        if self.per_channel:
-            shape[self.axis] = -1
-        table = PsiTable(self.wavelet, float(self.center_frequency))
-        mode.used.add(table)
-        # Numbers, not variables: the converter folds no division of those.
-        with tf.init_scope():
-            scale = ops.convert_to_numpy(_away_from_zero(self.scale.value))
-            shift = ops.convert_to_numpy(self.shift)
-            values = table.values()
-        scale, shift = np.reshape(scale, shape), np.reshape(shift, shape)
-        gain = table.GAIN / scale
-        level = tf.nn.relu6(inputs * gain + (table.SHIFT - gain * shift))
-        index = tf.cast(tf.math.floordiv(level, table.STEP), tf.int32)
-        return tf.gather(tf.constant(values), index)
+    def ramps(self) -> tuple[Ramps, np.ndarray, np.ndarray]:
+        """Express the wavelet by clipped ramps.
+
+        Returns:
+            The ramps, and the factor and summand that turn inputs into what
+            they take: `relu6(factor * inputs + summand)`. Both have the shape
+            of the scale.
+        """
+        ramps = Ramps.of(self.wavelet, self.center_frequency)
+        scale = ops.convert_to_numpy(_away_from_zero(self.scale.value))
+        factor = ramps.gain / scale
+        summand = ramps.offset - factor * ops.convert_to_numpy(self.shift)
+        return ramps, factor, summand
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -14,7 +14,6 @@ from kerafer.layers.arguments import (
     per_branch,
     positive_int,
 )
-from kerafer.layers.export_mode import export_mode
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
@@ -142,6 +141,7 @@ class MultiScaleConv2D(keras.layers.Layer):
                 f"Received: groups={groups}, filters={filters}"
             )
         self.input_spec = keras.layers.InputSpec(ndim=4)
+        self._constant_kernel: Any = None
 
     @property
     def _channel_axis(self) -> int:
@@ -246,11 +246,9 @@ class MultiScaleConv2D(keras.layers.Layer):
         if self.padding == "same":
             inputs = _pad(inputs, max(self._extents) // 2)
         if self.groups == 1:
-            kernel = (
-                self.fused_kernel()
-                if export_mode() is None
-                else self.constant_kernel()
-            )
+            kernel = self._constant_kernel
+            if kernel is None:
+                kernel = self.fused_kernel()
             return self._convolve(inputs, kernel)[0]
         kernels = self._aligned_kernels()
         parts = [ops.split(kernel, self.groups, axis=-1) for kernel in kernels]
@@ -285,19 +283,17 @@ class MultiScaleConv2D(keras.layers.Layer):
             axis=-1,
         )
 
-    def constant_kernel(self) -> Any:
-        """`fused_kernel()` put together beforehand, for export.
+    def set_export(self, form: str | None) -> None:
+        """Put the fused kernel together beforehand, from here on.
 
         Converters fold no concatenation as large as this one.
 
-        Returns:
-            A constant tensor of TensorFlow.
+        Args:
+            form: `None` computes it from the kernels again.
         """
-        import tensorflow as tf
-
-        with tf.init_scope():
-            kernel = ops.convert_to_numpy(self.fused_kernel())
-        return tf.constant(kernel)
+        self._constant_kernel = None
+        if form is not None and self.groups == 1:
+            self._constant_kernel = ops.convert_to_numpy(self.fused_kernel())
 
     def _aligned_kernels(self) -> list[Any]:
         """The branches' kernels with zeros around, all of one extent."""

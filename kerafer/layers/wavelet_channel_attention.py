@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerafer.layers.arguments import (
@@ -16,6 +17,7 @@ from kerafer.layers.arguments import (
 )
 from kerafer.layers.gate import Gate
 from kerafer.layers.morlet import Morlet
+from kerafer.layers.ramps import Ramps
 
 FUSIONS = ("sum", "gated", "concat")
 
@@ -122,6 +124,7 @@ class WaveletChannelAttention(Gate):
         self.center_frequency = center_frequency
         self.per_channel = per_channel
         self.trainable_wavelet = trainable_wavelet
+        self._integer_branches: list[tuple[Any, Any, Ramps, Any]] = []
         # The pools that each set of weights serves.
         self._served = ["_".join(self.pools)] if shared else list(self.pools)
         self.wavelets = [
@@ -178,8 +181,46 @@ class WaveletChannelAttention(Gate):
         maximum, average = branches
         return ops.sigmoid(share * maximum + (1.0 - share) * average)
 
+    def set_export(self, form: str | None) -> None:
+        """Compute with ramps for files of 8 bits, from here on.
+
+        W1 has a few more columns then, which give constants: they hold the
+        range of every tensor (see `Ramps.pins`), and W2 ignores them.
+
+        Args:
+            form: `"integer"`; anything else computes the wavelet itself.
+        """
+        self._integer_branches = []
+        if form != "integer":
+            return
+        for reduce, expand, psi in zip(
+            self.reduce_kernels,
+            self.expand_kernels,
+            self.wavelets,
+            strict=True,
+        ):
+            ramps, factor, summand = psi.ramps()
+            pins = ramps.pins
+            kernel = ops.convert_to_numpy(reduce) * factor
+            reduced = kernel.shape[1]
+            bias = np.append(np.broadcast_to(summand, reduced), pins)
+            self._integer_branches.append(
+                (
+                    np.pad(kernel, ((0, 0), (0, len(pins)))),
+                    bias.astype(np.float32),
+                    ramps,
+                    np.pad(
+                        ops.convert_to_numpy(expand), ((0, len(pins)), (0, 0))
+                    ),
+                )
+            )
+
     def _branch(self, values: Any, index: int) -> Any:
         """`W2 . psi(W1 . values)` with one set of weights."""
+        if self._integer_branches:
+            reduce, bias, ramps, expand = self._integer_branches[index]
+            levels = ops.relu6(ops.matmul(values, reduce) + bias)
+            return ops.matmul(ramps(levels), expand)
         values = ops.matmul(values, self.reduce_kernels[index])
         values = self.wavelets[index](values)
         return ops.matmul(values, self.expand_kernels[index])

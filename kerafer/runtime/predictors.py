@@ -25,7 +25,6 @@ EXPORTED = (
     "float32.tflite",
     "int8.tflite",
     "dynamic.tflite",
-    "integer.tflite",
     "saved_model",
 )
 

@@ -79,13 +79,13 @@ def export_model(
         out: The folder, new or empty, or an earlier export of the same model,
             which gets further formats.
         formats: Any of keras, savedmodel, float32, float16, dynamic, int8,
-            integer and onnx. Defaults to savedmodel, float16, and, where there
+            and onnx. Defaults to savedmodel, float16, and, where there
             are images, dynamic and int8.
         images: What the model was made for: uint8 of shape `(images, height,
             width, channels)`, or what `kerafer.images.as_image` takes, of
             any size; floats in the range of the training where `input` is
             `"float32"`; or a folder of images, `<class>/*` or without labels.
-            Up to 200 of them, and at most half, give int8 and integer their
+            Up to 200 of them, and at most half, give int8 its
             ranges; the others are answered by every file and by Keras.
         labels: Class index of each. Defaults to none: then the files are
             compared with Keras, and not with the truth.

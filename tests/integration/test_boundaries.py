@@ -47,7 +47,7 @@ WELL = Verified(
     bytes=1,
 )
 FLOATS = ("keras", "savedmodel", "float32", "float16", "onnx")
-EIGHT_BITS = ("dynamic", "int8", "integer")
+EIGHT_BITS = ("dynamic", "int8")
 
 
 def gate(kind, config=None, **measured):
@@ -100,7 +100,7 @@ def test_a_gate_knows_how_small_its_test_set_is():
 
 
 def test_the_gates_are_what_they_are_without_flags():
-    lost = {"dynamic": 0.5, "int8": 0.5, "integer": 1.0}
+    lost = {"dynamic": 0.5, "int8": 0.5}
     for kind, most in lost.items():
         assert gate(kind, accuracy_lost=most) is None
         assert gate(kind, accuracy_lost=most + 0.01)
@@ -486,31 +486,6 @@ def test_the_gradient_of_a_scale_near_0(scale):
     expected = slope * -t / clipped
     assert expected != 0
     assert gradient(scale) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_a_wavelet_looked_up_is_the_wavelet(per_channel):
-    import tensorflow as tf
-
-    from kerafer.layers.export_mode import exporting
-
-    layer = Morlet(per_channel=per_channel)
-    layer.build((None, 3))
-    scale = np.array([0.5, -1.0, 2.0], np.float32)
-    shift = np.array([0.1, 0.0, -0.3], np.float32)
-    if not per_channel:
-        scale, shift = np.float32(-0.7), np.float32(0.2)
-    layer.scale.assign(scale)
-    layer.shift.assign(shift)
-    t = np.linspace(-3.9, 3.9, 300)[:, None]
-    inputs = np.float32(t * scale + shift) + np.zeros((1, 3), np.float32)
-    with exporting(True) as mode:
-        found = layer.looked_up(tf.constant(inputs), mode).numpy()
-    expected = np.cos(1.75 * t) * np.exp(-t * t / 2)
-    (table,) = mode.used
-    # Here an index is rounded down, and not to the nearest as with 8 bits.
-    assert np.abs(found - expected).max() < 2 * table.largest_error() < 0.06
-    assert np.abs(found - expected).mean() < 0.01
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

@@ -42,7 +42,7 @@ def photo(tmp_path_factory):
 def test_its_files_are_those_of_its_manifest(manifest):
     folder = shipped_model()
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    kinds = ("model.keras", "float16.tflite", "int8.tflite", "integer.tflite")
+    kinds = ("model.keras", "float16.tflite", "int8.tflite")
     assert set(manifest["files"]) == set(kinds)
     assert set(sizes) == {
         *kinds,

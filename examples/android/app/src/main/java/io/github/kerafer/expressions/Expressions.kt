@@ -57,6 +57,6 @@ class Expressions(context: Context, private val file: String = "int8.tflite") :
     }
 
     private companion object {
-        val WHOLE_NUMBERS = setOf("int8.tflite", "integer.tflite")
+        val WHOLE_NUMBERS = setOf("int8.tflite")
     }
 }
