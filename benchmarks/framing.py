@@ -29,12 +29,12 @@ from sklearn.metrics import f1_score
 
 from kerafer.datasets import load, read_split
 from kerafer.datasets.decoded import decode
+from kerafer.evaluation.external_test import ExternalTest
 from kerafer.files import write_text
 from kerafer.images import resize
 from kerafer.models import load_model
 from kerafer.runtime.labels import find_labels
 from kerafer.training.temperature_scaling import divide_by_prior
-from kerafer.workflows.other_images import find_other_images
 
 _POWER = 0.35
 _LOOSE = 0.2
@@ -62,7 +62,7 @@ def main() -> None:
 def on_portraits(parsed: argparse.Namespace) -> list[dict[str, object]]:
     """A row for each model, margin, power and view."""
     # Faces are searched once for all models that take the same.
-    find = functools.cache(find_other_images)
+    find = functools.cache(ExternalTest.load)
     rows = []
     for margin in map(float, parsed.margins.split(",")):
         for file in parsed.models:

@@ -1,20 +1,40 @@
-"""Tables for pages in Markdown."""
+"""Markdown pages from templates, and tables for them."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a Jinja2 template of this package.
+
+    Args:
+        template: Its file, relative to the package, such as
+            `"evaluation/templates/scores.md.j2"`.
+        **values: Its variables.
+    """
+    return _environment().get_template(template).render(values)
 
 
 def table(
     head: Sequence[object], rows: Iterable[Sequence[object]], side: str = "---:"
 ) -> list[str]:
-    """Lines of a table, whatever is in its cells.
+    """Write a table, escaping its cells.
 
     Args:
-        head: Over each column. The first column is set left.
+        head: Over each column. The first column is aligned left.
         rows: A cell for each column.
-        side: The rule of the others, `"---"` for text. Defaults to numbers,
-            set right.
+        side: Alignment of the other columns: `"---"` for text. Default:
+            right, for numbers.
+
+    Returns:
+        Its lines.
     """
     rule = ["---", *[side] * (len(head) - 1)]
     return [
@@ -25,8 +45,44 @@ def table(
 
 
 def facts(named: Mapping[str, object]) -> list[str]:
-    """Lines of a table of names and what is known of each."""
+    """Write a table of names and values."""
     return table(("", ""), named.items(), side="---")
+
+
+def percent(value: float) -> str:
+    """A fraction as a percentage."""
+    return f"{value:.1%}"
+
+
+def percent_range(interval: Sequence[float]) -> str:
+    """An interval of fractions as percentages."""
+    low, high = interval
+    return f"{100 * low:.1f} to {high:.1%}"
+
+
+def decimal_range(interval: Sequence[float]) -> str:
+    """An interval with three decimals."""
+    low, high = interval
+    return f"{low:.3f} to {high:.3f}"
+
+
+@functools.cache
+def _environment() -> Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["table"] = lambda *words: "\n".join(table(*words))
+    environment.globals["facts"] = lambda named: "\n".join(facts(named))
+    environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["percent"] = percent
+    environment.filters["percent_range"] = percent_range
+    return environment
 
 
 def _cell(value: object) -> str:

@@ -26,6 +26,7 @@ TESTS = {
     "kerafer/evaluation/calibration.py": "tests/evaluation",
     "kerafer/evaluation/classification.py": "tests/evaluation",
     "kerafer/evaluation/bootstrap.py": "tests/evaluation",
+    "kerafer/evaluation/comparison.py": "tests/evaluation",
     "kerafer/datasets/splits.py": "tests/datasets/test_splits.py",
     "kerafer/layers/morlet.py": "tests/layers/test_layers.py",
     "kerafer/layers/multi_scale_conv2d.py": "tests/layers/test_layers.py",

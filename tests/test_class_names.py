@@ -123,7 +123,7 @@ def model(tmp_path_factory):
 def test_a_data_set_may_use_other_words(names, model, tmp_path):
     data = colours(tmp_path / "data", names)
     out = tmp_path / "out"
-    words = ("--dataset", "folder", "--data-dir", str(data), "--part", "all")
+    words = ("--dataset", "folder", "--data-dir", str(data), "--subset", "all")
     words = (*words, "--model", str(model), "--out", str(out))
     assert main(["evaluate", *words]) == 0
     scores = json.loads((out / "metrics.json").read_text())

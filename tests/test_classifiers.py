@@ -123,7 +123,7 @@ def test_it_is_told_by_every_command(
         "explain": (picture, "--model", file, "--detector", "none"),
         "evaluate": (
             *("--model", file, "--dataset", "folder"),
-            *("--data-dir", str(colours), "--part", "all"),
+            *("--data-dir", str(colours), "--subset", "all"),
         ),
     }[command]
     if command != "evaluate":
@@ -178,7 +178,7 @@ def evaluated(model, colours):
     return kerafer.evaluate(
         model,
         "folder",
-        part="all",
+        subset="all",
         labels=tiny_models.LABELS,
         data_dir=colours,
         split="paper",

@@ -12,7 +12,7 @@ from kerafer.console import console
 from kerafer.datasets.config import DataConfig
 from kerafer.figures import add_figure_format, figures_as
 from kerafer.settings import add_flags, given, listed
-from kerafer.workflows.evaluation import PARTS, default_folder, evaluate
+from kerafer.workflows.evaluation import SUBSETS, evaluate
 
 if TYPE_CHECKING:
     from kerafer.evaluation.evaluation import Evaluation
@@ -30,12 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         metavar="PATH",
-        help="a second model, or the folder of an earlier evaluation of the "
-        "same images",
+        help="a second model to compare with",
     )
     parser.add_argument(
-        "--part",
-        choices=PARTS,
+        "--subset",
+        choices=SUBSETS,
         help="which images of the split (default: test for a run on its own "
         "data set and after --split, else all)",
     )
@@ -46,16 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a model without them",
     )
     parser.add_argument(
-        "--flips",
+        "--tta",
         action="store_true",
-        help="take the mean of each image's probabilities and those of its "
-        "mirror image, for --against too unless it is an evaluation",
+        help="average the probabilities of each image and of its mirror image",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
         help="folder of the results (default: "
-        "evaluations/<model>-<dataset>-<part>, and -flips)",
+        "evaluations/<model>-<dataset>-<subset>)",
     )
     parser.add_argument(
         "--force",
@@ -68,49 +66,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate, write and show."""
-    settings = given(DataConfig, parsed)
-    out = parsed.out
-    if out is None:
-        out = default_folder(parsed.model, settings, parsed.part, parsed.flips)
     with figures_as(parsed.figure_format):
         found = evaluate(
             parsed.model,
-            part=parsed.part,
+            subset=parsed.subset,
             against=parsed.against,
             labels=listed(parsed.labels),
-            flips=parsed.flips,
-            out=out,
+            tta=parsed.tta,
+            out=parsed.out,
             force=parsed.force,
-            **settings,
+            **given(DataConfig, parsed),
         )
-    _show(found, Path(out))
+        out = Path(parsed.out or "evaluations", "")
+        if parsed.out is None:
+            out = _free_folder(out / found.folder_name, parsed.force)
+            found.write(out, parsed.force)
+    _show(found, out)
     return 0
 
 
-def _show(found: Evaluation, out: Path) -> None:
-    from kerafer.evaluation.evaluation import FILES
-    from kerafer.evaluation.evaluation_report import points, verdict
+def _free_folder(folder: Path, force: bool) -> Path:
+    """The folder itself, or with the next free number after it."""
+    free, number = folder, 1
+    while free.exists() and not force:
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
 
+
+def _show(found: Evaluation, out: Path) -> None:
     scores, count = found.scores, len(found.predictions.labels)
-    where = f"{count:,} images of {found.dataset}, {found.part}"
-    table = Table(title=f"{found.told_name} on {where}")
+    where = f"{count:,} images of {found.dataset}, {found.subset}"
+    table = Table(title=f"{found.shown_name} on {where}")
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column(f"95 % over {scores.groups:,} {scores.over}")
-    for row in scores.rows():
+    for row in found.rows():
         table.add_row(*row)
     console.print(table)
     for note in found.own_notes:
         console.print(note, soft_wrap=True)
     if (comparison := found.comparison) is not None:
+        low, high = comparison.interval
         console.print(
-            f"{verdict(*found.names, comparison, scores.over)} Difference "
-            f"{points(comparison.difference)} points, 95 % interval "
-            f"{points(comparison.interval.low)} to "
-            f"{points(comparison.interval.high)}; McNemar "
-            f"{comparison.only_first} : {comparison.only_second}, "
+            f"{found.verdict} Difference {100 * comparison.difference:+.1f} "
+            f"points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}; "
+            f"McNemar {comparison.only_first} : {comparison.only_second}, "
             f"p = {comparison.p_value:.2g}.",
             soft_wrap=True,
         )
-    written = ", ".join(name for name in FILES if (out / name).exists())
-    console.print(f"Written to {out}: {written}", soft_wrap=True)
+    console.print(f"Saved {out}: {', '.join(found.files(out))}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""How much scores would move with other people or images."""
+"""Bootstrap confidence intervals."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """Where a number is to be expected.
-
-    Args:
-        low: Lower end.
-        high: Upper end.
-    """
+    """Lower and upper end of a confidence interval."""
 
     low: float
     high: float
@@ -34,37 +29,34 @@ def bootstrap_intervals(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile bootstrap intervals of a classifier's scores.
+    """Compute percentile bootstrap intervals of a classifier's scores.
 
-    As many groups as there are are drawn with repetition, all images of a
-    group together, and the scores are computed again; the interval leaves out
-    as many of the results at both ends. Images of one person resemble each
-    other, so drawing single images where people have several gives
-    intervals that are too narrow. Source: Efron and Tibshirani, "An
-    Introduction to the Bootstrap", 1993, chapters 8 and 13.
+    Each resample draws as many groups as there are, with repetition and with
+    all their images. Images of one person resemble each other, so drawing
+    single images would give intervals that are too narrow. Source: Efron and
+    Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
 
     Args:
         labels: Class index of every image, of shape `(images,)`.
-        predicted: Likewise, what the model takes it for.
-        num_classes: How many classes there are.
-        groups: Who is on each image. Defaults to a group for each image.
-        resamples: How often to draw. Defaults to 2,000.
-        confidence: Part of the results in the interval. Defaults to 0.95.
-        seed: Fixes what is drawn. Defaults to 0.
+        predicted: Class that the model predicts, of the same shape.
+        num_classes: Number of classes.
+        groups: Who is on each image. Default: a group for each image.
+        resamples: Number of draws. Default: 2,000.
+        confidence: Fraction of the results in the interval. Default: 0.95.
+        seed: Of the draws. Default: 0.
 
     Returns:
-        The intervals of `accuracy`, `balanced_accuracy` and `macro_f1`, each
-        computed as by `classify`.
+        The intervals of `accuracy`, `balanced_accuracy` and `macro_f1`, as
+        `classify` defines them.
 
     Raises:
-        UserError: Where the arrays do not belong together, or with fewer than
-            two groups.
+        UserError: If the shapes differ, or for fewer than two groups.
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.ndim != 1 or labels.shape != predicted.shape:
         raise UserError(
-            "labels and predicted have the shape (images,). Received: "
-            f"{labels.shape} and {predicted.shape}."
+            "labels and predicted must have the same shape (images,). "
+            f"Received: {labels.shape} and {predicted.shape}."
         )
     classes = np.arange(num_classes)
     true = labels[:, None] == classes
@@ -93,33 +85,32 @@ def resampled_sums(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Column sums over groups drawn with repetition.
+    """Sum columns over groups drawn with repetition.
 
     Args:
         counts: Whole numbers of shape `(images, columns)`.
-        groups: Who is on each image. Defaults to a group for each image.
-        resamples: How often to draw. Defaults to 2,000.
-        seed: Fixes what is drawn. Defaults to 0.
+        groups: Who is on each image. Default: a group for each image.
+        resamples: Number of draws. Default: 2,000.
+        seed: Of the draws. Default: 0.
 
     Returns:
         float64 of shape `(resamples, columns)`.
 
     Raises:
-        UserError: With another number of groups than of images, or fewer
-            than two different ones.
+        UserError: If an image has no group, or for fewer than two groups.
     """
     counts = np.asarray(counts).astype(np.int64)
     if groups is not None:
         if len(groups) != len(counts):
             raise UserError(
-                "groups names one for each image. Received: "
+                "groups must have an entry for each image. Received: "
                 f"{len(groups)} for {len(counts)} images."
             )
         codes, names = pd.factorize(np.asarray(groups))
         if (codes < 0).any():
             raise UserError(
-                "groups names one for each image. Received none for "
-                f"{int((codes < 0).sum())} of {len(counts)} images."
+                "groups must have an entry for each image. Missing: "
+                f"{int((codes < 0).sum())} of {len(counts)}."
             )
         sums = np.zeros((len(names), counts.shape[1]), np.int64)
         np.add.at(sums, codes, counts)
@@ -127,11 +118,11 @@ def resampled_sums(
     total = len(counts)
     if total < 2:
         raise UserError(
-            "An interval needs at least 2 people or images to draw from. "
-            f"Received: {total}."
+            f"Cannot compute an interval from {total} people or images. "
+            "At least 2 are needed."
         )
-    # Groups with the same sums are drawn together: the distribution is the
-    # same, and single images become a handful of kinds.
+    # Draw groups with equal sums together: the same distribution, and single
+    # images become a handful of kinds.
     kinds, repeats = np.unique(counts, axis=0, return_counts=True)
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(total, repeats / total, size=resamples)
@@ -141,12 +132,7 @@ def resampled_sums(
 def percentile_interval(
     values: np.ndarray, confidence: float = CONFIDENCE
 ) -> Interval:
-    """The middle part of values.
-
-    Args:
-        values: What the resamples gave.
-        confidence: How large the part is. Defaults to 0.95.
-    """
+    """The middle `confidence` of the values, as an interval."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, (tail, 1 - tail))
     return Interval(float(low), float(high))

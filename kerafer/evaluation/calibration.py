@@ -1,4 +1,4 @@
-"""Whether a model that says 90 % is right nine times in ten."""
+"""Calibration: is a model that says 90 % right nine times in ten?"""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ BINS = 15
 def reliability(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS
 ) -> pd.DataFrame:
-    """Sort images by how sure the model is, and see how often it is right.
+    """Compare confidence with accuracy, in bins of confidence.
 
     Args:
         labels: Class index of every image, of shape `(images,)`.
         probabilities: Of shape `(images, classes)`.
-        bins: Of equal width from 0 to 1, each with its upper edge. Defaults
-            to 15.
+        bins: Of equal width from 0 to 1, each with its upper edge. Default:
+            15.
 
     Returns:
-        One row a bin: its edges `lower` and `upper`, the `n_images` whose
-        likeliest class has a probability between them, the mean of those
-        probabilities (`confidence`) and the part of the images that are
-        right (`accuracy`). Both are NaN where there is no image.
+        One row a bin: its edges `lower` and `upper`; `n_images`, how many
+        images have a predicted class with a probability in between; the mean
+        of those probabilities (`confidence`) and the fraction of the images
+        that are right (`accuracy`). Both are NaN without images.
 
     Raises:
-        UserError: Where the arrays do not belong together, or without bins.
+        UserError: If the shapes differ, or for fewer than one bin.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
         raise UserError(
-            "labels has the shape (images,) and probabilities (images, "
-            f"classes). Received: {labels.shape} and {probabilities.shape}."
+            f"Shapes do not match: labels {labels.shape}, probabilities "
+            f"{probabilities.shape}. They must be (images,) and (images, "
+            "classes)."
         )
     if bins < 1:
-        raise UserError(f"bins is at least 1. Received: {bins}.")
+        raise UserError(f"`bins` must be at least 1. Received: {bins}.")
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, bins + 1)
@@ -63,20 +64,20 @@ def reliability(
 def expected_calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS
 ) -> float:
-    """How far off a model's confidence is on average, from 0 to 1.
+    """Measure how far confidence is from accuracy on average, 0 to 1.
 
     The mean distance between confidence and accuracy of the bins of
-    `reliability`, each bin weighted by its images: ECE of Guo et al., "On
+    `reliability`, weighted by their images: ECE of Guo et al., "On
     Calibration of Modern Neural Networks", ICML 2017, with their 15 bins.
-    Only the likeliest class counts.
+    Only the predicted class counts.
 
     Args:
         labels: Class index of every image, of shape `(images,)`.
         probabilities: Of shape `(images, classes)`.
-        bins: Of equal width. Defaults to 15.
+        bins: Of equal width. Default: 15.
 
     Raises:
-        UserError: Where the arrays do not belong together, or without bins.
+        UserError: As `reliability`.
 
     Example:
         >>> expected_calibration_error([0, 1], np.array([[0.9, 0.1]] * 2))

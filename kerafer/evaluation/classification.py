@@ -1,4 +1,4 @@
-"""How well probabilities tell classes apart."""
+"""Accuracy, precision, recall and confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Classification:
     """The scores of one model on one set of images.
 
     Args:
-        accuracy: Part of the images whose likeliest class is right.
-        balanced_accuracy: Recall, averaged over the classes that are among
-            the images.
-        top_2: Part of the images whose class is one of the two likeliest.
-        log_loss: Mean of -ln of the probability given to the right class;
-            NaN where a probability is none.
+        accuracy: Fraction of the images whose predicted class is right.
+        balanced_accuracy: Mean recall of the classes that have images.
+        top_2: Fraction of the images whose class is one of the two most
+            probable.
+        log_loss: Mean of -ln of the right class's probability; NaN if the
+            values are not probabilities.
         per_class: Index `class_names`; columns `precision`, `recall`, `f1` and
-            `support` (images of that class).
-        macro: `precision`, `recall` and `f1`, averaged over the classes that
-            are among the images.
+            `support` (number of images of the class).
+        macro: Mean `precision`, `recall` and `f1` of the classes that have
+            images.
         confusion: Counts of shape `(classes, classes)`, rows the truth.
     """
 
@@ -42,7 +42,7 @@ class Classification:
     confusion: np.ndarray
 
     def notes(self) -> list[str]:
-        """What the scores do not show by themselves, a sentence each."""
+        """Say what the scores do not show by themselves."""
         notes = []
         support = self.per_class["support"]
         absent = list(support.index[support == 0])
@@ -54,9 +54,9 @@ class Classification:
         most = support.max() / support.sum()
         if self.accuracy <= most and len(support) - len(absent) > 1:
             notes.append(
-                "It has learned nothing that shows: always naming "
+                "The model has learned nothing that shows: always predicting "
                 f"{support.idxmax()} would be right on {most:.1%}, and it is "
-                f"on {self.accuracy:.1%}."
+                f"right on {self.accuracy:.1%}."
             )
         return notes
 
@@ -77,14 +77,13 @@ class Classification:
 def classify(
     labels: np.ndarray, probabilities: np.ndarray, class_names: tuple[str, ...]
 ) -> Classification:
-    """Score probabilities against the truth, by scikit-learn.
+    """Score probabilities against the truth, with scikit-learn.
 
     A class that is never predicted has precision 0, which counts in the macro
-    averages; one that is not among the images does not count, as nobody
-    knows how it would do.
+    averages. A class without images does not count.
 
-    The log loss is of rows divided by their sum, as those of a quantised model
-    may not sum to 1; a probability of 0 counts as 2.2e-16.
+    The log loss divides each row by its sum, because the outputs of a
+    quantised model may not sum to 1; a probability of 0 counts as 2.2e-16.
 
     Args:
         labels: Class index of every image, of shape `(images,)`.
@@ -135,3 +134,33 @@ def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     if classes < 2 or not sums.all():
         return float("nan")
     return float(log_loss(labels, probabilities / sums, labels=range(classes)))
+
+
+def surest_mistakes(
+    labels: np.ndarray, probabilities: np.ndarray, most: int = 24
+) -> pd.DataFrame:
+    """Find the wrong predictions with the highest probabilities.
+
+    Args:
+        labels: Class index of every image, of shape `(images,)`.
+        probabilities: Of shape `(images, classes)`.
+        most: Maximum number of rows. Default: 24.
+
+    Returns:
+        `row` of the image, its `label`, the class `predicted` (indices) and
+        its `probability`, highest first.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    predicted = probabilities.argmax(axis=1)
+    rows = np.flatnonzero(predicted != labels)
+    # Stable: of equal probabilities, the first image comes first.
+    order = np.argsort(-probabilities[rows, predicted[rows]], kind="stable")
+    rows = rows[order][:most]
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "label": labels[rows],
+            "predicted": predicted[rows],
+            "probability": probabilities[rows, predicted[rows]],
+        }
+    )

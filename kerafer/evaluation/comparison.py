@@ -1,4 +1,4 @@
-"""Whether one of two models is better, or was only lucky."""
+"""Paired comparison of two models on the same images."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Comparison:
     """Two models on the same images.
 
     Args:
-        both_right: Images that both recognise.
-        only_first: Images that only the first recognises.
-        only_second: Images that only the second recognises.
-        both_wrong: Images that none recognises.
+        both_right: Number of images that both classify correctly.
+        only_first: Number that only the first classifies correctly.
+        only_second: Number that only the second classifies correctly.
+        both_wrong: Number that neither classifies correctly.
         p_value: Of McNemar's exact test: how likely `only_first` and
-            `only_second` would differ as much if the models were as good.
-        difference: Accuracy of the first less that of the second.
+            `only_second` would differ as much if the models were equally good.
+        difference: Accuracy of the first minus that of the second.
         interval: Bootstrap interval of the difference.
     """
 
@@ -42,13 +42,9 @@ class Comparison:
 
     @property
     def is_significant(self) -> bool:
-        """Whether McNemar's test is below 0.05 and the interval without 0."""
-        return self.p_value < 0.05 and not self.interval_has_zero
-
-    @property
-    def interval_has_zero(self) -> bool:
-        """Whether the interval leaves open which model is better."""
-        return self.interval.low <= 0 <= self.interval.high
+        """Whether p is below 0.05 and the interval does not contain 0."""
+        has_zero = self.interval.low <= 0 <= self.interval.high
+        return self.p_value < 0.05 and not has_zero
 
     def as_dict(self) -> dict[str, object]:
         """The same in plain numbers, lists and dictionaries."""
@@ -57,6 +53,27 @@ class Comparison:
             "interval": list(self.interval),
             "is_significant": self.is_significant,
         }
+
+    def verdict(self, first: str, second: str, over: str) -> str:
+        """Say in one sentence whether a model is better.
+
+        Args:
+            first: Name of the first model.
+            second: Name of the second model.
+            over: What the interval draws, `"people"` or `"images"`.
+        """
+        if self.only_first == self.only_second:
+            return "Both models classify equally many images correctly."
+        better = first if self.difference > 0 else second
+        if self.is_significant:
+            return f"{better} is better, by more than chance explains."
+        start = f"{better} classifies more of these images correctly, but"
+        if self.p_value < 0.05:
+            return (
+                f"{start} the difference may be chance: with other {over} it "
+                "could be the other way round."
+            )
+        return f"{start} the difference may be chance."
 
 
 def compare(
@@ -68,31 +85,29 @@ def compare(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Comparison:
-    """Compare what two models take the same images for.
+    """Compare the predictions of two models on the same images.
 
     McNemar's test (Psychometrika 12, 1947) in its exact form is two-sided
-    and takes the images for independent of each other. The interval draws
-    whole groups, the same for both models, so that it holds where one person
-    is on several images too.
+    and assumes independent images. The interval draws whole groups, the same
+    for both models, so it also holds if one person is on several images.
 
     Args:
         labels: Class index of every image, of shape `(images,)`.
-        first: Likewise, what the first model takes it for.
-        second: Likewise, what the second model takes it for.
-        groups: Who is on each image. Defaults to a group for each image.
-        resamples: How often to draw. Defaults to 2,000.
-        confidence: Part of the results in the interval. Defaults to 0.95.
-        seed: Fixes what is drawn. Defaults to 0.
+        first: Class that the first model predicts, of the same shape.
+        second: Class that the second model predicts, of the same shape.
+        groups: Who is on each image. Default: a group for each image.
+        resamples: Number of draws. Default: 2,000.
+        confidence: Fraction of the results in the interval. Default: 0.95.
+        seed: Of the draws. Default: 0.
 
     Raises:
-        UserError: Where the arrays do not belong together, or with fewer than
-            two groups.
+        UserError: If the shapes differ, or for fewer than two groups.
     """
     labels, first, second = map(np.asarray, (labels, first, second))
     if labels.ndim != 1 or not labels.shape == first.shape == second.shape:
         raise UserError(
-            "labels, first and second have the shape (images,). Received: "
-            f"{labels.shape}, {first.shape} and {second.shape}."
+            "labels, first and second must have the same shape (images,). "
+            f"Received: {labels.shape}, {first.shape} and {second.shape}."
         )
     one, two = first == labels, second == labels
     only_first, only_second = int((one & ~two).sum()), int((~one & two).sum())

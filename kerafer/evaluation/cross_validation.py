@@ -16,7 +16,6 @@ from kerafer.datasets.splits import parse_fold
 from kerafer.errors import ConfigError, UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
 from kerafer.evaluation.predictions import Predictions
-from kerafer.evaluation.scores import as_percent
 from kerafer.foreign import read_json
 from kerafer.settings import as_flags
 from kerafer.tables import read_table
@@ -204,7 +203,7 @@ def _interval(folds: list[_Fold]) -> tuple[str, str]:
         len(names),
         np.array([groups[p] for part in parts for p in part.paths], object),
     )["accuracy"]
-    return f" (95 % interval {as_percent(interval)})", (
+    return f" (95 % interval {markdown.percent_range(interval)})", (
         f"The interval says how far chance in the choice of {over} reaches: "
         f"{drawn} of them were drawn with repetition from these {drawn}, "
         f"{RESAMPLES:,} times, and the middle 95 % of the accuracies kept. It "

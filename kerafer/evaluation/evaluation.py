@@ -1,4 +1,4 @@
-"""What comes out when a model is evaluated."""
+"""The result of an evaluation, and its files."""
 
 from __future__ import annotations
 
@@ -11,57 +11,59 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kerafer import markdown
+from kerafer.engine import backend_name
 from kerafer.errors import ConfigError
-from kerafer.evaluation.bootstrap import CONFIDENCE, RESAMPLES
 from kerafer.evaluation.comparison import Comparison
-from kerafer.evaluation.predictions import WITH_FLIPS, Predictions
+from kerafer.evaluation.plots import (
+    plot_confusion,
+    plot_mistakes,
+    plot_reliability,
+)
+from kerafer.evaluation.predictions import Predictions
+from kerafer.evaluation.report import scores_section
 from kerafer.evaluation.scores import Scores
 from kerafer.figures import FIGURE_FORMATS
-from kerafer.files import output_folder, write_text, written_beside
+from kerafer.files import output_folder, write_text
+from kerafer.tables import write_table
 from kerafer.versions import versions
 
-# What `Evaluation.write` writes; from mistakes.png on where there is any.
+# All files that `Evaluation.write` may write.
 FILES = (
-    "predictions.csv",
-    "metrics.json",
-    "confusion.csv",
-    "confusion_percent.csv",
-    "confusion.png",
-    "reliability.png",
-    "report.md",
-    "mistakes.png",
-    "comparison.json",
+    *("report.md", "metrics.json", "predictions.csv", "comparison.json"),
+    *("confusion.csv", "confusion_percent.csv"),
     *(
         f"{name}.{kind}"
         for name in ("confusion", "reliability", "mistakes")
-        for kind in FIGURE_FORMATS[1:]
+        for kind in FIGURE_FORMATS
     ),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A model's predictions on one part of a data set, and what they say.
+    """The predictions and scores of a model on images of a data set.
 
     Args:
-        model: Its name.
-        model_file: Where it is; `None` for one in memory.
-        sha256: Of that file; `None` likewise.
-        input_shape: Height, width and channels of the images it takes.
+        model: Name of the model.
+        model_file: Its file; `None` for a model in memory.
+        sha256: Digest of that file; `None` for a model in memory.
+        input_shape: Height, width and channels of its input.
         dataset: Name of the data set.
         source: Where its images came from.
         licence: The terms they come under.
         split: How it was divided: `paper`, `subject`, `given` or a file.
-        part: `"train"`, `"validation"`, `"test"` or `"all"`.
-        predictions: For every image of the part.
-        scores: All that was measured, with intervals.
-        split_notes: What one should know of the division, a sentence each.
-        own_notes: What makes these scores doubtful, a sentence each.
-        mistakes: As `surest_mistakes` gives them.
-        mistake_images: uint8, of their rows.
-        against: Name of the model that was compared with, if any.
-        comparison: What came out of that.
-        command: What does all this once more, if a command can.
+        subset: `"train"`, `"validation"`, `"test"` or `"all"`.
+        predictions: For every image of the subset.
+        scores: As from `kerafer.evaluation.score`.
+        split_notes: What one should know of the split.
+        own_notes: What makes these scores doubtful.
+        mistakes: As from `surest_mistakes`.
+        mistake_images: uint8 images of their rows.
+        tta: Whether predictions are averaged with those of mirrored images.
+        against: Name of the model that was compared with. Default: none.
+        comparison: As from `compare`. Default: none.
+        command: The command that repeats the evaluation, if there is one.
     """
 
     model: str
@@ -72,54 +74,102 @@ class Evaluation:
     source: str
     licence: str
     split: str
-    part: str
+    subset: str
     predictions: Predictions
     scores: Scores
     split_notes: tuple[str, ...]
     own_notes: tuple[str, ...]
     mistakes: pd.DataFrame
     mistake_images: np.ndarray
+    tta: bool = False
     against: str | None = None
     comparison: Comparison | None = None
     command: str | None = None
 
     def __repr__(self) -> str:
         return (
-            f"Evaluation({self.told_name!r} on {len(self.predictions.labels):,}"
-            f" images of {self.dataset!r}, accuracy {self.accuracy:.3f})"
+            f"Evaluation({self.shown_name!r} on "
+            f"{len(self.predictions.labels):,} images of {self.dataset!r}, "
+            f"accuracy {self.accuracy:.3f})"
         )
 
     @property
     def accuracy(self) -> float:
-        """The share of the images that are recognised, 0 to 1."""
+        """Fraction of the images that are recognised."""
         return self.scores.classification.accuracy
 
     @property
-    def told_name(self) -> str:
-        """The model's name, with what was done to its predictions."""
-        return told_name(self.model, self.predictions.flips)
+    def shown_name(self) -> str:
+        """The model's name, with `mirrored images` after `tta`."""
+        return f"{self.model} with mirrored images" if self.tta else self.model
 
     @property
-    def names(self) -> tuple[str, str]:
-        """Of the model and of the one that it is compared with."""
-        against = self.against or ""
-        if against == self.told_name:
-            against += " (against)"
-        return self.told_name, against
+    def folder_name(self) -> str:
+        """A name for the folder of the results."""
+        words = (self.model, self.dataset, self.subset, *["tta"] * self.tta)
+        return "-".join(words)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that one should know of these scores, a sentence each."""
+        """All that one should know of these scores."""
         return self.split_notes + self.own_notes
 
     @property
-    def mistake_count(self) -> int:
-        """How many images are taken for another class."""
-        predictions = self.predictions
-        return int((predictions.predicted != predictions.labels).sum())
+    def verdict(self) -> str | None:
+        """Which model is better, in a sentence; `None` for one model."""
+        if self.comparison is None:
+            return None
+        return self.comparison.verdict(*self._names, self.scores.over)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        against = self.against or ""
+        if against == self.shown_name:
+            against += " (against)"
+        return self.shown_name, against
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Name, value and interval of every score, as text."""
+        found, intervals = self.scores.classification, self.scores.intervals
+        rows = [
+            (
+                "accuracy",
+                f"{found.accuracy:.1%}",
+                markdown.percent_range(intervals["accuracy"]),
+            ),
+            (
+                "macro F1",
+                f"{found.macro['f1']:.3f}",
+                markdown.decimal_range(intervals["macro_f1"]),
+            ),
+            (
+                "balanced accuracy",
+                f"{found.balanced_accuracy:.1%}",
+                markdown.percent_range(intervals["balanced_accuracy"]),
+            ),
+            ("macro precision", f"{found.macro['precision']:.3f}", ""),
+            ("macro recall", f"{found.macro['recall']:.3f}", ""),
+            ("top-2 accuracy", f"{found.top_2:.1%}", ""),
+            ("log loss", f"{found.log_loss:.4f}", ""),
+            (
+                "expected calibration error",
+                f"{self.scores.calibration_error:.1%}",
+                "",
+            ),
+        ]
+        if (votes := self.scores.votes) is not None:
+            value = f"{votes.divergence:.3f}"
+            rows.append(("Jensen-Shannon divergence to votes", value, ""))
+            if votes.agreed:
+                of = f"{votes.agreed:,} of {votes.n_images:,} images"
+                rows += [
+                    ("accuracy (majority)", f"{votes.accuracy:.1%}", of),
+                    ("macro F1 (majority)", f"{votes.macro_f1:.3f}", of),
+                ]
+        return rows
 
     def as_dict(self) -> dict[str, Any]:
-        """All scores, and what they are of, for a JSON file."""
+        """All scores and their context, for a JSON file."""
         scores = self.scores
         return {
             "model": {
@@ -130,40 +180,33 @@ class Evaluation:
             "dataset": self.dataset,
             "data": self.source,
             "licence": self.licence,
-            "part": self.part,
+            "subset": self.subset,
             "split": self.split,
             "split_digest": self.predictions.digest,
-            "flips": self.predictions.flips,
+            "tta": self.tta,
             "notes": list(self.notes),
             **scores.classification.as_dict(),
             "expected_calibration_error": scores.calibration_error,
             **({"votes": scores.votes.as_dict()} if scores.votes else {}),
             "reliability": json.loads(scores.bins.to_json(orient="records")),
-            "intervals": {
-                **{name: list(ends) for name, ends in scores.intervals.items()},
-                "over": scores.over,
-                "groups": scores.groups,
-                "confidence": CONFIDENCE,
-                "resamples": RESAMPLES,
-            },
+            "intervals": scores.interval_dict(),
             "versions": versions(),
         }
 
     def write(
         self, folder: str | os.PathLike[str], force: bool = False
     ) -> tuple[Path, ...]:
-        """Write report, images and tables.
+        """Write the report, figures and tables.
 
         Args:
-            folder: One that is new or empty.
-            force: Whether an earlier evaluation in it is replaced. Defaults
-                to `False`.
+            folder: A new or empty folder.
+            force: Whether to replace an earlier evaluation. Default: `False`.
 
         Returns:
             The files.
 
         Raises:
-            ConfigError: Where there is something else in it.
+            ConfigError: If the folder contains something else.
         """
         out = check_folder(folder, force)
         out.mkdir(parents=True, exist_ok=True)
@@ -173,14 +216,72 @@ class Evaluation:
         self._write_confusion(out)
         self._draw(out)
         if self.comparison:
-            names = dict(zip(("model", "against"), self.names, strict=True))
+            names = dict(zip(("model", "against"), self._names, strict=True))
             facts = names | self.comparison.as_dict()
             _write_json(out / "comparison.json", facts)
-        from kerafer.evaluation.evaluation_report import evaluation_report
-
-        write_text(out / "report.md", evaluation_report(self))
+        write_text(out / "report.md", self._report())
         _write_json(out / "metrics.json", self.as_dict())
-        return tuple(out / name for name in FILES if (out / name).exists())
+        return tuple(out / name for name in self.files(out))
+
+    @staticmethod
+    def files(folder: Path) -> list[str]:
+        """The names of the files that `write` left in a folder."""
+        return [name for name in FILES if (folder / name).exists()]
+
+    def _report(self) -> str:
+        scores = self.scores.as_dict()
+        first, second = self._names
+        votes, found = self.scores.votes, self.comparison
+        n_images = len(self.predictions.labels)
+        return markdown.render(
+            "evaluation/templates/evaluation.md.j2",
+            evaluation=self,
+            scores=scores,
+            # The section has the scores' own notes.
+            notes=[note for note in self.notes if note not in scores["notes"]],
+            first=first,
+            second=second,
+            comparison=found,
+            verdict=self.verdict,
+            over=self.scores.over,
+            repeated=self.scores.over == "people"
+            and self.scores.groups < n_images
+            and found is not None
+            and found.only_first + found.only_second > 0,
+            section=scores_section(scores, self.rows()[2:]),
+            votes=votes,
+            vote_rows=[
+                (name, f"{value:.3f}")
+                for name, value in (votes.per_class if votes else {}).items()
+                if value is not None
+            ],
+            mistakes=self._mistakes() if len(self.mistakes) else None,
+            named=self._facts(),
+        )
+
+    def _facts(self) -> dict[str, str]:
+        machine, backend = versions(), backend_name()
+        size, _, channels = self.input_shape
+        return {
+            "model": f"`{self.model_file or self.model}`",
+            "images": f"{len(self.predictions.labels):,}, {size} x {size}, "
+            f"{'colour' if channels == 3 else 'gray'}",
+            "split": f"{self.split}, subset {self.subset}, digest "
+            f"{self.predictions.digest[:12]}",
+            "data": self.source,
+            "terms of the data": self.licence,
+            "versions": f"kerafer {machine['kerafer']}, {backend} "
+            f"{machine.get(backend, '')}, scikit-learn "
+            f"{machine['scikit-learn']}",
+        }
+
+    def _mistakes(self) -> str:
+        predictions = self.predictions
+        count = int((predictions.predicted != predictions.labels).sum())
+        shown = len(self.mistakes)
+        if count == shown:
+            return f"All {count} mistakes" if count > 1 else "The only mistake"
+        return f"The {shown} most confident of {count:,} mistakes"
 
     def _write_confusion(self, out: Path) -> None:
         names = list(self.predictions.class_names)
@@ -188,26 +289,15 @@ class Evaluation:
         sums = counts.sum(axis=1, keepdims=True)
         # The row of a class without images stays empty.
         percent = np.where(sums > 0, 100 * counts / np.maximum(sums, 1), np.nan)
-        for name, values in (
+        for file, values in (
             ("confusion.csv", counts),
             ("confusion_percent.csv", percent.round(2)),
         ):
-            table = pd.DataFrame(values, index=names, columns=names)
-            with written_beside(out / name) as beside:
-                table.to_csv(
-                    beside,
-                    index_label="true \\ predicted",
-                    lineterminator="\n",
-                )
+            table = pd.DataFrame(values, columns=names)
+            table.insert(0, "true \\ predicted", names)
+            write_table(out / file, table)
 
     def _draw(self, out: Path) -> None:
-        from kerafer.evaluation.evaluation_report import which_mistakes
-        from kerafer.evaluation.plots import (
-            plot_confusion,
-            plot_mistakes,
-            plot_reliability,
-        )
-
         names, scores = self.predictions.class_names, self.scores
         confusion = scores.classification.confusion
         plot_confusion(confusion, names, out / "confusion.png")
@@ -219,51 +309,43 @@ class Evaluation:
         captions = [
             (
                 f"true: {names[one.label]}",
-                f"taken for {names[one.predicted]}, {one.probability:.0%}",
+                f"predicted: {names[one.predicted]}, {one.probability:.0%}",
                 _shortened(self.predictions.paths[one.row]),
             )
             for one in self.mistakes.itertuples()
         ]
         title = (
-            f"{which_mistakes(self.mistake_count, len(captions))} on "
-            f"{len(self.predictions.labels):,} images (percent: how sure "
-            "it was)"
+            f"{self._mistakes()} on {len(self.predictions.labels):,} images "
+            "(with the predicted probability)"
         )
         plot_mistakes(
             list(self.mistake_images), captions, title, out / "mistakes.png"
         )
 
 
-def told_name(model: str, flips: bool) -> str:
-    """A model's name, with what was done to its predictions."""
-    return f"{model} {WITH_FLIPS}" if flips else model
-
-
 def check_folder(folder: str | os.PathLike[str], force: bool = False) -> Path:
-    """Refuse a folder that results would spoil, before the work is done.
+    """Refuse a folder for results before the work begins.
 
     Args:
         folder: New or empty.
-        force: Whether it may be that of an earlier evaluation.
+        force: Whether it may contain an earlier evaluation.
 
     Raises:
-        ConfigError: Where it is not.
-        UserError: Where it can't be written.
+        ConfigError: If it contains anything else.
+        UserError: If it cannot be written.
     """
     out = output_folder(folder)
     there = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    if not there:
-        return out
     strange = [name for name in there if name not in FILES]
-    if strange or "predictions.csv" not in there:
+    if strange or (there and "predictions.csv" not in there):
         raise ConfigError(
-            "`out` is a new or empty folder, or with `force` one of an earlier "
-            f"evaluation. There is {(strange or there)[0]} in {out}."
+            f"`out` contains other files: {out / (strange or there)[0]}. It "
+            "must be new, empty, or an earlier evaluation with `force`."
         )
-    if not force:
+    if there and not force:
         raise ConfigError(
-            f"There is an evaluation in {out} already. `force` replaces it; "
-            "another `out` keeps it."
+            f"`out` contains an evaluation: {out}. Use `force` to replace it, "
+            "or another `out`."
         )
     return out
 

@@ -1,4 +1,4 @@
-"""What a model said of every image, as a table that can be kept."""
+"""Per-image predictions as a table."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
 from kerafer.tables import read_table, write_table
 
-WITH_FLIPS = "with mirrored images"
-
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """A model's answers on one part of a data set.
+    """The predictions of a model for some images of a data set.
 
     Args:
-        paths: The images, as the data set's manifest names them.
+        paths: The images, as named in the data set's manifest.
         labels: Class index of every image, of shape `(images,)`.
         probabilities: float64 of shape `(images, classes)`, as from
             `checked_probabilities`.
         class_names: In the order of the columns.
-        subjects: Who is on each image, where that is known.
-        flips: Whether the probabilities are those of `with_flips`. Defaults
-            to `False`.
+        subjects: Who is on each image, if known.
     """
 
     paths: np.ndarray
@@ -39,11 +35,10 @@ class Predictions:
     probabilities: np.ndarray
     class_names: tuple[str, ...]
     subjects: np.ndarray | None = None
-    flips: bool = False
 
     @property
     def predicted(self) -> np.ndarray:
-        """Index of the likeliest class of every image."""
+        """Index of the most probable class of every image."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -52,19 +47,16 @@ class Predictions:
         return split_digest(self.paths, self._names(self.labels))
 
     def write(self, file: str | os.PathLike) -> None:
-        """Write a CSV file, whole or not at all, one row an image.
+        """Write a CSV file with one row per image.
 
-        Its columns are `path`, `subject` where it is known, `label`,
-        `predicted` and `p_<class>` for the probability of each class; with
-        `flips` also `probabilities`, which says "with mirrored images".
+        Its columns are `path`, `subject` if known, `label`, `predicted` and
+        `p_<class>`, the probability of each class.
         """
         columns: dict[str, Any] = {"path": self.paths}
         if self.subjects is not None:
             columns["subject"] = self.subjects
         columns["label"] = self._names(self.labels)
         columns["predicted"] = self._names(self.predicted)
-        if self.flips:
-            columns["probabilities"] = WITH_FLIPS
         for name, values in zip(
             self.class_names, self.probabilities.T, strict=True
         ):
@@ -77,61 +69,43 @@ class Predictions:
         file: str | os.PathLike,
         class_names: tuple[str, ...] | None = None,
     ) -> Predictions:
-        """Read what `write` wrote.
+        """Read a file that `write` made.
 
         Args:
             file: The CSV file.
-            class_names: In the order that the columns shall have. Defaults to
-                that of the file.
+            class_names: The order of the columns. Default: as in the file.
 
         Raises:
-            UserError: Where the file is no such table, or of other classes.
+            UserError: If the file is no such table, or of other classes.
         """
-        rule = (
-            "Predictions are a CSV file with the columns path, label and "
-            "p_<class> for each class"
-        )
+        shown = os.fspath(file)
         try:
             table = read_table(file)
-        except (ValueError, OSError) as error:
-            raise UserError(
-                f"{rule}. Received {os.fspath(file)}: {error}."
-            ) from None
-        given = [name[2:] for name in table if name.startswith("p_")]
-        class_names = class_names or tuple(given)
-        columns = [
-            f"p_{name if place is None else given[place]}"
-            for name, place in zip(
-                class_names, match_classes(given, class_names), strict=True
-            )
-        ]
-        lacking = [
-            name for name in ("path", "label", *columns) if name not in table
-        ]
-        if lacking:
-            raise UserError(
-                f"{rule}. Missing in {os.fspath(file)}: {', '.join(lacking)}."
-            )
-        index = {column[2:]: i for i, column in enumerate(columns)}
-        labels = table["label"].map(index)
-        try:
+            given = [name[2:] for name in table if name.startswith("p_")]
+            class_names = class_names or tuple(given)
+            places = match_classes(given, class_names)
+            names = [given[place] for place in places if place is not None]
+            if len(names) != len(class_names):
+                raise ValueError(f"its classes are {', '.join(given)}")
+            columns = [f"p_{name}" for name in names]
+            index = {name: i for i, name in enumerate(names)}
+            labels = table["label"].map(index)
+            if labels.isna().any():
+                raise ValueError(f"a label is not in {', '.join(index)}")
+            paths = table["path"].to_numpy(object)
             probabilities = table[columns].to_numpy(np.float64)
-        except ValueError as error:
+        except (ValueError, KeyError, OSError) as error:
             raise UserError(
-                f"{rule}. Received {os.fspath(file)}: {error}."
+                f"Cannot read predictions from {shown}: {error}. The CSV file "
+                "must have the columns path, label, and p_<class> for each "
+                "class."
             ) from None
-        if labels.isna().any():
-            raise UserError(
-                f"{rule}. {os.fspath(file)} has labels other than "
-                f"{', '.join(class_names)}."
-            )
         return cls(
-            table["path"].to_numpy(object),
+            paths,
             labels.to_numpy(np.int32),
-            checked_probabilities(probabilities, os.fspath(file)),
+            checked_probabilities(probabilities, shown),
             class_names,
             table["subject"].to_numpy(object) if "subject" in table else None,
-            "probabilities" in table,
         )
 
     def in_order(self, paths: np.ndarray) -> Predictions:
@@ -149,25 +123,27 @@ class Predictions:
         return np.array(self.class_names, object)[classes]
 
 
-def with_flips(
-    run: Callable[[np.ndarray], np.ndarray], images: np.ndarray
+def predict_with_flips(
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray
 ) -> np.ndarray:
-    """The mean of a model's probabilities of images and of their mirrors.
+    """Average the probabilities of images and of their mirror images.
 
     Args:
-        run: Takes images and gives probabilities of shape `(images,
-            classes)`, whatever the model's kind.
-        images: Of shape `(images, height, width, channels)`; left and right
-            are exchanged for the second half of the mean.
+        predict: Takes images and returns probabilities.
+        images: Of shape `(images, height, width, channels)`.
+
+    Returns:
+        Probabilities of shape `(images, classes)`.
     """
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    return (run(images) + run(mirrored)) / 2
+    return (predict(images) + predict(mirrored)) / 2
 
 
 def split_digest(paths: Iterable[str], labels: Iterable[str]) -> str:
-    """sha256 over the sorted lines `path`, tab, `label` of images.
+    """Identify a set of labelled images, in any order.
 
-    Two evaluations with the same digest are of the same images.
+    Returns:
+        sha256 over the sorted lines `path`, tab, `label`.
     """
     pairs = zip(paths, labels, strict=True)
     lines = sorted(f"{path}\t{label}\n" for path, label in pairs)
@@ -176,17 +152,19 @@ def split_digest(paths: Iterable[str], labels: Iterable[str]) -> str:
 
 
 def checked_probabilities(values: np.ndarray, origin: str) -> np.ndarray:
-    """Probabilities in float64 whose rows sum to 1.
+    """Check probabilities and divide every row by its sum.
 
-    Those of a file of 8 bits are rounded and so do not; every row is divided
-    by its sum.
+    The rounded outputs of an 8-bit model do not sum to 1.
 
     Args:
         values: Of shape `(images, classes)`.
-        origin: Who gave them, for the message.
+        origin: The model, for the message.
+
+    Returns:
+        float64, each row with sum 1.
 
     Raises:
-        UserError: For other numbers, as `check_probabilities` says.
+        UserError: For other numbers, as from `check_probabilities`.
     """
     values = np.asarray(values, np.float64)
     check_probabilities(values, origin)

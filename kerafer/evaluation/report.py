@@ -1,80 +1,86 @@
-"""The page that a person would forward."""
+"""The scores section that reports and model cards share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from kerafer import markdown
-from kerafer.evaluation.classification import Classification
+
+_MOST_CONFUSIONS = 5
 
 
-def report(
-    title: str,
-    facts: Mapping[str, str],
-    test: Classification,
-    history: pd.DataFrame,
-    notes: tuple[str, ...],
-    command: str,
+def scores_section(
+    scores: dict[str, Any], more: Sequence[tuple[str, str, str]] = ()
 ) -> str:
-    """Write up one training as Markdown.
+    """Write up scores as Markdown.
 
     Args:
-        title: What was trained on what.
-        facts: Name and value of what should be known, a line each.
-        test: The scores of the best epoch on the test images.
-        history: One row an epoch.
-        notes: Sentences about the data's division.
-        command: What reproduces the training.
+        scores: As from `Scores.as_dict`.
+        more: Name, value and interval of further scores.
     """
-    best = int(history["val_loss"].argmin())
-    lines = [
-        f"# {title}",
-        "",
-        f"**{test.accuracy:.1%} of {int(test.confusion.sum())} test images** "
-        f"are recognised (macro F1 {test.macro['f1']:.3f}). The weights are "
-        f"those of epoch {best + 1} of {len(history)}, which had the lowest "
-        f"validation loss, {history['val_loss'][best]:.4f}.",
-        "",
-        *(f"* {note}" for note in (*test.notes(), *notes)),
-        "",
-        *per_class_table(test, mean=True),
-        "",
-        "![Confusion matrix](confusion.png)",
-        "",
-        "![Loss and accuracy over the epochs](curves.png)",
-        "",
-        *markdown.facts(facts),
-        "",
-        "Reproduce with:",
-        "",
-        f"    {command}",
-        "",
-    ]
-    return "\n".join(lines)
+    names, confusion = list(scores["classes"]), np.array(scores["confusion"])
+    totals, wrong = confusion.sum(axis=1), confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    places = [divmod(int(place), len(names)) for place in order]
+    return markdown.render(
+        "evaluation/templates/scores.md.j2",
+        scores=scores,
+        calibration=scores["calibration"],
+        calibrated=_calibrated(scores),
+        names=names,
+        rows=[
+            (
+                "accuracy",
+                markdown.percent(scores["accuracy"]),
+                markdown.percent_range(scores["accuracy_interval"]),
+            ),
+            (
+                "macro F1",
+                f"{scores['macro_f1']:.3f}",
+                markdown.decimal_range(scores["macro_f1_interval"]),
+            ),
+            *more,
+        ],
+        class_rows=[_class_row(*item) for item in scores["classes"].items()],
+        confusion_rows=[
+            (f"**{name}**", *(f"{count:,}" for count in row))
+            for name, row in zip(names, confusion, strict=True)
+        ],
+        n_wrong=int(wrong.sum()),
+        confusions=[
+            (names[true], names[taken], int(wrong[true, taken]), totals[true])
+            for true, taken in places
+            if wrong[true, taken]
+        ],
+        never=[
+            name
+            for name, count in zip(names, confusion.sum(axis=0), strict=True)
+            if not count
+        ],
+    )
 
 
-def per_class_table(test: Classification, mean: bool = False) -> list[str]:
-    """Precision, recall and F1 of each class, as lines of Markdown.
+def _class_row(name: str, row: dict[str, Any]) -> list[str]:
+    cells = [name, f"{row['n_images']:,}"]
+    for score in ("recall", "precision"):
+        interval = row[f"{score}_interval"]
+        cells += (
+            ["", ""]
+            if interval is None
+            else [
+                markdown.percent(row[score]),
+                markdown.percent_range(interval),
+            ]
+        )
+    return [*cells, f"{row['f1']:.3f}"]
 
-    Args:
-        test: The scores.
-        mean: Whether a last row has the means over the classes. Defaults to
-            `False`.
-    """
-    scores = ("precision", "recall", "f1")
-    rows = [
-        [
-            name,
-            *(f"{row[score]:.3f}" for score in scores),
-            f"{row.support:,.0f}",
-        ]
-        for name, row in test.per_class.iterrows()
-    ]
-    if mean:
-        means = [f"{test.macro[score]:.3f}" for score in scores]
-        count = f"{test.confusion.sum():,.0f}"
-        rows.append(["**mean of classes**", *means, count])
-    head = ("class", "precision", "recall", "F1", "images")
-    return markdown.table(head, rows)
+
+def _calibrated(scores: dict[str, Any]) -> str:
+    difference = scores["calibration"]["mean_confidence"] - scores["accuracy"]
+    if abs(difference) < 0.01:
+        return "well calibrated on average"
+    return "overconfident" if difference > 0 else "underconfident"

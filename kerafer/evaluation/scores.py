@@ -3,106 +3,71 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
-from kerafer.evaluation.bootstrap import Interval, bootstrap_intervals
+from kerafer.evaluation.bootstrap import (
+    CONFIDENCE,
+    RESAMPLES,
+    Interval,
+    bootstrap_intervals,
+    percentile_interval,
+    resampled_sums,
+)
 from kerafer.evaluation.calibration import (
     expected_calibration_error,
     reliability,
 )
 from kerafer.evaluation.classification import Classification, classify
-from kerafer.evaluation.predictions import Predictions
 from kerafer.evaluation.votes import VoteScores
 
+# "Sure" predictions, of which reports tell how many are right.
+SURE = 0.9
 _FEW_GROUPS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """All that was measured of one model.
+    """Scores of one model on one set of images.
 
     Args:
-        classification: The scores of `classify`.
-        calibration_error: That of `expected_calibration_error`.
-        bins: Those of `reliability`.
-        intervals: Those of `bootstrap_intervals`.
-        groups: How many people or images the intervals drew from.
+        classification: As from `classify`.
+        bins: As from `reliability`.
+        calibration_error: As from `expected_calibration_error`.
+        mean_confidence: Mean probability of the predicted classes.
+        sure: How many predictions have a probability of `SURE` or more, and
+            how many of them are right.
+        intervals: As from `bootstrap_intervals`.
+        class_intervals: Intervals of `recall` and `precision` for each class;
+            `None` where there is nothing to divide by.
+        groups: How many people or images the intervals draw from.
         over: `"people"` or `"images"`.
-        votes: What `score_votes` measured, where labels are shares of several
-            people. Defaults to none.
+        votes: As from `score_votes`, if the labels are soft. Default: none.
     """
 
     classification: Classification
-    calibration_error: float
     bins: pd.DataFrame
+    calibration_error: float
+    mean_confidence: float
+    sure: tuple[int, int]
     intervals: Mapping[str, Interval]
+    class_intervals: Mapping[str, Mapping[str, Interval | None]]
     groups: int
     over: str
     votes: VoteScores | None = None
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Name, value and interval of every score, as text."""
-        scores, intervals = self.classification, self.intervals
-        macro = scores.macro
-        return [
-            (
-                "accuracy",
-                f"{scores.accuracy:.1%}",
-                as_percent(intervals["accuracy"]),
-            ),
-            (
-                "balanced accuracy",
-                f"{scores.balanced_accuracy:.1%}",
-                as_percent(intervals["balanced_accuracy"]),
-            ),
-            (
-                "macro F1",
-                f"{macro['f1']:.3f}",
-                "{:.3f} to {:.3f}".format(*intervals["macro_f1"]),
-            ),
-            ("macro precision", f"{macro['precision']:.3f}", ""),
-            ("macro recall", f"{macro['recall']:.3f}", ""),
-            ("top-2 accuracy", f"{scores.top_2:.1%}", ""),
-            ("log loss", f"{scores.log_loss:.4f}", ""),
-            (
-                "expected calibration error",
-                f"{self.calibration_error:.1%}",
-                "",
-            ),
-            *self._vote_rows(),
-        ]
-
-    def _vote_rows(self) -> list[tuple[str, str, str]]:
-        votes = self.votes
-        if votes is None:
-            return []
-        rows = [
-            (
-                "Jensen-Shannon divergence to votes",
-                f"{votes.divergence:.3f}",
-                "",
-            )
-        ]
-        if votes.agreed:
-            who = f"protocol majority, {votes.agreed:,} of {votes.n_images:,}"
-            rows += [
-                ("accuracy where most agree", f"{votes.accuracy:.1%}", who),
-                ("macro F1 where most agree", f"{votes.macro_f1:.3f}", who),
-            ]
-        return rows
-
     def notes(self) -> list[str]:
-        """What makes these intervals doubtful, a sentence each."""
+        """Say what makes these scores and intervals doubtful."""
         notes = self.classification.notes()
         if self.votes is not None:
             notes.append(
-                "The labels are votes of several people: what is scored is "
-                "the most frequent class, on all images (protocol all), and "
-                "beside it on those on which more than half agree (protocol "
-                "majority)."
+                "The labels are votes of several people. The scores count the "
+                "most frequent class as right, on all images (protocol all) "
+                "and on those where more than half agree (protocol majority)."
             )
         if self.groups < _FEW_GROUPS:
             notes.append(
@@ -111,60 +76,108 @@ class Scores:
             )
         if self.classification.accuracy == 1:
             notes.append(
-                "Drawing again can't show mistakes that were not seen. "
-                f"After {self.groups} {self.over} without one, about "
-                f"{min(3 / self.groups, 1):.1%} of them may still meet one "
+                "Resampling cannot show mistakes that were not seen. After "
+                f"{self.groups} {self.over} without one, up to about "
+                f"{min(3 / self.groups, 1):.1%} of them may still have one "
                 "(the rule of three)."
             )
         return notes
 
+    def as_dict(self) -> dict[str, Any]:
+        """The scores as plain numbers, as manifests and reports use them."""
+        found = self.classification
+        return {
+            "n_images": int(found.confusion.sum()),
+            "intervals": {"over": self.over, "of": self.groups},
+            "accuracy": found.accuracy,
+            "accuracy_interval": list(self.intervals["accuracy"]),
+            "macro_f1": float(found.macro["f1"]),
+            "macro_f1_interval": list(self.intervals["macro_f1"]),
+            "classes": {
+                name: self._class(name, row)
+                for name, row in found.per_class.iterrows()
+            },
+            "confusion": found.confusion.tolist(),
+            "calibration": {
+                "bins": len(self.bins),
+                "expected_calibration_error": self.calibration_error,
+                "mean_confidence": self.mean_confidence,
+                "sure": {
+                    "at_least": SURE,
+                    "n_images": self.sure[0],
+                    "right": self.sure[1],
+                },
+            },
+            "notes": self.notes(),
+        }
 
-def as_percent(interval: Sequence[float]) -> str:
-    """An interval of parts of one, its two ends, as text."""
-    low, high = interval
-    return f"{100 * low:.1f} to {high:.1%}"
+    def _class(self, name: Any, row: pd.Series) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "n_images": int(row.support),
+            "f1": float(row.f1),
+        }
+        for score, interval in self.class_intervals[name].items():
+            values[score] = interval and float(row[score])
+            values[f"{score}_interval"] = interval and list(interval)
+        return values
+
+    def interval_dict(self) -> dict[str, Any]:
+        """The intervals of all images, and how they were drawn."""
+        return {
+            **{name: list(ends) for name, ends in self.intervals.items()},
+            "over": self.over,
+            "groups": self.groups,
+            "confidence": CONFIDENCE,
+            "resamples": RESAMPLES,
+        }
 
 
-def score(predictions: Predictions, votes: VoteScores | None = None) -> Scores:
-    """Measure all of `Scores` of a model's predictions.
-
-    Args:
-        predictions: On at least two images.
-        votes: What `score_votes` measured of them. Defaults to none.
-    """
-    return score_classes(
-        predictions.labels,
-        predictions.probabilities,
-        predictions.class_names,
-        drawn_groups(predictions.subjects),
-        votes,
-    )
-
-
-def score_classes(
+def score(
     labels: np.ndarray,
     probabilities: np.ndarray,
     class_names: tuple[str, ...],
-    groups: np.ndarray | None = None,
+    subjects: np.ndarray | None = None,
     votes: VoteScores | None = None,
 ) -> Scores:
-    """`score` of arrays.
+    """Measure all `Scores`, with 95 % intervals.
+
+    Accuracy and macro F1 have bootstrap intervals. Recall and precision of a
+    class have Wilson's, or the bootstrap's over people where they are known,
+    because images of one person resemble each other. If all images are right
+    or none is, resampling shows nothing else; the interval is then Wilson's
+    of as many trials as there are people.
 
     Args:
         labels: Class index of every image, of shape `(images,)`.
-        probabilities: Of shape `(images, classes)`.
+        probabilities: Of shape `(images, classes)`, as from
+            `checked_probabilities`; two images or more.
         class_names: In the order of the columns.
-        groups: The people that intervals draw. Defaults to images.
-        votes: As in `score`.
+        subjects: Who is on each image. Default: unknown.
+        votes: As from `score_votes`. Default: none.
+
+    Raises:
+        UserError: For fewer than two images.
     """
+    confidence = probabilities.max(axis=1)
     predicted = probabilities.argmax(axis=1)
+    right, sure = predicted == labels, confidence >= SURE
+    groups = drawn_groups(subjects)
     return Scores(
         classify(labels, probabilities, class_names),
-        expected_calibration_error(labels, probabilities),
         bins=reliability(labels, probabilities),
+        calibration_error=expected_calibration_error(labels, probabilities),
+        mean_confidence=float(confidence.mean()),
+        sure=(int(sure.sum()), int((sure & right).sum())),
         intervals=bootstrap_intervals(
             labels, predicted, len(class_names), groups
         ),
+        class_intervals={
+            name: {
+                "recall": _interval(right, labels == index, groups),
+                "precision": _interval(right, predicted == index, groups),
+            }
+            for index, name in enumerate(class_names)
+        },
         groups=len(labels) if groups is None else len(set(groups)),
         over="images" if groups is None else "people",
         votes=votes,
@@ -172,7 +185,30 @@ def score_classes(
 
 
 def drawn_groups(subjects: np.ndarray | None) -> np.ndarray | None:
-    """The people that intervals draw, where at least two are known."""
+    """The people that intervals draw, if at least two are known."""
     if subjects is None or len(set(subjects)) < 2:
         return None
     return subjects
+
+
+def _interval(
+    right: np.ndarray, among: np.ndarray, groups: np.ndarray | None
+) -> Interval | None:
+    """The interval of the share of `among` that is right (two masks)."""
+    if not among.any():
+        return None
+    right = right & among
+    if groups is None:
+        return _wilson(int(right.sum()), int(among.sum()))
+    share = right.sum() / among.sum()
+    if share in (0, 1):
+        people = len(set(groups[among]))
+        return _wilson(int(share) * people, people)
+    sums = resampled_sums(np.stack([right, among], axis=1), groups)
+    sums = sums[sums[:, 1] > 0]
+    return percentile_interval(sums[:, 0] / sums[:, 1])
+
+
+def _wilson(right: int, total: int) -> Interval:
+    interval = binomtest(right, total).proportion_ci(CONFIDENCE, "wilson")
+    return Interval(float(interval.low), float(interval.high))

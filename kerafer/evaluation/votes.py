@@ -1,4 +1,4 @@
-"""How near a model's answers are to what several people said."""
+"""Scores against soft labels: the votes of several people."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from kerafer.evaluation.classification import classify
 
 @dataclasses.dataclass(frozen=True)
 class VoteScores:
-    """What is measured where labels are shares of several people.
+    """Scores against soft labels.
 
     Args:
-        divergence: Mean Jensen-Shannon divergence between answers and votes,
-            in bits, 0 to 1.
-        per_class: The same over the images of each label, by class; `None` of
-            one without images.
-        temperature: That the answers were read at.
-        n_images: How many images there are (protocol `all`).
-        agreed: On how many of them more than half agree (`majority`).
+        divergence: Mean Jensen-Shannon divergence between predictions and
+            votes, in bits, 0 to 1.
+        per_class: The same over the images of each class; `None` for a class
+            without images.
+        temperature: The vote temperature that was applied to the predictions.
+        n_images: Number of images (protocol `all`).
+        agreed: Number of images on which more than half of the people agree
+            (protocol `majority`).
         accuracy: On those, 0 to 1; `None` without any.
-        macro_f1: Likewise.
+        macro_f1: On those, 0 to 1; `None` without any.
     """
 
     divergence: float
@@ -37,7 +38,7 @@ class VoteScores:
     macro_f1: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """The same in plain numbers, for a JSON file."""
         return dataclasses.asdict(self)
 
 
@@ -49,18 +50,18 @@ def score_votes(
     class_names: tuple[str, ...],
     temperature: float = 1.0,
 ) -> VoteScores:
-    """Compare answers with votes.
+    """Compare predictions with votes.
 
     Args:
-        shares: Of shape `(images, classes)`.
-        majority: On which images more than half agree, of shape `(images,)`.
+        shares: Soft labels, of shape `(images, classes)`.
+        majority: Whether more than half of the people agree on each image.
         labels: Class index of every image.
         probabilities: Of shape `(images, classes)`.
         class_names: In the order of the columns.
-        temperature: As for `kerafer.classifier.as_votes`. Defaults to 1.
+        temperature: As for `as_votes`. Default: 1.
     """
     read = as_votes(probabilities, temperature)
-    # SciPy's is the root of the divergence.
+    # SciPy returns the square root of the divergence.
     each = jensenshannon(read, shares, base=2, axis=1) ** 2
     per_class = {
         name: float(each[labels == index].mean())

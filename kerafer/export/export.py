@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from kerafer.classifier import tells_classes
 from kerafer.console import console
 from kerafer.datasets.synthetic.golden import draw_golden_images
 from kerafer.errors import ConfigError, UserError, first_line
-from kerafer.evaluation.other_images import OtherImages
-from kerafer.evaluation.score_intervals import measure_scores
-from kerafer.evaluation.subgroups import measure_subgroups
+from kerafer.evaluation import score
+from kerafer.evaluation.external_test import ExternalTest
+from kerafer.evaluation.predictions import checked_probabilities
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.converter import QUANTIZED, Converter
 from kerafer.export.gates import missed_gate
@@ -66,7 +67,7 @@ class Source:
             of floats alone.
         reference: The test images with the model's answers.
         face_margin: As `kerafer.datasets.specs.face_margin` tells it.
-        other_images: Images of another kind to test on. Defaults to none.
+        external_test: Images of another kind to test on. Default: none.
         vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
             tells it. Defaults to none.
     """
@@ -77,7 +78,7 @@ class Source:
     calibration: np.ndarray
     reference: Reference
     face_margin: float | None
-    other_images: OtherImages | None = None
+    external_test: ExternalTest | None = None
     vote_temperature: float | None = None
 
 
@@ -264,20 +265,20 @@ def _scores(
     if found is None:
         found = answer(path, reference.images, config.threads, reference.names)
     other = None
-    if source.other_images is not None:
+    if source.external_test is not None:
         console.print(f"{name} on the other images ...")
-        said = answer(path, source.other_images.images, config.threads)
-        other = source.other_images.measure(said.probabilities, names)
+        said = answer(path, source.external_test.images, config.threads)
+        other = source.external_test.measure(said.probabilities, names)
     else:
         other = _measured_before(earlier, name, files[name]["sha256"])
     return {
         "file": name,
-        "test": measure_scores(
-            labels, found.probabilities, names, reference.subjects
-        ),
-        "subgroups": measure_subgroups(
-            reference.images, labels, found.probabilities.argmax(axis=1)
-        ),
+        "test": score(
+            labels,
+            checked_probabilities(found.probabilities, os.fspath(path)),
+            names,
+            reference.subjects,
+        ).as_dict(),
         "external_test": other,
     }
 

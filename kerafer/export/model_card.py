@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kerafer import markdown
-from kerafer.evaluation.other_images import other_images_section
-from kerafer.evaluation.score_section import score_section
-from kerafer.evaluation.scores import as_percent
-from kerafer.evaluation.subgroups import subgroups_section
+from kerafer.evaluation.external_test import external_test_section
+from kerafer.evaluation.report import scores_section
 
 LAW = (
     "In the European Union the AI Act (Regulation 2024/1689, Art. 5(1)(f)) "
@@ -62,7 +60,7 @@ def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
             f"compared with the Keras model on {manifest['test']['n_images']:,}"
             " images without labels."
         ]
-    interval = as_percent(scores["test"]["accuracy_interval"])
+    interval = markdown.percent_range(scores["test"]["accuracy_interval"])
     text = (
         f"**`{scores['file']}` is right on {scores['test']['accuracy']:.1%} "
         f"of {scores['test']['n_images']:,} images that it was not trained "
@@ -71,7 +69,7 @@ def _at_a_glance(manifest: dict[str, Any]) -> list[str]:
     other = scores["external_test"]
     if other is None:
         return [f"{text}."]
-    interval = as_percent(other["accuracy_interval"])
+    interval = markdown.percent_range(other["accuracy_interval"])
     return [
         f"{text}, and on {other['accuracy']:.1%} of {other['n_images']:,} "
         f"images of another kind ({interval})."
@@ -186,9 +184,8 @@ def _held_out(manifest: dict[str, Any]) -> list[str]:
     return [
         f"## How well `{scores['file']}` does on the test images",
         "",
-        *score_section(scores["test"]),
-        *subgroups_section(scores.get("subgroups", [])),
-        *other_images_section(scores["file"], scores["external_test"]),
+        scores_section(scores["test"]),
+        external_test_section(scores["file"], scores["external_test"]),
     ]
 
 

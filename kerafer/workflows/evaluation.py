@@ -18,7 +18,6 @@ from kerafer.datasets.config import DataConfig
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.files import digest
-from kerafer.foreign import read_json
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.labels import find_labels
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from kerafer.evaluation.votes import VoteScores
     from kerafer.workflows.split_dataset import SplitDataset
 
-PARTS = ("test", "validation", "train", "all")
+SUBSETS = ("test", "validation", "train", "all")
 _BATCH = 32
 # Settings after which the images are no longer divided as in the run.
 _DIVIDING = ("split", "seed", "angles", "people", "subject_pattern")
@@ -47,10 +46,10 @@ def evaluate(
     model: str | os.PathLike[str] | keras.Model,
     dataset: str | DataConfig | None = None,
     *,
-    part: str | None = None,
+    subset: str | None = None,
     against: str | os.PathLike[str] | keras.Model | Evaluation | None = None,
     labels: Sequence[str] | None = None,
-    flips: bool = False,
+    tta: bool = False,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     **settings: Any,
@@ -67,16 +66,16 @@ def evaluate(
             of a model that the package brings along.
         dataset: Name of a data set, or all settings of one. Defaults to that
             of the run, with its split.
-        part: Which images of the split: `"test"`, `"validation"`, `"train"`
+        subset: Which images of the split: `"test"`, `"validation"`, `"train"`
             or `"all"`. Defaults to `"test"` for a run on its own data set,
             and where `split` is given; else to `"all"`.
-        against: A second model, or what was evaluated earlier on the same
-            images (or the folder of that). Defaults to none.
+        against: A second model, or an `Evaluation` of the same images, to
+            compare with. Default: none.
         labels: Class names in the order of the outputs, for a model without
             them.
-        flips: Whether the probabilities of each image and of its mirror image
-            are averaged, for `against` too unless that is an evaluation.
-            Defaults to `False`.
+        tta: Whether to average the probabilities of each image and of its
+            mirror image, for `against` too unless that is an evaluation.
+            Default: `False`.
         out: Folder to write report, figures and tables to. Defaults to
             writing nothing.
         force: Whether an earlier evaluation in `out` is replaced. Defaults to
@@ -88,30 +87,29 @@ def evaluate(
         UserError: For a model or images that are not there, or not of each
             other.
     """
-    if part not in (None, *PARTS):
+    if subset not in (None, *SUBSETS):
         raise ConfigError(
-            f"`part` is one of {', '.join(PARTS)}. Received: {part}."
+            f"Unknown `subset` {subset!r}. Choose one of {', '.join(SUBSETS)}."
         )
     given = _given(dataset, settings)
     asked = _Asked.of(model)
     config, split_file = _data(asked, given)
-    part = part or _default_part(asked, config, given)
+    subset = subset or _default_subset(asked, config, given)
     other = None if against is None else _other(against)
     if out is not None:
         from kerafer.evaluation.evaluation import check_folder
 
-        _keep_apart(Path(out), other)
         check_folder(out, force)
     # Backends take seconds to import; mistakes above come without it.
     load_backend()
     first = asked.open(labels)
     second = other.open(labels) if isinstance(other, _Asked) else None
     config = _sized(config, first, given)
-    images = _find_part(config, split_file, part, flips)
+    images = _find_subset(config, split_file, subset, tta)
     total = len(images.data.dataset)
     console.print(
         f"Evaluating {first.name} on {len(images.rows):,} of {total:,} images "
-        f"({part})."
+        f"({subset})."
     )
     images = images.with_classes(first.class_names)
     for one in filter(None, (first, second)):
@@ -123,7 +121,8 @@ def evaluate(
     predictions = images.predict(first, decoded)
     if second is not None:
         theirs = images.predict(second, images.decoded(second))
-        earlier = _Earlier(second.name, theirs)
+        name = f"{second.name} with mirrored images" if tta else second.name
+        earlier = _Earlier(name, theirs)
     words = {"against": against, "labels": labels, "out": out}
     found = _score(
         first,
@@ -134,29 +133,11 @@ def evaluate(
         earlier=earlier,
     )
     found = dataclasses.replace(
-        found, command=_command(model, part, flips, words, given)
+        found, command=_command(model, subset, tta, words, given)
     )
     if out is not None:
         found.write(out, force)
     return found
-
-
-def default_folder(
-    model: str | os.PathLike[str],
-    settings: Mapping[str, Any],
-    part: str | None,
-    flips: bool,
-) -> Path:
-    """Where the command writes an evaluation: `evaluations/<of what>`.
-
-    Raises:
-        UserError: As `evaluate`.
-    """
-    asked = _Asked.of(model)
-    config, _ = _data(asked, settings)
-    part = part or _default_part(asked, config, settings)
-    words = (asked.name, config.dataset, part, *["flips"] * flips)
-    return Path("evaluations", "-".join(words))
 
 
 # === What was asked for ===
@@ -225,35 +206,11 @@ def _name(file: Path) -> str:
 
 def _other(
     against: str | os.PathLike[str] | keras.Model | Evaluation,
-) -> _Asked | Path | Evaluation:
-    """The model, or the evaluation or its folder, that is compared with."""
-    if not isinstance(against, (str, os.PathLike)):
-        if hasattr(against, "predictions"):
-            return against
+) -> _Asked | Evaluation:
+    """The model or the evaluation that is compared with."""
+    if isinstance(against, (str, os.PathLike)):
         return _Asked.of(against)
-    folder = Path(against)
-    if folder.name == "metrics.json" and folder.is_file():
-        folder = folder.parent
-        if not _is_evaluation(folder):
-            raise UserError(
-                "An earlier evaluation is a folder with predictions.csv "
-                f"beside metrics.json. There is none in {folder}."
-            )
-    return folder if _is_evaluation(folder) else _Asked.of(against)
-
-
-def _is_evaluation(folder: Path) -> bool:
-    # A run's folder has the predictions of its test part too.
-    is_run = RunFolder(folder).config.is_file()
-    return (folder / "predictions.csv").is_file() and not is_run
-
-
-def _keep_apart(out: Path, other: object) -> None:
-    if isinstance(other, Path) and out.resolve() == other.resolve():
-        raise ConfigError(
-            "`against` is an evaluation that is kept. It would be replaced: "
-            f"{out} is `out` too."
-        )
+    return against if hasattr(against, "predictions") else _Asked.of(against)
 
 
 def _given(
@@ -300,7 +257,7 @@ def _data(
     return config, folder.split if divided and folder.split.is_file() else None
 
 
-def _default_part(
+def _default_subset(
     asked: _Asked, config: DataConfig, given: Mapping[str, Any]
 ) -> str:
     """The test part where a division of the images is known, else all.
@@ -336,11 +293,11 @@ def _sized(
 class _Images(NamedTuple):
     """The images that are asked for."""
 
-    part: str
+    subset: str
     config: DataConfig
     data: SplitDataset
     rows: np.ndarray
-    flips: bool
+    tta: bool
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -398,12 +355,12 @@ class _Images(NamedTuple):
         from kerafer.evaluation.predictions import (
             Predictions,
             checked_probabilities,
-            with_flips,
+            predict_with_flips,
         )
 
         run = model.predictor.run
-        if self.flips:
-            run = functools.partial(with_flips, run)
+        if self.tta:
+            run = functools.partial(predict_with_flips, run)
         steps = range(0, len(self.rows), _BATCH)
         batches = (run(images[self.rows[at : at + _BATCH]]) for at in steps)
         answers = list(
@@ -419,12 +376,11 @@ class _Images(NamedTuple):
             probabilities=probabilities[:, order],
             class_names=self.class_names,
             subjects=self.subjects,
-            flips=self.flips,
         )
 
 
-def _find_part(
-    config: DataConfig, split_file: Path | None, part: str, flips: bool
+def _find_subset(
+    config: DataConfig, split_file: Path | None, subset: str, tta: bool
 ) -> _Images:
     from kerafer.workflows.split_dataset import find_data
 
@@ -439,15 +395,15 @@ def _find_part(
         ) from None
     parts = data.split.to_numpy()
     rows = np.arange(len(parts))
-    if part != "all":
-        rows = rows[parts == part]
+    if subset != "all":
+        rows = rows[parts == subset]
     if not len(rows):
         there = ", ".join(sorted(set(parts)))
         raise ConfigError(
-            "`part` names a part of the split with images. Received: "
-            f"{part}; there are images in {there}."
+            f"The subset {subset} of the split has no images. Choose one of "
+            f"{there}."
         )
-    return _Images(part, config, data, rows, flips)
+    return _Images(subset, config, data, rows, tta)
 
 
 # === What comes out ===
@@ -469,13 +425,19 @@ def _score(
     earlier: _Earlier | None,
 ) -> Evaluation:
     from kerafer.evaluation import compare, surest_mistakes
-    from kerafer.evaluation.evaluation import Evaluation, told_name
+    from kerafer.evaluation.evaluation import Evaluation
     from kerafer.evaluation.scores import drawn_groups, score
 
-    scores = score(predictions, _score_votes(model, images, predictions))
+    scores = score(
+        predictions.labels,
+        predictions.probabilities,
+        predictions.class_names,
+        predictions.subjects,
+        _score_votes(model, images, predictions),
+    )
     notes = scores.notes()
-    if images.flips:
-        notes.append(_FLIPS)
+    if images.tta:
+        notes.append(_TTA)
     for one in filter(None, (model, second)):
         notes += _trained_on(one, images)
     if model.run is None and not (images.config.split or "").endswith(".csv"):
@@ -488,7 +450,7 @@ def _score(
             earlier.predictions.predicted,
             drawn_groups(predictions.subjects),
         )
-        name = told_name(earlier.name, earlier.predictions.flips)
+        name = earlier.name
     mistakes = surest_mistakes(predictions.labels, predictions.probabilities)
     dataset = images.data.dataset
     return Evaluation(
@@ -500,21 +462,22 @@ def _score(
         source=dataset.source,
         licence=dataset.licence,
         split=images.data.split_name,
-        part=images.part,
+        subset=images.subset,
         predictions=predictions,
         scores=scores,
         split_notes=images.data.notes,
         own_notes=tuple(notes),
         mistakes=mistakes,
         mistake_images=decoded[images.rows[mistakes["row"].to_numpy()]],
+        tta=images.tta,
         against=name,
         comparison=comparison,
     )
 
 
-_FLIPS = (
-    "The scores are with mirrored images: the probabilities of an image "
-    "and of its mirror image are averaged, which takes twice the time."
+_TTA = (
+    "The probabilities of each image and of its mirror image are averaged "
+    "(with mirrored images), which takes twice the time."
 )
 _UNKNOWN_TRAINING = (
     "The images were divided anew here. Whether {} was trained on some of "
@@ -563,61 +526,28 @@ def _trained_on(model: _Model, images: _Images) -> list[str]:
     ]
 
 
-def _earlier(found: Path | Evaluation, images: _Images) -> _Earlier:
-    """The predictions of an earlier evaluation, which are of these images."""
-    from kerafer.evaluation.predictions import Predictions, split_digest
+def _earlier(found: Evaluation, images: _Images) -> _Earlier:
+    """The predictions of an evaluation of the same images."""
+    from kerafer.evaluation.predictions import split_digest
 
-    if isinstance(found, Path):
-        metrics, where = _read_metrics(found / "metrics.json"), f"In {found}"
-    else:
-        metrics, where = found.as_dict(), "Earlier"
     dataset = images.data.dataset
     names = np.array(dataset.class_names, object)
-    if metrics["split_digest"] != split_digest(
-        images.paths, names[images.labels]
-    ):
+    digest_here = split_digest(images.paths, names[images.labels])
+    if found.predictions.digest != digest_here:
         raise UserError(
-            "Two models are compared on the same images.\n"
-            f"Here: {len(images.rows)} images, {images.part} of "
+            "Two models must be compared on the same images.\n"
+            f"This evaluation: {len(images.rows)} images, {images.subset} of "
             f"{dataset.name}, split {images.data.split_name}.\n"
-            f"{where}: {metrics['n_images']} images, {metrics['part']} of "
-            f"{metrics['dataset']}, split {metrics['split']}."
+            f"`against`: {len(found.predictions.labels)} images, "
+            f"{found.subset} of {found.dataset}, split {found.split}."
         )
-    if not isinstance(found, Path):
-        predictions = found.predictions
-    else:
-        predictions = Predictions.read(
-            found / "predictions.csv", images.class_names
-        )
-        if predictions.digest != metrics["split_digest"]:
-            raise UserError(
-                "predictions.csv and metrics.json are of the same evaluation. "
-                f"Those in {found} are not; evaluate that model again."
-            )
-    return _Earlier(
-        metrics["model"]["name"], predictions.in_order(images.paths)
-    )
-
-
-def _read_metrics(file: Path) -> dict[str, Any]:
-    try:
-        metrics = read_json(file)
-        for name in ("split_digest", "n_images", "part", "dataset", "split"):
-            metrics[name]
-        str(metrics["model"]["name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            "An earlier evaluation has the metrics.json that `kerafer "
-            f"evaluate` wrote. {file} is none ({type(error).__name__}: "
-            f"{error})."
-        ) from None
-    return metrics
+    return _Earlier(found.shown_name, found.predictions.in_order(images.paths))
 
 
 def _command(
     model: object,
-    part: str,
-    flips: bool,
+    subset: str,
+    tta: bool,
     named: Mapping[str, Any],
     given: Mapping[str, Any],
 ) -> str | None:
@@ -633,8 +563,8 @@ def _command(
         if value is not None:
             told = value if isinstance(value, kinds) else ",".join(value)
             words += [f"--{name}", os.fspath(told)]
-    words += ["--part", part]
-    if flips:
-        words.append("--flips")
+    words += ["--subset", subset]
+    if tta:
+        words.append("--tta")
     words += as_flags(DataConfig(**given), always=tuple(given))
     return shlex.join(words)

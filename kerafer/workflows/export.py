@@ -356,12 +356,12 @@ def _of_run(
 
     from kerafer.datasets.specs import face_margin, find_spec
     from kerafer.datasets.splits import spread_rows
+    from kerafer.evaluation.external_test import ExternalTest
     from kerafer.export.export import Source
     from kerafer.export.inference import image_input, keras_answers
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
     from kerafer.runtime.votes import find_vote_temperature
-    from kerafer.workflows.other_images import find_other_images
     from kerafer.workflows.split_dataset import find_data
 
     if data_dir:
@@ -386,7 +386,7 @@ def _of_run(
     margin = face_margin(
         dataset.margin, training.face_crop, training.face_margin
     )
-    others = config.also_on and find_other_images(
+    others = config.also_on and ExternalTest.load(
         Path(config.also_on),
         config.subject_pattern,
         dataset.class_names,
@@ -428,7 +428,7 @@ def _of_run(
         calibration=calibration,
         reference=reference,
         face_margin=margin,
-        other_images=others or None,
+        external_test=others or None,
         vote_temperature=find_vote_temperature(folder.best),
     )
 

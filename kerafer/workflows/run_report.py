@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from kerafer import markdown
 from kerafer.console import console
 from kerafer.engine import backend_name
 from kerafer.settings import as_flags
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from kerafer.evaluation import Classification
+    from kerafer.evaluation import Predictions
     from kerafer.training.answers import Answers
     from kerafer.training.run_folder import RunFolder
     from kerafer.workflows.run import Run
@@ -32,7 +33,7 @@ def write_run(
     data: SplitDataset,
     folder: RunFolder,
     history: pd.DataFrame,
-    scores: Classification,
+    predictions: Predictions,
     answers: Answers,
 ) -> None:
     """Write report, images and scores; what only a resumption needs goes.
@@ -44,18 +45,24 @@ def write_run(
         data: All of them, divided.
         folder: The run's folder.
         history: One row an epoch.
-        scores: Of the test part.
+        predictions: For the test images.
         answers: What was done to the model's answers.
     """
     from kerafer.datasets.specs import face_margin
-    from kerafer.evaluation import complexity
+    from kerafer.evaluation import classify, complexity, score
     from kerafer.evaluation.plots import plot_confusion, plot_history
-    from kerafer.evaluation.report import report
+    from kerafer.evaluation.report import scores_section
     from kerafer.files import write_text
     from kerafer.models.registry import find_spec
     from kerafer.versions import versions
 
     dataset, machine = data.dataset, versions()
+    found = (
+        predictions.labels,
+        predictions.probabilities,
+        predictions.class_names,
+    )
+    scores = classify(*found)
     plot_history(history, folder.curves)
     plot_confusion(scores.confusion, dataset.class_names, folder.confusion)
     parameters, macs = complexity(model)
@@ -86,21 +93,28 @@ def write_run(
         )
     if (told := answers.told()) is not None:
         facts["answers"] = told
-    title = f"{config.arch} on {config.dataset}"
-    write_text(
-        folder.report,
-        report(
-            title,
-            facts,
-            test=scores,
-            history=history,
-            notes=data.notes,
-            command=_command(config),
-        ),
+    # One image has no interval.
+    several = len(predictions.labels) > 1
+    best = int(history["val_loss"].argmin())
+    page = markdown.render(
+        "evaluation/templates/run.md.j2",
+        title=f"{config.arch} on {config.dataset}",
+        test=scores,
+        n_images=len(predictions.labels),
+        best_epoch=best + 1,
+        epochs=len(history),
+        val_loss=history["val_loss"][best],
+        notes=data.notes,
+        section=scores_section(score(*found, predictions.subjects).as_dict())
+        if several
+        else "",
+        named=facts,
+        command=_command(config),
     )
+    write_text(folder.report, page)
     metrics = {
         "test": scores.as_dict(),
-        "best_epoch": int(history["val_loss"].argmin()) + 1,
+        "best_epoch": best + 1,
         "epochs": len(history),
         "val_loss": float(history["val_loss"].min()),
         "split": data.split_name,

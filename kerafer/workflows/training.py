@@ -277,7 +277,6 @@ def _test(
     history: pd.DataFrame,
 ) -> None:
     from kerafer.datasets.pipeline import Batches
-    from kerafer.evaluation import classify
     from kerafer.evaluation.predictions import (
         Predictions,
         checked_probabilities,
@@ -301,13 +300,17 @@ def _test(
     )
     batches = Batches(images, dataset.targets, config.batch_size, rows)
     probabilities = best.predict(batches, verbose=0)
-    scores = classify(labels[rows], probabilities, names)
-    Predictions(
+    subjects = None
+    if dataset.has_subjects:
+        subjects = dataset.manifest["subject"].to_numpy(object)[rows]
+    predictions = Predictions(
         dataset.manifest["path"].to_numpy()[rows],
         labels[rows],
         checked_probabilities(probabilities, str(folder.best)),
         names,
-    ).write(folder.predictions)
+        subjects,
+    )
+    predictions.write(folder.predictions)
     write_run(
         config,
         precision,
@@ -315,6 +318,6 @@ def _test(
         data=data,
         folder=folder,
         history=history,
-        scores=scores,
+        predictions=predictions,
         answers=answers,
     )

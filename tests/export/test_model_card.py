@@ -20,9 +20,8 @@ from kerafer.cli import main
 from kerafer.commands.train import add_arguments
 from kerafer.datasets import load, make_split, write_split
 from kerafer.datasets.specs import find_spec
-from kerafer.errors import UserError
-from kerafer.evaluation.score_intervals import measure_scores
-from kerafer.evaluation.score_section import score_section
+from kerafer.evaluation import external_test, score
+from kerafer.evaluation.report import scores_section
 from kerafer.export.verify import answer
 from kerafer.faces.detector import Face
 from kerafer.models.save import save_model
@@ -30,7 +29,6 @@ from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.settings import from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.workflows import other_images
 
 CLASSES = ("blue", "green", "red")
 SIZE = 8
@@ -43,6 +41,10 @@ def sure_of(classes, share=0.8):
     return np.where(np.eye(len(CLASSES))[classes] == 1, share, rest)
 
 
+def measure(labels, probabilities, people=None):
+    return score(labels, probabilities, CLASSES, people).as_dict()
+
+
 # === The numbers ===
 
 
@@ -52,7 +54,7 @@ def sure_of(classes, share=0.8):
 def test_intervals_of_shares_are_wilsons(right, total):
     labels = np.array([0] * total + [2, 2])
     predicted = np.array([0] * right + [1] * (total - right) + [2, 2])
-    scores = measure_scores(labels, sure_of(predicted), CLASSES)
+    scores = measure(labels, sure_of(predicted))
     found = scores["classes"]["blue"]["recall_interval"]
     share, square = right / total, 1.959963984540054**2
     centre = share + square / (2 * total)
@@ -66,7 +68,7 @@ def test_intervals_of_shares_are_wilsons(right, total):
 def test_scores_worked_out_by_hand():
     labels = np.array([0] * 4 + [1] * 4 + [2] * 2)
     predicted = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1])
-    scores = measure_scores(labels, sure_of(predicted), CLASSES)
+    scores = measure(labels, sure_of(predicted))
     assert scores["accuracy"] == 0.5
     assert scores["confusion"] == [[3, 1, 0], [2, 2, 0], [1, 1, 0]]
     blue, red = scores["classes"]["blue"], scores["classes"]["red"]
@@ -94,8 +96,8 @@ def test_intervals_are_over_people_where_they_are_known():
     wrong = np.repeat([True, False, False, False] * 3, 20)
     probabilities = sure_of(np.where(wrong, (labels + 1) % 3, labels))
     people = np.repeat([f"person {i}" for i in range(12)], 20)
-    alone = measure_scores(labels, probabilities, CLASSES)
-    together = measure_scores(labels, probabilities, CLASSES, people)
+    alone = measure(labels, probabilities)
+    together = measure(labels, probabilities, people)
     assert alone["intervals"] == {"over": "images", "of": 240}
     assert together["intervals"] == {"over": "people", "of": 12}
     assert any("12 people are rough" in note for note in together["notes"])
@@ -107,53 +109,33 @@ def test_intervals_are_over_people_where_they_are_known():
     )
     assert np.ptp(wide) > 2 * np.ptp(narrow)
     # Nobody is a sure thing after four people.
-    right = measure_scores(labels, sure_of(labels), CLASSES, people)
+    right = measure(labels, sure_of(labels), people)
     interval = right["classes"]["blue"]["recall_interval"]
     assert interval == pytest.approx([4 / (4 + 1.959964**2), 1.0], abs=1e-6)
     # One person is nobody to draw from.
-    one = measure_scores(labels, probabilities, CLASSES, np.full(240, "A"))
+    one = measure(labels, probabilities, np.full(240, "A"))
     assert one["intervals"]["over"] == "images"
-
-
-def test_what_is_no_probability_is_refused():
-    with pytest.raises(UserError, match="gives probabilities"):
-        measure_scores(np.array([0, 1]), np.full((2, 3), 2.0), CLASSES)
 
 
 def test_the_section_names_the_most_frequent_mistakes_first():
     labels = np.repeat([0, 1, 2], [10, 20, 5])
     predicted = np.r_[[1] * 3, [0] * 7, [2] * 8, [1] * 12, [2] * 5]
-    scores = measure_scores(labels, sure_of(predicted, 0.95), CLASSES)
-    lines = score_section(scores)
-    mistakes = [line for line in lines if "taken for" in line and "* " in line]
+    text = scores_section(measure(labels, sure_of(predicted, 0.95)))
+    mistakes = [x for x in text.splitlines() if " predicted as " in x]
     assert mistakes == [
-        "* green taken for red: 8 of 20 images (40%)",
-        "* blue taken for green: 3 of 10 images (30%)",
+        "* green predicted as red: 8 of 20 images (40 %)",
+        "* blue predicted as green: 3 of 10 images (30 %)",
     ]
-    text = "\n".join(lines)
     assert "| **green** | 0 | 12 | 8 |" in text
-    assert "wrong on 11 of 35 images" in text
-    assert "never the answer" not in text
-    assert "surer than it should be" in text
-    assert (
-        "Of the 35 answers that it gave 90% or more, 68.6% were right" in text
-    )
-
-
-def test_the_section_names_a_class_that_is_never_the_answer():
-    labels, predicted = np.array([0, 1, 2]), np.array([0, 1, 1])
-    scores = measure_scores(labels, sure_of(predicted), CLASSES)
-    assert "* never the answer: red" in score_section(scores)
-
-
-def test_the_section_of_a_model_without_mistakes():
+    assert "11 of 35 predictions are wrong" in text
+    assert "never predicted" not in text
+    assert "overconfident" in text
+    assert "Of the 35 predictions with" in text and "68.6% are right" in text
+    never = measure(np.array([0, 1, 2]), sure_of(np.array([0, 1, 1])))
+    assert "* never predicted: red" in scores_section(never)
     labels = np.array([0, 1, 2] * 4)
-    text = "\n".join(
-        score_section(measure_scores(labels, sure_of(labels), CLASSES))
-    )
-    assert "It made no mistake on these images" in text
-    assert "rule of three" in text
-    assert "It was never 90% sure" in text
+    text = scores_section(measure(labels, sure_of(labels)))
+    assert "No prediction is wrong" in text and "rule of three" in text
 
 
 @pytest.mark.parametrize(
@@ -279,7 +261,7 @@ def test_scores_of_other_pictures_are_those_of_the_file(exported, run):
     assert 0.4 < other["accuracy"] == np.trace(confusion) / 27 < 1
     assert other["intervals"] == {"over": "people", "of": 3}
     assert (other["searched"], other["n_images"]) == (27, 27)
-    assert other["how"] == "taken whole"
+    assert other["how"] == "used whole"
 
 
 def test_the_card_and_the_manifest_tell_the_same(exported, run):
@@ -359,8 +341,8 @@ def test_faces_are_cut_out_as_prediction_does(
     folder = tmp_path / "others"
     shutil.copytree(run.parent / "others", folder)
     cv2.imwrite(str(folder / "red" / "dark.png"), dark)
-    monkeypatch.setattr(other_images, "make_detector", lambda *_: LeftHalf())
-    found = other_images.find_other_images(
+    monkeypatch.setattr(external_test, "make_detector", lambda *_: LeftHalf())
+    found = external_test.ExternalTest.load(
         folder, None, CLASSES, (SIZE, SIZE, 3), 0.1
     )
     assert (found.searched, len(found.images)) == (28, 27)
@@ -389,7 +371,7 @@ def test_pictures_without_a_face_are_told(exported):
     other |= {"searched": 54, "accuracy": 2 / 3}
     card = model_card(manifest)
     assert "On 27 no face was found" in card
-    assert "counted as mistakes the accuracy is 33.3%" in card
+    assert "counted as mistakes, the accuracy is 33.3%" in card
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from kerafer.classifier import as_votes
 from kerafer.cli import main
 from kerafer.datasets import load
 from kerafer.errors import UserError
-from kerafer.evaluation.subgroups import measure_subgroups, subgroups_section
 from kerafer.evaluation.votes import score_votes
 from kerafer.runtime.votes import (
     count_votes,
@@ -126,23 +125,6 @@ def test_reading_at_another_temperature_is_softmax_of_divided_logits():
         ],
         atol=1e-9,
     )
-
-
-def test_dark_faces_that_fail_are_seen():
-    generator = np.random.default_rng(0)
-    levels = generator.integers(40, 220, 400)
-    noise = generator.normal(0, 8, (400, 16, 16, 1))
-    images = (levels[:, None, None, None] + noise).clip(0, 255).astype("uint8")
-    labels = generator.integers(0, 3, 400)
-    predicted = np.where(levels < 70, (labels + 1) % 3, labels)
-    bright, sharp = measure_subgroups(images, labels, predicted)
-    assert bright["accuracy"][0] < 0.5 and bright["accuracy"][3] == 1
-    assert bright["p"] < 1e-6 and bright["images"] == [100] * 4
-    assert sharp["p"] > 1e-3
-    assert sum("brightness" in line for line in subgroups_section([bright])) > 0
-    assert measure_subgroups(images[:99], labels[:99], predicted[:99]) == []
-    same = measure_subgroups(images, labels, labels)
-    assert [row["p"] for row in same] == [1, 1]
 
 
 # === From the images to the answer ===

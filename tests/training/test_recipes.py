@@ -544,7 +544,14 @@ def test_a_calibrated_run_answers_the_same_and_is_as_sure_as_it_is_right(
     losses = []
     for run in runs:
         out = tmp_path / f"of_{run.name}"
-        words = ("--model", str(run), "--part", "validation", "--out", str(out))
+        words = (
+            "--model",
+            str(run),
+            "--subset",
+            "validation",
+            "--out",
+            str(out),
+        )
         assert main(["evaluate", *words]) == 0
         losses.append(
             json.loads((out / "metrics.json").read_text())["log_loss"]
