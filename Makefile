@@ -9,7 +9,7 @@ WORKERS ?= 2
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo docs types test test-all test-pythons test-precisions test-notebooks \
-  test-backends test-clients faults mutants advisories check-aarch64 lint bench clean
+  test-backends test-clients faults mutants advisories check-aarch64 check-npu check-micro lint bench clean
 
 # Has the model that kerafer brings along look at a picture, as one would after an
 # installation; then trains one, and shows the picture on its report.
@@ -137,6 +137,26 @@ test-clients: $(VENV)/.installed-test
 EXPORT ?= exported/wca_mcnn
 check-aarch64: $(VENV)/.installed
 	$(BIN)/python scripts/check_aarch64.py $(EXPORT)
+
+# Compiles int8 models for Arm Ethos-U NPUs: every operator must run there.
+INCLUDED := $(wildcard kerafer/shipped/*_ferplus)
+check-npu: build/vela/.installed
+	build/vela/bin/python scripts/check_npu.py $(INCLUDED) $(wildcard $(EXPORT)) \
+	  --out docs/results/ethos_u.csv
+
+build/vela/.installed:
+	$(PYTHON) -m venv build/vela
+	build/vela/bin/python $(PIP_INSTALL) 'ethos-u-vela>=5.1,<6'
+	touch $@
+
+# Runs int8 models in TensorFlow Lite Micro.
+check-micro: build/micro/.installed
+	build/micro/bin/python scripts/check_micro.py $(INCLUDED) $(wildcard $(EXPORT))
+
+build/micro/.installed:
+	$(PYTHON) -m venv build/micro
+	build/micro/bin/python $(PIP_INSTALL) tflite-micro
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
