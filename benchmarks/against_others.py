@@ -45,8 +45,7 @@ from kerafer.evaluation import classify, compare
 from kerafer.faces.crops import crop_faces
 from kerafer.faces.detectors import make_detector
 from kerafer.files import write_text
-from kerafer.runtime.labels import find_labels
-from kerafer.runtime.predictors import open_predictor
+from kerafer.inference import ModelBundle
 from kerafer.versions import versions
 
 THREADS = 2
@@ -238,17 +237,16 @@ def _converted(network: object, file: Path) -> Path:
 
 def _ours(export: Path) -> Model:
     file = export / "int8.tflite"
-    predictor = open_predictor(file, THREADS)
-    size = predictor.input_shape[:2]
+    bundle = ModelBundle.load(file, threads=THREADS)
+    size = bundle.input_shape[:2]
 
     def prepare(face: np.ndarray) -> np.ndarray:
         from kerafer.images import fit
 
         return fit(face, (*size, 3))
 
-    labels = find_labels(file, predictor.classes)
     name = f"kerafer: {export.resolve().name}, int8"
-    return Model(name, labels, prepare, file, file.stat().st_size)
+    return Model(name, bundle.labels, prepare, file, file.stat().st_size)
 
 
 def _interpreter(file: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -34,7 +34,8 @@ from selenium import webdriver
 from kerafer.demo import write_page
 from kerafer.files import write_text
 from kerafer.images import read_image
-from kerafer.runtime import EmotionRecognizer, shipped_model
+from kerafer.model_files import included_model
+from kerafer.runtime import Recognizer
 from kerafer.versions import processor
 
 _SECONDS = 40
@@ -59,12 +60,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--out", required=True)
     parsed = parser.parse_args()
-    model = shipped_model() / "int8.tflite"
+    model = included_model() / "int8.tflite"
     sets = {
         "portraits": portraits(parsed.images, parsed.count),
         "portraits, shrunk": small(portraits(parsed.images, parsed.count)),
     }
-    recognizer = EmotionRecognizer(model)
+    recognizer = Recognizer(model)
     with tempfile.TemporaryDirectory() as folder:
         page = Page(write_page(model, folder))
         rows = [
@@ -147,13 +148,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def compare(
-    page: Page, recognizer: EmotionRecognizer, files: Files
+    page: Page, recognizer: Recognizer, files: Files
 ) -> dict[str, object]:
     """The numbers of a row."""
     missed, rows = [], []
     for file, label in files:
         image = read_image(file)
-        faces, found = recognizer.predict_faces(image), page.read(file)
+        faces, found = recognizer.predict(image), page.read(file)
         missed.append((not faces, not found))
         if faces and found:
             box, there = found

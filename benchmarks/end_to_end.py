@@ -33,7 +33,7 @@ from kerafer.versions import versions
 OURS = """
 import kerafer
 recognizer = kerafer.Recognizer()
-answer = lambda file: bool(recognizer.predict_faces(file))
+answer = lambda file: bool(recognizer.predict(file))
 tracker = recognizer.track()
 frame = lambda bgr: tracker.update(bgr, bgr=True)
 """

@@ -32,8 +32,8 @@ from kerafer.datasets.decoded import decode
 from kerafer.evaluation.external_test import ExternalTest
 from kerafer.files import write_text
 from kerafer.images import resize
+from kerafer.inference import ModelSource
 from kerafer.models import load_model
-from kerafer.runtime.labels import find_labels
 from kerafer.training.temperature_scaling import divide_by_prior
 
 _POWER = 0.35
@@ -67,7 +67,7 @@ def on_portraits(parsed: argparse.Namespace) -> list[dict[str, object]]:
     for margin in map(float, parsed.margins.split(",")):
         for file in parsed.models:
             model = load_model(file)
-            names = find_labels(file, model.output_shape[-1])
+            names = ModelSource(file).check_labels(model.output_shape[-1])
             found = find(
                 parsed.images,
                 parsed.subject_pattern,

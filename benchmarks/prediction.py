@@ -22,7 +22,7 @@ import pandas as pd
 
 import kerafer
 from kerafer.datasets.synthetic import load_synthetic
-from kerafer.export.predictors import predictor
+from kerafer.export.verify import open_file
 from kerafer.files import write_text
 from kerafer.runtime import WholeImageDetector
 from kerafer.versions import versions
@@ -59,7 +59,7 @@ def measure_files(export: Path, repeats: int) -> list[dict]:
     with np.load(export / "golden.npz") as golden:
         images, expected = golden["images"], golden["keras"].argmax(axis=1)
     predictors = {
-        name: predictor(export / file, THREADS) for name, file in FILES.items()
+        name: open_file(export / file, THREADS) for name, file in FILES.items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in FILES}
     for _ in range(repeats):
@@ -90,11 +90,11 @@ def measure_folder(model: Path, folder: Path) -> dict:
     recognizer = kerafer.Recognizer(
         model, THREADS, detector=WholeImageDetector()
     )
-    recognizer.predict_faces(files[0])
+    recognizer.predict(files[0])
     return row(
         "folder: all",
         statistics.median(
-            timed(lambda f=file: recognizer.predict_faces(f)) for file in files
+            timed(lambda f=file: recognizer.predict(f)) for file in files
         ),
     )
 

@@ -24,7 +24,7 @@ def main() -> None:
     from skimage import data
 
     photograph = data.astronaut()[:400]
-    faces = kerafer.Recognizer().predict_faces(photograph)
+    faces = kerafer.Recognizer().predict(photograph)
     drawn = Image.fromarray(annotate(photograph, faces))
     height = round(drawn.height * _WIDTH / drawn.width)
     drawn = drawn.resize((_WIDTH, height), Image.Resampling.LANCZOS)

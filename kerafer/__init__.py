@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from kerafer.models.load import load_model as load_model
     from kerafer.models.registry import create_model as create_model
     from kerafer.models.registry import list_models as list_models
-    from kerafer.runtime.emotion_recognizer import (
-        EmotionRecognizer as Recognizer,  # noqa: F401
-    )
     from kerafer.runtime.predict import predict as predict
+    from kerafer.runtime.recognizer import Recognizer as Recognizer
     from kerafer.training.config import TrainingConfig as TrainingConfig
     from kerafer.workflows.evaluation import evaluate as evaluate
     from kerafer.workflows.export import export_model as export_model
@@ -39,7 +37,7 @@ _find, _, _names = lazy_names(
     __name__,
     {
         "Dataset": "kerafer.datasets",
-        "Recognizer": "kerafer.runtime:EmotionRecognizer",
+        "Recognizer": "kerafer.runtime",
         "Run": "kerafer.workflows",
         "TrainingConfig": "kerafer.training.config",
         "UserError": "kerafer.errors",

@@ -1,4 +1,4 @@
-"""Which file or folder a model's name stands for."""
+"""Resolve a path or a name to a model's file."""
 
 from __future__ import annotations
 
@@ -7,67 +7,86 @@ from pathlib import Path
 
 from kerafer.errors import ConfigError, UserError
 
-SHIPPED = Path(__file__).parent / "shipped"
+INCLUDED = Path(__file__).parent / "shipped"
+DEFAULT_MODEL = "kerafer_edge_ferplus"
+
+_OTHER_FORMATS = {
+    ".h5": "Convert the legacy HDF5 file to the .keras format:\n"
+    '    import keras\n    keras.saving.load_model("{name}")'
+    '.save("{stem}.keras")',
+    ".pt": "Export the PyTorch model to ONNX:\n"
+    '    torch.onnx.export(model, images, "{stem}.onnx")',
+}
+_OTHER_FORMATS |= {
+    ".hdf5": _OTHER_FORMATS[".h5"],
+    ".pth": _OTHER_FORMATS[".pt"],
+}
+_WEIGHTS_ONLY = (
+    "The file holds weights without a model. Build the model, then:\n"
+    '    model.load_weights("{name}")\n    model.save("{stem}.keras")'
+)
 
 
-def shipped_names() -> tuple[str, ...]:
-    """The names of the models that the package brings along."""
-    manifests = SHIPPED.glob("*/manifest.json")
+def included_models() -> tuple[str, ...]:
+    """List the names of the included models."""
+    manifests = INCLUDED.glob("*/manifest.json")
     return tuple(sorted(file.parent.name for file in manifests))
 
 
-def model_path(given: str | os.PathLike[str]) -> Path:
-    """The path of a model, which may be the name of one brought along.
+def included_model(name: str = DEFAULT_MODEL) -> Path:
+    """Return the folder of an included model, an export."""
+    return INCLUDED / name
+
+
+def model_path(model: str | os.PathLike[str]) -> Path:
+    """Resolve the name of an included model to its folder.
 
     Args:
-        given: A path, or one of `shipped_names()`, alone or below `exported/`,
-            where one stood once. What is there under a path comes before a
-            name.
+        model: A path, or a name in `included_models()`, alone or below
+            `exported/`. An existing path takes precedence over a name.
     """
-    path = Path(given)
+    path = Path(model)
     if (
-        path.name in shipped_names()
+        path.name in included_models()
         and path.parent.name in ("", "exported")
         and not os.path.lexists(path)
     ):
-        return SHIPPED / path.name
+        return included_model(path.name)
     return path
 
 
 def find_keras_file(path: str | os.PathLike[str]) -> Path:
-    """The `.keras` file that a path stands for.
+    """Find the `.keras` file of a path.
 
     Args:
-        path: A `.keras` file; the folder of a run, with `best.keras`, of an
-            export, with `model.keras`, or with no other `.keras` file than
-            one; or the name of a model that the package brings along.
+        path: A `.keras` file; a folder with `best.keras` (a run),
+            `model.keras` (an export) or exactly one `.keras` file; or the
+            name of an included model.
 
     Raises:
-        UserError: Where there is none.
+        UserError: If there is none.
     """
     path = model_path(path)
     if path.is_file():
         if path.suffix.lower() == ".keras":
             return path
         raise UserError(
-            f"{_RULE} Received: {path}.\nIn a .tflite file and in a SavedModel "
-            "there is no Keras model any more."
+            f"{path} is not a .keras file.{other_format_hint(path)}"
         )
-    found = keras_file_in(path)
-    if found is not None:
+    if not path.exists():
+        raise UserError(f"File not found: {path}\n{_RULE}")
+    if (found := keras_file_in(path)) is not None:
         return found
     if (path / "manifest.json").is_file():
         raise ConfigError(
-            f"{_RULE} {path} is an export without model.keras.\nName the run "
-            "that it was made of, or export that again with keras among the "
-            "`formats`."
+            f"{path} is an export without model.keras.\nUse the run that it "
+            "was made from, or export again with keras in `formats`."
         )
-    where = f"none in {path}" if path.is_dir() else f"no file {path}"
-    raise UserError(f"{_RULE}\nThere is {where}.")
+    raise UserError(f"No Keras model found in {path}.\n{_RULE}")
 
 
 def keras_file_in(folder: Path) -> Path | None:
-    """The Keras model of a folder; `None` without one."""
+    """Return the Keras model of a folder, or `None`."""
     for name in ("best.keras", "model.keras"):
         if (folder / name).is_file():
             return folder / name
@@ -75,7 +94,15 @@ def keras_file_in(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 and found[0].is_file() else None
 
 
+def other_format_hint(file: Path) -> str:
+    """Explain how to convert a file of another framework or format."""
+    hint = _OTHER_FORMATS.get(file.suffix.lower(), "")
+    if file.name.lower().endswith(".weights.h5"):
+        hint = _WEIGHTS_ONLY
+    return hint and "\n" + hint.format(name=file.name, stem=file.stem)
+
+
 _RULE = (
-    "A Keras model is a .keras file, or a folder with model.keras, best.keras "
-    "or one .keras file in it."
+    "A Keras model is a .keras file, or a folder with best.keras, model.keras "
+    "or exactly one .keras file."
 )

@@ -8,6 +8,7 @@ import dataclasses
 import shlex
 
 from kerafer.console import console
+from kerafer.model_files import DEFAULT_MODEL
 from kerafer.quiet import stderr_held_back
 from kerafer.settings import Settings, add_flags, from_flags, setting
 
@@ -93,8 +94,4 @@ def _write(config: DemoConfig, out: str) -> int:
 
 
 def _model(config: DemoConfig) -> str:
-    if config.model is not None:
-        return config.model
-    from kerafer.runtime.shipped import shipped_model
-
-    return str(shipped_model())
+    return config.model or DEFAULT_MODEL

@@ -11,6 +11,7 @@ from rich.table import Table
 from kerafer.console import console
 from kerafer.datasets.config import DataConfig
 from kerafer.figures import add_figure_format, figures_as
+from kerafer.inference.input_range import HELP
 from kerafer.settings import add_flags, given, listed
 from kerafer.workflows.evaluation import SUBSETS, evaluate
 
@@ -28,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with --dataset, any model's file, export or name",
     )
     parser.add_argument(
-        "--against",
-        metavar="PATH",
-        help="a second model to compare with",
+        "--against", metavar="PATH", help="a second model to compare with"
     )
     parser.add_argument(
         "--subset",
@@ -44,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="class names in the order of the outputs, divided by commas, for "
         "a model without them",
     )
+    parser.add_argument("--input-range", metavar="RANGE", help=HELP)
     parser.add_argument(
         "--tta",
         action="store_true",
@@ -72,6 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
             subset=parsed.subset,
             against=parsed.against,
             labels=listed(parsed.labels),
+            input_range=parsed.input_range,
             tta=parsed.tta,
             out=parsed.out,
             force=parsed.force,

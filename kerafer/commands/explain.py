@@ -9,6 +9,7 @@ from kerafer.engine import use_backend
 from kerafer.errors import UserError
 from kerafer.faces.detectors import DETECTORS
 from kerafer.figures import add_figure_format, figures_as
+from kerafer.inference.input_range import HELP
 from kerafer.settings import Settings, add_flags, from_flags, listed, setting
 from kerafer.workflows.explanation import (
     METHODS,
@@ -40,6 +41,7 @@ class ExplainConfig(Settings):
         "class names in the order of the outputs, divided by commas, for a "
         "model without them",
     )
+    input_range: str | None = setting(None, HELP, metavar="RANGE")
     data_dir: str | None = setting(
         None, "where the run's data set is now, if it has moved"
     )
@@ -96,6 +98,7 @@ def _explain(
             class_name=parsed.class_name,
             detector=config.detector,
             labels=labels,
+            input_range=config.input_range,
             out=config.out,
             force=config.force,
         )

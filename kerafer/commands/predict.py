@@ -9,8 +9,13 @@ from rich.text import Text
 
 from kerafer.console import console
 from kerafer.errors import some
-from kerafer.runtime.prediction import FacePrediction, percent
-from kerafer.runtime.votes import count_votes, tell_votes
+from kerafer.runtime.prediction import (
+    FacePrediction,
+    count_votes,
+    is_unsure,
+    show_votes,
+    sure_label,
+)
 from kerafer.settings import add_flags, from_flags
 from kerafer.workflows.prediction import (
     PredictConfig,
@@ -41,13 +46,13 @@ def run(parsed: argparse.Namespace) -> int:
     if faces:
         console.print(_table(faces, done.recognizer.labels))
     _tell(done, not config.rows_only)
-    temperature = done.recognizer.vote_temperature
+    temperature = done.recognizer.bundle.vote_temperature
     for number, face in enumerate(faces, 1):
-        share = percent(face.probabilities[face.label])
-        told = f"face {number}: {face.label}, {share} %"
+        shown = sure_label(face.label, face.probabilities[face.label])
+        told = f"face {number}: {shown}"
         if temperature is not None:
             votes = count_votes(face.probabilities, temperature)
-            told += f"; {tell_votes(votes)}"
+            told += f"; {show_votes(votes)}"
         console.print(told, soft_wrap=True)
     return 1 if done.unwritten or done.stopped else 0
 
@@ -79,7 +84,9 @@ def _table(faces: list[FacePrediction], labels: tuple[str, ...]) -> Table:
     table.add_column("expression")
     for number, face in enumerate(faces, 1):
         x, y = face.box[:2]
-        table.add_column(f"face {number}\nat {x}, {y}", justify="right")
+        sure = not is_unsure(face.probabilities[face.label])
+        title = f"face {number}" if sure else f"face {number}, unsure"
+        table.add_column(f"{title}\nat {x}, {y}", justify="right")
     for label in labels:
         shares = [
             Text(

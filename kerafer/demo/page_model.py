@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from kerafer.errors import UserError
 from kerafer.faces.detector import Box
-from kerafer.files import native_path
 from kerafer.images import read_reduced
-from kerafer.runtime.emotion_recognizer import EmotionRecognizer
-from kerafer.runtime.predictors import find_model
+from kerafer.inference import ModelBundle, ModelSource
+from kerafer.inference.backends import LiteRTBackend
+from kerafer.inference.probabilities import UNSURE_BELOW
+from kerafer.runtime.recognizer import Recognizer
 
 # Faces are searched for at this size, pixels, or less.
 _LONGEST_SIDE = 1280
-# Below this probability, an answer is shown as unsure.
-_UNSURE = 0.5
 
 
 class PageModel:
@@ -37,33 +37,37 @@ class PageModel:
     """
 
     def __init__(self, model: str | os.PathLike[str]) -> None:
-        self.file = find_model(model)
+        source = ModelSource.find(model)
+        self.file = source.file
         if self.file.suffix.lower() != ".tflite":
             raise UserError(
                 f"Browsers cannot run {self.file}. Use a .tflite file or the "
                 "folder of an export:\n    kerafer export --model RUN"
             )
-        self._recognizer = EmotionRecognizer(self.file)
+        self._bundle = ModelBundle.load(source)
+        self._recognizer = Recognizer(self._bundle)
         self._one_image = threading.Lock()
 
     def facts(self) -> dict[str, Any]:
         """Describe the model to the page, as a dictionary for JSON.
 
+        `range` holds `mean` and `std` of pixels for an input of floats.
         `output` holds scale and zero point of an integer output; the scale is
         0 for floats. `votes` is the vote temperature or `None`. `unsure` is
         the probability below which an answer is shown as unsure.
         """
+        bundle, recognizer = self._bundle, self._recognizer
         scale, zero = self._quantization()
-        recognizer = self._recognizer
         return {
             "model": f"{self.file.resolve().parent.name}/{self.file.name}",
-            "labels": list(recognizer.labels),
-            "input": list(recognizer.input_shape),
-            "whole": recognizer.takes_whole,
-            "margin": recognizer.face_margin,
+            "labels": list(bundle.labels),
+            "input": list(bundle.input_shape),
+            "whole": recognizer.uses_full_image,
+            "margin": recognizer.crop_margin,
+            "range": dataclasses.asdict(bundle.input_range),
             "output": {"scale": scale, "zero": zero},
-            "votes": recognizer.vote_temperature,
-            "unsure": _UNSURE,
+            "votes": bundle.vote_temperature,
+            "unsure": UNSURE_BELOW,
         }
 
     def find_faces(self, file: bytes) -> list[Box]:
@@ -89,7 +93,7 @@ class PageModel:
         Raises:
             UserError: If the number of bytes does not match the input size.
         """
-        height, width, _ = self._recognizer.input_shape
+        height, width, _ = self._bundle.input_shape
         expected = height * width * 3
         if len(pixels) != expected:
             raise UserError(
@@ -100,8 +104,5 @@ class PageModel:
         return self._recognizer.probabilities([image])[0].tolist()
 
     def _quantization(self) -> tuple[float, int]:
-        from ai_edge_litert.interpreter import Interpreter
-
-        with native_path(self.file) as path:
-            (output,) = Interpreter(path).get_output_details()
-        return output["quantization"]
+        # A .tflite file has no other backend.
+        return cast(LiteRTBackend, self._bundle.backend).output_quantization

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from kerafer.class_names import match_classes
-from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
+from kerafer.inference.probabilities import check_probabilities
 from kerafer.tables import read_table, write_table
 
 

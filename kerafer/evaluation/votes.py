@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import jensenshannon
 
-from kerafer.classifier import as_votes
 from kerafer.evaluation.classification import classify
+from kerafer.inference.probabilities import as_votes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kerafer.classifier import check_probabilities
 from kerafer.errors import UserError
+from kerafer.inference.probabilities import check_probabilities
 
 BATCH_SIZE = 32
 

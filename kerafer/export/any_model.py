@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from kerafer.class_names import tidy
-from kerafer.classifier import tells_classes
 from kerafer.datasets.splits import spread_rows
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
@@ -18,6 +17,7 @@ from kerafer.export.export import Source, golden_images
 from kerafer.export.inference import ImageInput, keras_answers
 from kerafer.export.verify import Reference
 from kerafer.images import ImageLike, as_image, resize
+from kerafer.inference.probabilities import is_probabilities
 from kerafer.models.float32 import in_float32
 
 _RANDOM_IMAGES = 16
@@ -228,7 +228,7 @@ def _check_names(
 ) -> None:
     if names is None and labels is None:
         return
-    if not tells_classes(outputs):
+    if not is_probabilities(outputs):
         raise UserError(
             "Labels and class names are for a model whose first output is the "
             f"probabilities of classes. This one's is of shape "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kerafer.errors import ConfigError
+from kerafer.inference import InputRange
 from kerafer.settings import MOST_THREADS, Settings, setting
 
 # The name in `formats`, and the file.
@@ -49,6 +50,12 @@ class ExportConfig(Settings):
         least=0,
         most=100,
     )
+    input_range: str | None = setting(
+        None,
+        "values that a model takes whose files take float32: 0..255, 0..1, "
+        "-1..1 or mean/std; it is written into the files",
+        metavar="RANGE",
+    )
     keep_gray: bool = setting(
         False,
         "let the files of a gray model take gray images; else they take RGB, "
@@ -84,6 +91,8 @@ class ExportConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.input_range is not None:
+            InputRange.parse(self.input_range)
         unknown = [name for name in self.chosen if name not in FILES]
         if unknown or not self.chosen:
             raise ConfigError(

@@ -14,7 +14,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerafer.classifier import tells_classes
 from kerafer.console import console
 from kerafer.datasets.synthetic.golden import draw_golden_images
 from kerafer.errors import ConfigError, UserError, first_line
@@ -44,6 +43,9 @@ from kerafer.export.verify import (
 )
 from kerafer.files import digest, folder_beside, remove, take_place
 from kerafer.foreign import read_json
+from kerafer.inference import InputRange
+from kerafer.inference.input_range import METADATA_KEY, PIXELS, UNKNOWN
+from kerafer.inference.probabilities import is_probabilities
 from kerafer.models.save import save_model
 from kerafer.versions import versions
 
@@ -68,8 +70,7 @@ class Source:
         reference: The test images with the model's answers.
         face_margin: As `kerafer.datasets.specs.face_margin` tells it.
         external_test: Images of another kind to test on. Default: none.
-        vote_temperature: As `kerafer.runtime.votes.find_vote_temperature`
-            tells it. Defaults to none.
+        vote_temperature: Of `ModelSource.vote_temperature`. Default: none.
     """
 
     model: keras.Model
@@ -110,7 +111,8 @@ def export(
     """
     # What a link names is replaced, not the link.
     out = out.resolve()
-    golden = golden_images(source.given)
+    taken = input_range(source.given, config)
+    golden = golden_images(source.given, taken)
     names = source.reference.names
     files, left_out, answers, tested = {}, {}, {}, {}
     given = contextlib.nullcontext(converter) if converter else Converter()
@@ -121,7 +123,7 @@ def export(
             path = folder / FILES[kind]
             console.print(f"{path.name} ...")
             try:
-                facts = _write(kind, path, traced, converter)
+                facts = _write(kind, path, traced, converter, taken)
                 found = answer(
                     path, source.reference.images, config.threads, names
                 )
@@ -206,8 +208,20 @@ class _Traced:
         return self._made[key]
 
 
+def input_range(given: ImageInput, config: ExportConfig) -> InputRange | None:
+    """The values that the files take; `None` if not known."""
+    if given.kind == "uint8":
+        return PIXELS
+    stated = config.input_range
+    return None if stated is None else InputRange.parse(stated)
+
+
 def _write(
-    kind: str, path: Path, traced: _Traced, converter: Converter
+    kind: str,
+    path: Path,
+    traced: _Traced,
+    converter: Converter,
+    taken: InputRange | None,
 ) -> dict[str, Any]:
     """Write one format; returns what the manifest should say of it."""
     source = traced.source
@@ -216,9 +230,14 @@ def _write(
         return {}
     if kind == "savedmodel":
         save(traced.get(None, source.given.kind), str(path))
+        if source.given.kind == "float32":
+            note = path / "assets.extra" / METADATA_KEY
+            note.parent.mkdir()
+            note.write_text(str(taken or UNKNOWN), encoding="utf-8")
         return {}
     if kind == "onnx":
-        path.write_bytes(onnx_bytes(traced.get(None, "float32")))
+        made = traced.get(None, "float32")
+        path.write_bytes(onnx_bytes(made, str(taken or UNKNOWN)))
         return {"opset": OPSET}
     quantized, images = kind in QUANTIZED, source.calibration
     if quantized and not len(images):
@@ -238,7 +257,7 @@ def _write(
         class_names=names or (),
         outputs=source.reference.names,
         channels=source.given.shape[2],
-        takes_bytes=source.given.kind == "uint8",
+        input_range=taken,
     )
     file.add_metadata(NAME, block)
     content = file.content()
@@ -312,12 +331,13 @@ def _manifest(
         "input": {
             "shape": [1, *given.shape],
             "kind": given.kind,
+            "range": str(input_range(given, config) or UNKNOWN),
             "note": _note(given),
             "face_margin": source.face_margin,
         },
         "outputs": list(reference.names),
         "output": "probabilities; uint8 in int8.tflite, where 256 would be 1"
-        if tells_classes(reference.probabilities)
+        if is_probabilities(reference.probabilities)
         else "numbers; in int8.tflite in the steps of its output's scale",
         **(
             {"votes": {"temperature": source.vote_temperature}}
@@ -353,13 +373,16 @@ def _note(given: ImageInput) -> str:
     )
 
 
-def golden_images(given: ImageInput) -> np.ndarray:
+def golden_images(
+    given: ImageInput, taken: InputRange | None = None
+) -> np.ndarray:
     """Synthetic faces as the files take them."""
     drawn = draw_golden_images(given.shape)
     if given.kind == "uint8":
         return drawn
     # -1 to 1 is what most models of floats take.
-    return drawn.astype(np.float32) / 127.5 - 1
+    taken = taken or InputRange.parse("-1..1")
+    return taken.apply(drawn).astype(np.float32)
 
 
 def _tell(name: str, verified: Verified, missed: str | None) -> None:

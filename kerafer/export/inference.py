@@ -18,6 +18,10 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.files import native_path
+from kerafer.inference.signature import (
+    channels_first_message,
+    is_channels_first,
+)
 from kerafer.layers.ramps import constants_for_export
 from kerafer.models.graph import built_shape
 
@@ -90,6 +94,8 @@ def image_input(
     shape = tuple(given[0].shape) if given else built_shape(model)
     if not shape and images is not None:
         shape = (None, *images.shape[1:])
+    if is_channels_first(shape):
+        raise UserError(channels_first_message(model.name, shape))
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise UserError(
             "An export is of a model that takes (batch, height, width, 1 or "

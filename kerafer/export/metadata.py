@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import Any
+
+from kerafer.inference import InputRange
 
 LABELS = "labels.txt"
 NAME = "TFLITE_METADATA"
@@ -23,7 +26,7 @@ def metadata(
     class_names: tuple[str, ...],
     outputs: tuple[str, ...],
     channels: int,
-    takes_bytes: bool,
+    input_range: InputRange | None,
 ) -> bytes:
     """The block that a .tflite file carries under `NAME`.
 
@@ -33,18 +36,19 @@ def metadata(
             where they are not known.
         outputs: Names of the outputs.
         channels: 3 for RGB, 1 for gray.
-        takes_bytes: Whether the file takes pixels as they are. It is told by
-            a normalisation `(pixel - mean) / std` of mean 0 and std 1; that of
-            a model of floats is not known.
+        input_range: The values that the file takes; `None` if not known.
     """
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
     units = []
-    if takes_bytes:
+    if input_range is not None:
         normalization = _table(
             builder,
-            {0: _floats(builder, [0.0]), 1: _floats(builder, [1.0])},
+            {
+                0: _floats(builder, input_range.mean),
+                1: _floats(builder, input_range.std),
+            },
         )
         units = [_table(builder, {1: normalization}, {0: _NORMALIZATION})]
     image = _table(builder, {}, {0: _COLOUR_SPACES[channels]})
@@ -53,9 +57,9 @@ def metadata(
         {
             0: builder.CreateString("image"),
             1: builder.CreateString(
-                "The image, uint8 from 0 to 255."
-                if takes_bytes
-                else "The image, in the numbers that the model was trained on."
+                "The image, in the numbers that the model was trained on."
+                if input_range is None
+                else "The image: (pixel - mean) / std of pixels from 0 to 255."
             ),
             3: _table(builder, {1: image}, {0: _IMAGE}),
             4: _tables(builder, units),
@@ -129,7 +133,7 @@ def _tables(builder: Any, offsets: list[int]) -> int:
     return builder.EndVector()
 
 
-def _floats(builder: Any, values: list[float]) -> int:
+def _floats(builder: Any, values: Sequence[float]) -> int:
     builder.StartVector(4, len(values), 4)
     for value in reversed(values):
         builder.PrependFloat32(value)

@@ -10,16 +10,18 @@ from typing import Any
 from kerafer.errors import UserError, first_line
 from kerafer.export.inference import INPUT, Inference
 from kerafer.extras import extra_for
+from kerafer.inference.input_range import METADATA_KEY
 
 # TensorRT of JetPack 6 takes it.
 OPSET = 17
 
 
-def onnx_bytes(made: Inference) -> bytes:
+def onnx_bytes(made: Inference, input_range: str) -> bytes:
     """Convert a graph, for onnxruntime, OpenVINO or TensorRT.
 
     Args:
         made: Of any batch, and of floats: TensorRT has no other input.
+        input_range: The values that it takes, or `"unknown"`.
 
     Returns:
         The file: `image`, float32 of shape `(batch, height, width, channels)`,
@@ -48,6 +50,7 @@ def onnx_bytes(made: Inference) -> bytes:
             ) from error
     _rename(model.graph, dict(zip(answers, made.outputs, strict=True)))
     _rename(model.graph, {given: INPUT})
+    onnx.helper.set_model_props(model, {METADATA_KEY: input_range})
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kerafer.classifier import tells_classes
 from kerafer.evaluation import classify
-from kerafer.export.predictors import predictor
 from kerafer.export.tflite_file import TfliteFile
 from kerafer.files import size
+from kerafer.inference.backends import open_backend
+from kerafer.inference.probabilities import is_probabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +102,42 @@ class Answers(NamedTuple):
         return self.outputs[0]
 
 
+def open_file(
+    path: Path, threads: int = 2, outputs: Sequence[str] | None = None
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Open an exported file of any format.
+
+    Args:
+        path: A .keras, .tflite or .onnx file or the folder of a SavedModel.
+        threads: For LiteRT and ONNX Runtime. Defaults to 2.
+        outputs: Order of a SavedModel's outputs. Defaults to its own.
+
+    Returns:
+        A function from one image, `(height, width, channels)` as the files
+        take it, to an array for each output.
+    """
+    if path.suffix == ".keras":
+        return _open_keras(path)
+    backend = open_backend(path, threads, outputs)
+    return lambda image: [y[0] for y in backend.run(image[None])]
+
+
+def _open_keras(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+    from kerafer.export.inference import image_input, keras_answers
+    from kerafer.models import load_model
+
+    model = load_model(path)
+
+    def predict(image: np.ndarray) -> list[np.ndarray]:
+        # It may take gray where the files take RGB.
+        size, is_gray = image.shape[:2], image.shape[2] == 1
+        given = image_input(model, str(image.dtype), size, is_gray, image[None])
+        answers = keras_answers(model, given, image[None])
+        return [y[0] for y in answers.values()]
+
+    return predict
+
+
 def answer(
     path: Path,
     images: np.ndarray,
@@ -113,9 +150,9 @@ def answer(
         path: A .keras, .tflite or .onnx file, or the folder of a SavedModel.
         images: As the file takes them, `(images, height, width, channels)`.
         threads: That compute. Defaults to 2.
-        outputs: As for `predictor`.
+        outputs: As for `open_file`.
     """
-    predict = predictor(path, threads, outputs)
+    predict = open_file(path, threads, outputs)
     answers, times = [], []
     for image in images:
         start = time.perf_counter()
@@ -174,7 +211,7 @@ def verify(path: Path, answers: Answers, reference: Reference) -> Verified:
 
 
 def _agreement(ours: np.ndarray, keras: np.ndarray) -> float | None:
-    if not tells_classes(keras):
+    if not is_probabilities(keras):
         return None
     return float((ours.argmax(1) == keras.argmax(1)).mean())
 

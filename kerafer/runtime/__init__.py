@@ -8,10 +8,9 @@
 and with a model that is kept from image to image:
 
     recognizer = kerafer.Recognizer("model.tflite", threads=2)
-    faces = recognizer.predict_faces("people.jpg")
+    faces = recognizer.predict("people.jpg")
 
-which is `EmotionRecognizer` here. TensorFlow is loaded for a `.keras` file, a
-SavedModel and `MtcnnDetector`.
+TensorFlow is loaded only for `.keras` files, SavedModels and `MtcnnDetector`.
 """
 
 from kerafer.faces.detector import Face, FaceDetector, WholeImageDetector
@@ -19,15 +18,13 @@ from kerafer.faces.detectors import DETECTORS, make_detector
 from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
 from kerafer.faces.yunet import YunetDetector
 from kerafer.runtime.annotate import annotate
-from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
 from kerafer.runtime.predict import predict
 from kerafer.runtime.prediction import FacePrediction, Faces, Prediction
-from kerafer.runtime.shipped import shipped_model
+from kerafer.runtime.recognizer import Recognizer
 
 __all__ = [
     "DETECTORS",
-    "EmotionRecognizer",
     "Face",
     "FaceDetector",
     "FacePrediction",
@@ -36,11 +33,11 @@ __all__ = [
     "MtcnnDetector",
     "MtcnnOpencvDetector",
     "Prediction",
+    "Recognizer",
     "TrackedFace",
     "WholeImageDetector",
     "YunetDetector",
     "annotate",
     "make_detector",
     "predict",
-    "shipped_model",
 ]

@@ -37,7 +37,7 @@ def annotate(
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
-        faces: What `predict_faces` or `FaceTracker.update` returned.
+        faces: What `predict` or `FaceTracker.update` returned.
         note: Stands in the corner where `faces` is empty.
 
     Returns:

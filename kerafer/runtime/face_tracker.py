@@ -13,7 +13,7 @@ from kerafer.images import as_image
 from kerafer.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
-    from kerafer.runtime.emotion_recognizer import EmotionRecognizer
+    from kerafer.runtime.recognizer import Recognizer
 
 _SAME_FACE = 0.3
 _LONGEST_SIDE = 480
@@ -82,7 +82,7 @@ class FaceTracker:
 
     def __init__(
         self,
-        recognizer: EmotionRecognizer,
+        recognizer: Recognizer,
         detector: FaceDetector,
         every: int = 5,
         half_life: float = 5,

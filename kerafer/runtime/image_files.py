@@ -12,8 +12,8 @@ import numpy as np
 
 from kerafer.datasets.cores import available_cores
 from kerafer.images import UnreadableImageError, read_image
-from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.recognizer import Recognizer
 
 # More would hold more images in memory, up to 0.3 GB each.
 _MOST_READERS = 4
@@ -36,7 +36,7 @@ class ImagePrediction(NamedTuple):
 
 
 def predict_files(
-    recognizer: EmotionRecognizer, paths: Iterable[Path]
+    recognizer: Recognizer, paths: Iterable[Path]
 ) -> Iterator[ImagePrediction]:
     """Predict image after image, while the next are decoded.
 
@@ -54,7 +54,7 @@ def predict_files(
         except UnreadableImageError as error:
             yield ImagePrediction(path, [], None, error)
             continue
-        faces = recognizer.predict_faces(image)
+        faces = recognizer.predict(image)
         yield ImagePrediction(path, faces, image, None)
 
 

@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterable
 from typing import Any, overload
 
-import numpy as np
 from PIL import Image
 
 from kerafer.errors import UserError
 from kerafer.images import ImageLike, UnreadableImageError, as_image
-from kerafer.runtime.emotion_recognizer import EmotionRecognizer
 from kerafer.runtime.prediction import Faces
+from kerafer.runtime.recognizer import Recognizer
 
 
 # One path is text, and so are several of one letter.
@@ -22,6 +21,7 @@ def predict(  # type: ignore[overload-overlap, unused-ignore]
     model: str | os.PathLike[str] | None = None,
     *,
     bgr: bool = False,
+    input_range: str | None = None,
 ) -> Faces: ...
 
 
@@ -32,6 +32,7 @@ def predict(  # type: ignore[overload-cannot-match, unused-ignore]
     model: str | os.PathLike[str] | None = None,
     *,
     bgr: bool = False,
+    input_range: str | None = None,
 ) -> list[Faces]: ...
 
 
@@ -40,21 +41,22 @@ def predict(
     model: str | os.PathLike[str] | None = None,
     *,
     bgr: bool = False,
+    input_range: str | None = None,
 ) -> Faces | list[Faces]:
     """Find the faces on images and tell the expression of each.
 
     Every call loads the model and the detector: give many images as a list,
-    or keep an `EmotionRecognizer`. Threads may call at once. TensorFlow is not
+    or keep a `Recognizer`. Threads may call at once. TensorFlow is not
     needed.
 
     Args:
         images: What `kerafer.images.as_image` takes: a file, its bytes,
             an image of Pillow, or a uint8 array, RGB or gray; or several of
             such, in a list or anything else that can be gone through once.
-        model: What `EmotionRecognizer` takes. Defaults to the model that the
-            package brings along.
+        model: What `Recognizer` takes. Defaults to the included model.
         bgr: Whether arrays are in the order B, G, R, as OpenCV reads images.
             Defaults to `False`.
+        input_range: As for `Recognizer`.
 
     Returns:
         Box, label and probabilities of each face, the largest first; an empty
@@ -79,8 +81,8 @@ def predict(
     given: Any = images
     if not _is_several(images):
         image = as_image(given, bgr)
-        return _predict(EmotionRecognizer(model), image)
-    recognizer = EmotionRecognizer(model)
+        return Recognizer(model, input_range=input_range).predict(image)
+    recognizer = Recognizer(model, input_range=input_range)
     return [_predict_or_tell(recognizer, one, bgr) for one in given]
 
 
@@ -96,7 +98,7 @@ def _is_several(images: ImageLike | Iterable[ImageLike]) -> bool:
 
 
 def _predict_or_tell(
-    recognizer: EmotionRecognizer, source: ImageLike, bgr: bool
+    recognizer: Recognizer, source: ImageLike, bgr: bool
 ) -> Faces:
     try:
         image = as_image(source, bgr)
@@ -104,9 +106,4 @@ def _predict_or_tell(
         return Faces(problem=error.reason)
     except UserError as error:
         return Faces(problem=str(error))
-    return _predict(recognizer, image)
-
-
-def _predict(recognizer: EmotionRecognizer, image: np.ndarray) -> Faces:
-    faces = recognizer.predict_faces(image)
-    return Faces(faces, recognizer.find_problem(image, faces))
+    return recognizer.predict(image)

@@ -17,11 +17,7 @@ from kerafer.console import console, track
 from kerafer.datasets.config import DataConfig
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
-from kerafer.files import digest
-from kerafer.quiet import stderr_held_back
-from kerafer.runtime.face_margin import find_face_margin
-from kerafer.runtime.labels import find_labels
-from kerafer.runtime.predictors import Predictor, find_model, open_predictor
+from kerafer.inference import ModelBundle, ModelSource
 from kerafer.settings import as_flags, checked
 from kerafer.training.run_folder import RunFolder
 
@@ -49,6 +45,7 @@ def evaluate(
     subset: str | None = None,
     against: str | os.PathLike[str] | keras.Model | Evaluation | None = None,
     labels: Sequence[str] | None = None,
+    input_range: str | None = None,
     tta: bool = False,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -73,6 +70,8 @@ def evaluate(
             compare with. Default: none.
         labels: Class names in the order of the outputs, for a model without
             them.
+        input_range: The values that the models take, if their files do not
+            say: `"0..255"`, `"0..1"`, `"-1..1"` or mean/std.
         tta: Whether to average the probabilities of each image and of its
             mirror image, for `against` too unless that is an evaluation.
             Default: `False`.
@@ -102,8 +101,10 @@ def evaluate(
         check_folder(out, force)
     # Backends take seconds to import; mistakes above come without it.
     load_backend()
-    first = asked.open(labels)
-    second = other.open(labels) if isinstance(other, _Asked) else None
+    first = asked.open(labels, input_range)
+    second = None
+    if isinstance(other, _Asked):
+        second = other.open(labels, input_range)
     config = _sized(config, first, given)
     images = _find_subset(config, split_file, subset, tta)
     total = len(images.data.dataset)
@@ -111,9 +112,9 @@ def evaluate(
         f"Evaluating {first.name} on {len(images.rows):,} of {total:,} images "
         f"({subset})."
     )
-    images = images.with_classes(first.class_names)
+    images = images.with_classes(first.labels)
     for one in filter(None, (first, second)):
-        column_order(one.class_names, images.class_names)
+        column_order(one.labels, images.class_names)
     earlier = None
     if other is not None and not isinstance(other, _Asked):
         earlier = _earlier(other, images)
@@ -123,7 +124,12 @@ def evaluate(
         theirs = images.predict(second, images.decoded(second))
         name = f"{second.name} with mirrored images" if tta else second.name
         earlier = _Earlier(name, theirs)
-    words = {"against": against, "labels": labels, "out": out}
+    words = {
+        "against": against,
+        "labels": labels,
+        "input-range": input_range,
+        "out": out,
+    }
     found = _score(
         first,
         second,
@@ -143,65 +149,45 @@ def evaluate(
 # === What was asked for ===
 
 
-class _Model(NamedTuple):
-    """A model that is loaded."""
-
-    name: str
-    file: Path | None
-    run: Path | None
-    predictor: Predictor
-    class_names: tuple[str, ...]
-
-
 class _Asked(NamedTuple):
     """A model that is found, and not loaded yet."""
 
-    name: str
-    file: Path | None
-    memory: keras.Model | None = None
+    model: ModelSource | keras.Model
 
     @classmethod
     def of(cls, model: str | os.PathLike[str] | keras.Model) -> _Asked:
         if not isinstance(model, (str, os.PathLike)) and hasattr(
             model, "predict_on_batch"
         ):
-            return cls(model.name, None, model)
-        file = find_model(model)
-        return cls(_name(file), file)
+            return cls(model)
+        return cls(ModelSource.find(model))
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def file(self) -> Path | None:
+        return getattr(self.model, "file", None)
 
     @property
     def run(self) -> Path | None:
         """The folder of the run that it lies in."""
-        file = self.file
-        if file is None or file.name != "best.keras":
-            return None
-        return file.parent if RunFolder(file.parent).config.is_file() else None
+        return getattr(self.model, "run", None)
 
-    def open(self, labels: Sequence[str] | None) -> _Model:
-        if self.file is None:
-            predictor = open_predictor(self.memory)
-        else:
-            # LiteRT tells of its delegate.
-            with stderr_held_back():
-                predictor = open_predictor(self.file)
-        height, width, _ = predictor.input_shape
+    def open(
+        self, labels: Sequence[str] | None, input_range: str | None
+    ) -> ModelBundle:
+        bundle = ModelBundle.load(
+            self.model, labels=labels, input_range=input_range
+        )
+        height, width, _ = bundle.input_shape
         if height != width:
             raise UserError(
                 "The images of a data set are decoded to squares. The model "
                 f"{self.file or self.name} takes {height} x {width}."
             )
-        names = find_labels(self.file, predictor.classes, labels)
-        return _Model(self.name, self.file, self.run, predictor, names)
-
-
-def _name(file: Path) -> str:
-    """A run's name, or an exported file's with that of its folder."""
-    file = file.resolve()
-    if file.name == "best.keras":
-        return file.parent.name
-    if (file.parent / "manifest.json").is_file():
-        return f"{file.parent.name}-{file.stem}"
-    return file.stem
+        return bundle
 
 
 def _other(
@@ -272,10 +258,10 @@ def _default_subset(
 
 
 def _sized(
-    config: DataConfig, model: _Model, given: Mapping[str, Any]
+    config: DataConfig, model: ModelBundle, given: Mapping[str, Any]
 ) -> DataConfig:
     """The settings with the model's image size."""
-    size, _, channels = model.predictor.input_shape
+    size, _, channels = model.input_shape
     sizes = {"image_size": size, "channels": channels}
     for name, value in sizes.items():
         if given.get(name, value) != value:
@@ -338,19 +324,19 @@ class _Images(NamedTuple):
         data = dataclasses.replace(self.data, dataset=dataset)
         return self._replace(data=data)
 
-    def decoded(self, model: _Model) -> np.ndarray:
+    def decoded(self, model: ModelBundle) -> np.ndarray:
         """All images of the data set as a model takes them."""
-        size, _, channels = model.predictor.input_shape
+        size, _, channels = model.input_shape
         config = dataclasses.replace(
             self.config, image_size=size, channels=channels
         )
         margin = config.face_margin
-        if margin is None and model.file is not None:
+        if margin is None:
             # As in its training, which may not have been on this data.
-            margin = find_face_margin(model.file)
+            margin = model.crop_margin
         return self.data.decode(config, margin)
 
-    def predict(self, model: _Model, images: np.ndarray) -> Predictions:
+    def predict(self, model: ModelBundle, images: np.ndarray) -> Predictions:
         """A model's predictions; `images` are all, `decoded` for it."""
         from kerafer.evaluation.predictions import (
             Predictions,
@@ -358,7 +344,7 @@ class _Images(NamedTuple):
             predict_with_flips,
         )
 
-        run = model.predictor.run
+        run = model.predict
         if self.tta:
             run = functools.partial(predict_with_flips, run)
         steps = range(0, len(self.rows), _BATCH)
@@ -369,7 +355,7 @@ class _Images(NamedTuple):
         probabilities = checked_probabilities(
             np.concatenate(answers), str(model.file or model.name)
         )
-        order = column_order(model.class_names, self.class_names)
+        order = column_order(model.labels, self.class_names)
         return Predictions(
             self.paths,
             self.labels,
@@ -417,8 +403,8 @@ class _Earlier(NamedTuple):
 
 
 def _score(
-    model: _Model,
-    second: _Model | None,
+    model: ModelBundle,
+    second: ModelBundle | None,
     images: _Images,
     decoded: np.ndarray,
     predictions: Predictions,
@@ -456,8 +442,8 @@ def _score(
     return Evaluation(
         model=model.name,
         model_file=None if model.file is None else os.fspath(model.file),
-        sha256=None if model.file is None else digest(model.file),
-        input_shape=model.predictor.input_shape,
+        sha256=None if model.file is None else model.digest,
+        input_shape=model.input_shape,
         dataset=dataset.name,
         source=dataset.source,
         licence=dataset.licence,
@@ -487,26 +473,24 @@ _UNKNOWN_TRAINING = (
 
 
 def _score_votes(
-    model: _Model, images: _Images, predictions: Predictions
+    model: ModelBundle, images: _Images, predictions: Predictions
 ) -> VoteScores | None:
     from kerafer.evaluation.votes import score_votes
-    from kerafer.runtime.votes import find_vote_temperature
 
     dataset = images.data.dataset
     if not dataset.has_shares:
         return None
-    temperature = model.file and find_vote_temperature(model.file)
     return score_votes(
         dataset.targets[images.rows],
         dataset.majority[images.rows],
         labels=predictions.labels,
         probabilities=predictions.probabilities,
         class_names=predictions.class_names,
-        temperature=temperature or 1.0,
+        temperature=model.vote_temperature or 1.0,
     )
 
 
-def _trained_on(model: _Model, images: _Images) -> list[str]:
+def _trained_on(model: ModelBundle, images: _Images) -> list[str]:
     """A warning where a run saw images of the part in its training."""
     from kerafer.tables import read_table
 

@@ -20,11 +20,8 @@ from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import DEFAULT, make_detector
 from kerafer.files import is_full, keep_results, results_folder
 from kerafer.images import UnreadableImageError, fit, read_image
-from kerafer.model_files import find_keras_file
+from kerafer.inference import ModelBundle, ModelSource
 from kerafer.quiet import stderr_held_back
-from kerafer.runtime.face_margin import find_face_margin
-from kerafer.runtime.labels import find_labels
-from kerafer.runtime.predictors import find_model
 from kerafer.runtime.sources import (
     Source,
     find_left_out,
@@ -34,7 +31,6 @@ from kerafer.runtime.sources import (
 from kerafer.tables import write_table
 
 if TYPE_CHECKING:
-    import keras
     import pandas as pd
 
 METHODS = ("grad-cam", "grad-cam++", "occlusion")
@@ -62,6 +58,7 @@ def explain_images(
     class_name: str | None = None,
     detector: str = "auto",
     labels: Sequence[str] | None = None,
+    input_range: str | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> ExplainedImages:
@@ -80,6 +77,8 @@ def explain_images(
             whole ones. Defaults to `"auto"`.
         labels: Class names in the order of the outputs, for models without
             them.
+        input_range: The values that the models take, if their files do not
+            say: `"0..255"`, `"0..1"`, `"-1..1"` or mean/std.
         out: Folder of the sheets. Defaults to `explained`, or `explained-2`
             and so on, where that is there.
         force: Whether sheets that are there are replaced. Defaults to `False`.
@@ -98,7 +97,7 @@ def explain_images(
     keep_results([_sheet(folder, one, method) for one in sources], force)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow_backend("Explanations")
-    loaded = _models(files, labels)
+    loaded = _models(files, labels, input_range)
     _check_class(class_name, loaded)
     return _explain_sources(
         sources,
@@ -158,22 +157,13 @@ def explain_wavelets(
     return written
 
 
-class _Model(NamedTuple):
-    """A model that was asked about."""
-
-    name: str
-    file: Path
-    model: keras.Model
-    class_names: tuple[str, ...]
-
-
 # === What was asked for ===
 
 
-def _model_file(path: str | os.PathLike[str]) -> Path:
-    find_model(path)
+def _find(model: str | os.PathLike[str]) -> ModelSource:
+    ModelSource.find(model)
     try:
-        return find_keras_file(path)
+        return ModelSource.find(model, keras_only=True)
     except UserError as error:
         raise UserError(
             "An explanation needs the gradients of the model, which only "
@@ -181,12 +171,12 @@ def _model_file(path: str | os.PathLike[str]) -> Path:
         ) from None
 
 
-def _files(models: Sequence[str | os.PathLike[str]]) -> list[Path]:
+def _files(models: Sequence[str | os.PathLike[str]]) -> list[ModelSource]:
     if not models:
         raise ConfigError(
             "`model` says which model is explained. It is missing."
         )
-    return [_model_file(path) for path in models]
+    return [_find(model) for model in models]
 
 
 def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
@@ -210,18 +200,20 @@ def _sheet(out: Path, source: Source, method: str) -> Path:
     return out / f"{source.name}_{method}.png"
 
 
-def _models(files: list[Path], labels: Sequence[str] | None) -> list[_Model]:
-    from kerafer.models.load import load_classifier
-
-    models: list[_Model] = []
-    for file in files:
-        model = load_classifier(file)
-        class_names = find_labels(file, model.output_shape[1], labels)
-        models.append(_Model(_name(file, models), file, model, class_names))
+def _models(
+    sources: list[ModelSource],
+    labels: Sequence[str] | None,
+    input_range: str | None = None,
+) -> list[ModelBundle]:
+    models: list[ModelBundle] = []
+    for source in sources:
+        model = ModelBundle.load(source, labels=labels, input_range=input_range)
+        model.name = _name(source.file, models)
+        models.append(model)
     return models
 
 
-def _name(file: Path, taken: list[_Model]) -> str:
+def _name(file: Path, taken: list[ModelBundle]) -> str:
     """The folder's or file's name, with a number where it is taken."""
     whole = file.resolve()
     of_folder = file.name in ("best.keras", "model.keras")
@@ -233,13 +225,13 @@ def _name(file: Path, taken: list[_Model]) -> str:
     return name
 
 
-def _check_class(class_name: str | None, models: list[_Model]) -> None:
+def _check_class(class_name: str | None, models: list[ModelBundle]) -> None:
     for one in models:
         if class_name is not None and None in match_classes(
-            one.class_names, [class_name]
+            one.labels, [class_name]
         ):
             raise UserError(
-                f"The classes of {one.name} are {', '.join(one.class_names)}. "
+                f"The classes of {one.name} are {', '.join(one.labels)}. "
                 f"Received: `class` {class_name}."
             )
 
@@ -249,14 +241,14 @@ def _check_class(class_name: str | None, models: list[_Model]) -> None:
 
 def _explain_sources(
     sources: list[Source],
-    models: list[_Model],
+    models: list[ModelBundle],
     out: Path,
     method: str,
     found_by: str,
     class_name: str | None,
 ) -> ExplainedImages:
     out.mkdir(parents=True, exist_ok=True)
-    margin = find_face_margin(models[0].file)
+    margin = models[0].crop_margin
     if found_by == "auto":
         found_by = "none" if margin is None else DEFAULT
     margin = MARGIN if margin is None else margin
@@ -309,7 +301,7 @@ def _faces(
 
 def _explain_faces(
     faces: list[np.ndarray],
-    models: list[_Model],
+    models: list[ModelBundle],
     method: str,
     class_name: str | None,
     file: Path,
@@ -318,9 +310,11 @@ def _explain_faces(
 
     explanations = {
         one.name: explain(
-            one.model,
-            np.stack([fit(face, one.model.input_shape[1:]) for face in faces]),
-            one.class_names,
+            one.keras_model,
+            one.input_range.apply(
+                np.stack([fit(face, one.input_shape) for face in faces])
+            ),
+            one.labels,
             method,
             class_name,
         )
@@ -337,7 +331,7 @@ class _NoWaveletsError(Exception):
 
 
 def _explain_model(
-    one: _Model, folder: Path, data_dir: str | os.PathLike[str] | None
+    one: ModelBundle, folder: Path, data_dir: str | os.PathLike[str] | None
 ) -> None:
     from kerafer.explain import (
         channel_weights,
@@ -347,12 +341,12 @@ def _explain_model(
     )
 
     try:
-        wavelets = wavelet_table(one.model)
+        wavelets = wavelet_table(one.keras_model)
     except UserError as error:
         raise _NoWaveletsError(str(error)) from None
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "wavelets.csv", wavelets, float_format=_DIGITS)
-    plot_wavelets(one.model, folder / "wavelets.png")
+    plot_wavelets(one.keras_model, folder / "wavelets.png")
     _tell(
         f"{one.name}: {len(wavelets)} wavelets. "
         f"Scale {_range(wavelets['scale'])} (start 1), "
@@ -366,7 +360,7 @@ def _explain_model(
     except UserError as error:
         _tell(f"channels.csv and .png are left out. {error}")
     else:
-        channels = channel_weights(one.model, images, labels, one.class_names)
+        channels = channel_weights(one.keras_model, images, labels, one.labels)
         write_table(folder / "channels.csv", channels, float_format=_DIGITS)
         plot_channels(channels, folder / "channels.png")
         _tell_channels(channels)
@@ -375,13 +369,13 @@ def _explain_model(
 
 
 def _test_images(
-    one: _Model, data_dir: str | os.PathLike[str] | None
+    one: ModelBundle, data_dir: str | os.PathLike[str] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The images that the run was tested on, with their classes."""
     from kerafer.training.run_folder import RunFolder
     from kerafer.workflows.split_dataset import find_data
 
-    folder = RunFolder(one.file.parent)
+    folder = RunFolder(Path(one.file or "").parent)
     missing = [
         file.name
         for file in (folder.config, folder.split)
@@ -397,7 +391,7 @@ def _test_images(
     if data_dir:
         training = dataclasses.replace(training, data_dir=os.fspath(data_dir))
     data = find_data(training, folder.split)
-    order = column_order(one.class_names, data.dataset.class_names)
+    order = column_order(one.labels, data.dataset.class_names)
     rows = data.rows("test")
     if not len(rows):
         raise UserError("The run's split has no test images.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.files import digest, keep_results, output_folder
-from kerafer.foreign import read_json
+from kerafer.inference import ModelSource
 from kerafer.model_files import find_keras_file, model_path
 from kerafer.training.run_folder import RunFolder
 
@@ -306,10 +305,9 @@ def _of_any(
         images = None if images is None else fitted(images, given)
     facts, margin = None, None
     if found.file is not None:
-        from kerafer.runtime.face_margin import find_face_margin
-
-        facts = _facts_beside(found.file, sha256)
-        margin = find_face_margin(found.file)
+        source = ModelSource(found.file)
+        facts = _facts_beside(source, sha256)
+        margin = source.crop_margin
     return make_source(
         model,
         found.name,
@@ -325,22 +323,18 @@ def _of_any(
 
 
 def _names_beside(model: keras.Model, file: Path) -> tuple[str, ...] | None:
-    from kerafer.runtime.labels import find_labels
-
     classes = getattr(model, "output_shape", None)
-    if isinstance(classes, tuple) and len(classes) == 2:
-        # Nothing beside the file may say which classes it knows.
-        with contextlib.suppress(UserError):
-            return find_labels(file, classes[1])
+    labels = ModelSource(file).labels
+    if isinstance(classes, tuple) and len(classes) == 2 and labels:
+        return labels if len(labels) == classes[1] else None
     return None
 
 
-def _facts_beside(file: Path, sha256: str) -> dict[str, Any] | None:
+def _facts_beside(source: ModelSource, sha256: str) -> dict[str, Any] | None:
     """What an earlier export's manifest says of its model."""
-    manifest = file.parent / "manifest.json"
-    if file.name == "model.keras" and manifest.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return {**read_json(manifest)["source"], "sha256": sha256}
+    facts = source.manifest.get("source")
+    if source.file.name == "model.keras" and isinstance(facts, dict):
+        return {**facts, "sha256": sha256}
     return None
 
 
@@ -361,7 +355,6 @@ def _of_run(
     from kerafer.export.inference import image_input, keras_answers
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
-    from kerafer.runtime.votes import find_vote_temperature
     from kerafer.workflows.split_dataset import find_data
 
     if data_dir:
@@ -429,7 +422,7 @@ def _of_run(
         reference=reference,
         face_margin=margin,
         external_test=others or None,
-        vote_temperature=find_vote_temperature(folder.best),
+        vote_temperature=ModelSource(folder.best).vote_temperature,
     )
 
 

@@ -30,12 +30,13 @@ from kerafer.files import (
     written_beside,
 )
 from kerafer.images import has_several_frames
+from kerafer.inference.input_range import HELP
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
-from kerafer.runtime.emotion_recognizer import VIDEO_SIDE, EmotionRecognizer
 from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.image_files import ImagePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.recognizer import VIDEO_SIDE, Recognizer
 from kerafer.runtime.row_writer import FORMATS, RowWriter
 from kerafer.runtime.sources import (
     Source,
@@ -91,6 +92,7 @@ class PredictConfig(Settings):
         "model without them",
         metavar="NAMES",
     )
+    input_range: str | None = setting(None, HELP, metavar="RANGE")
     threads: int = setting(2, "for LiteRT", least=1, most=MOST_THREADS)
     camera: int | None = setting(
         None, "number of a camera, the first is 0", least=0, most=99
@@ -133,7 +135,7 @@ class PredictedFolder:
         stopped: Cameras and streams that ended early, and when.
     """
 
-    recognizer: EmotionRecognizer
+    recognizer: Recognizer
     rows: Path
     sources: int = 1
     faces: int = 0
@@ -162,18 +164,19 @@ def predict_to_folder(
     """
     given = [os.fspath(path) for path in paths]
     out = results_folder(config.out, "predictions", config.force)
-    # LiteRT tells of its delegate, and OpenCV of videos that it can't open.
+    # OpenCV writes about videos that it cannot open.
     with stderr_held_back():
         sources = _sources(config, given, out)
-        recognizer = _recognizer(config)
+    recognizer = _recognizer(config)
+    with stderr_held_back():
         _tracker(config, recognizer)
         reader = None if config.camera is None else VideoReader(config.camera)
     tell_left_out(find_left_out(given, out))
-    height, width, channels = recognizer.input_shape
+    height, width, channels = recognizer.bundle.input_shape
     console.print(
-        f"{recognizer.model}: {len(recognizer.labels)} classes, {height} x "
-        f"{width} {'colour' if channels == 3 else 'gray'}, "
-        f"{'images taken whole' if recognizer.takes_whole else 'of faces'}",
+        f"{recognizer.bundle.file}: {len(recognizer.labels)} classes, "
+        f"{height} x {width} {'colour' if channels == 3 else 'gray'}, "
+        f"{'images taken whole' if recognizer.uses_full_image else 'of faces'}",
         soft_wrap=True,
     )
     job = _Job(config, out, recognizer)
@@ -184,7 +187,7 @@ def predict_to_folder(
     return job.done
 
 
-def _recognizer(config: PredictConfig) -> EmotionRecognizer:
+def _recognizer(config: PredictConfig) -> Recognizer:
     detector = None
     if (
         config.detector != "auto"
@@ -192,8 +195,12 @@ def _recognizer(config: PredictConfig) -> EmotionRecognizer:
         or config.longest_side is not None
     ):
         detector = _detector(config, config.longest_side)
-    return EmotionRecognizer(
-        config.model, config.threads, listed(config.labels), detector
+    return Recognizer(
+        config.model,
+        config.threads,
+        listed(config.labels),
+        detector,
+        config.input_range,
     )
 
 
@@ -202,11 +209,9 @@ def _detector(config: PredictConfig, longest_side: int | None) -> FaceDetector:
     return make_detector(name, config.detector_file, longest_side)
 
 
-def _tracker(
-    config: PredictConfig, recognizer: EmotionRecognizer
-) -> FaceTracker:
+def _tracker(config: PredictConfig, recognizer: Recognizer) -> FaceTracker:
     detector = None
-    if not recognizer.takes_whole:
+    if not recognizer.uses_full_image:
         detector = _detector(config, config.longest_side or VIDEO_SIDE)
     return recognizer.track(config.every, config.half_life, detector)
 
@@ -242,7 +247,7 @@ class _Job:
         self,
         config: PredictConfig,
         out: Path,
-        recognizer: EmotionRecognizer,
+        recognizer: Recognizer,
     ) -> None:
         self.config = config
         self.out = out
@@ -290,7 +295,7 @@ class _Job:
             return
         # There is one where there is no error.
         image = cast(np.ndarray, image)
-        problem = self.recognizer.find_problem(image, faces)
+        problem = self.recognizer.note(image, faces)
         if problem:
             told = self.done.taken_whole if faces else self.done.without
             told.append(str(path))
@@ -344,7 +349,7 @@ class _Job:
                 frames = track(reader, Path(name).name, self._count(reader))
             for index, (seconds, frame) in enumerate(frames):
                 faces = tracker.update(frame)
-                problem = self.recognizer.find_problem(frame, faces)
+                problem = self.recognizer.note(frame, faces)
                 rows.write_faces(name, faces, problem, index, seconds)
                 numbers |= {face.track for face in faces}
                 if not (

@@ -10,8 +10,8 @@ from kerafer.class_names import column_order, match_classes
 from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
 from kerafer.faces import MARGIN
+from kerafer.inference import ModelBundle, ModelSource
 from kerafer.model_files import model_path
-from kerafer.runtime.face_margin import find_face_margin
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
 
@@ -40,7 +40,7 @@ def with_face_margin(config: TrainingConfig) -> TrainingConfig:
     asked = config.face_crop != "none" and config.face_margin is None
     if not (asked and config.init_from):
         return config
-    margin = find_face_margin(model_path(config.init_from))
+    margin = ModelSource.find(config.init_from, keras_only=True).crop_margin
     if margin in (None, MARGIN):
         return config
     console.print(
@@ -98,17 +98,16 @@ def load_teachers(
     """
     if not config.teachers:
         return None
-    from kerafer.models.load import load_classifier
     from kerafer.training.distillation import Distillation
 
     teachers, orders = [], []
     for name in config.teachers:
         _check_over(name, "teacher")
         _check_unseen(name, "teacher", data)
-        teacher = load_classifier(name)
+        bundle = ModelBundle.load(name, keras_only=True)
+        teacher = bundle.keras_model_of_pixels()
         teacher.trainable = False
-        labels = _labels(name, teacher)
-        orders.append(column_order(labels, data.dataset.class_names))
+        orders.append(column_order(bundle.labels, data.dataset.class_names))
         teachers.append(teacher)
     return Distillation(
         teachers, orders, config.distill_alpha, config.temperature
@@ -132,24 +131,13 @@ def _classifiers(
     name: str, source: keras.Model, model: keras.Model, data: SplitDataset
 ) -> list[str]:
     """The layers whose outputs are classes, if the source has other ones."""
-    try:
-        labels = _labels(name, source)
-    except UserError:
-        # Nothing beside the file says which classes it knows.
+    labels = ModelSource.find(name, keras_only=True).labels or ()
+    if len(labels) != source.output_shape[-1]:
         labels = ()
     names = data.dataset.class_names
     if match_classes(labels, names) == [*range(len(labels))]:
         return []
     return [x.name for x in model.layers if x.name.endswith("logits")]
-
-
-def _labels(name: str, model: keras.Model) -> tuple[str, ...]:
-    """The classes of a model, which is a run or a file."""
-    from kerafer.runtime.labels import find_labels
-
-    path = model_path(name)
-    file = path / "best.keras" if path.is_dir() else path
-    return find_labels(file, model.output_shape[-1])
 
 
 def _check_over(model: str, setting: str) -> None:

@@ -32,7 +32,8 @@ from kerafer.datasets.synthetic.dataset import draw_image
 from kerafer.demo import DemoServer, find_litert_js, write_page
 from kerafer.demo.examples import draw_examples
 from kerafer.images import read_image
-from kerafer.runtime import EmotionRecognizer, shipped_model
+from kerafer.model_files import included_model
+from kerafer.runtime import Recognizer
 from kerafer.runtime.prediction import percent as whole_percent
 
 pytestmark = [
@@ -231,7 +232,7 @@ class Page:
 
     def check(self, recognizer, picture):
         """Boxes, labels and bars against what Python says of a picture."""
-        expected = recognizer.predict_faces(picture)
+        expected = recognizer.predict(picture)
         frames = self.faces()
         assert len(frames) == len(expected)
         for index, (frame, face) in enumerate(
@@ -308,7 +309,7 @@ PICTURES = ("one.png", "one.jpg", "two.png", "large.jpg")
 @pytest.mark.parametrize("litert", [True, False], ids=["litert", "python"])
 def test_the_page_says_what_python_says(browser, folder, kind, litert):
     model = folder / f"{kind}.tflite"
-    recognizer = EmotionRecognizer(model)
+    recognizer = Recognizer(model)
     answers = set()
     with opened(browser, model, litert) as page:
         for name in PICTURES:
@@ -323,8 +324,8 @@ def test_the_page_says_what_python_says(browser, folder, kind, litert):
 
 
 def test_the_included_model_says_what_it_says_in_python(browser, folder):
-    model = shipped_model() / "int8.tflite"
-    recognizer = EmotionRecognizer(model)
+    model = included_model() / "int8.tflite"
+    recognizer = Recognizer(model)
     with opened(browser, model, True) as page:
         for picture in PICTURES:
             assert page.give(folder / picture) == "shown"
@@ -334,7 +335,7 @@ def test_the_included_model_says_what_it_says_in_python(browser, folder):
 
 def test_the_page_turns_and_fills_pictures_as_python_does(browser, folder):
     model = folder / "colour.tflite"
-    recognizer = EmotionRecognizer(model)
+    recognizer = Recognizer(model)
     with opened(browser, model, True) as page:
         for name in ("turned.jpg", "clear.png"):
             assert page.give(folder / name) == "shown"
@@ -347,7 +348,7 @@ def test_the_page_turns_and_fills_pictures_as_python_does(browser, folder):
 @pytest.mark.parametrize("litert", [True, False], ids=["litert", "python"])
 def test_the_camera_is_read_frame_by_frame(browser, folder, litert):
     model = folder / "colour.tflite"
-    recognizer = EmotionRecognizer(model)
+    recognizer = Recognizer(model)
     seen = {}
     with opened(browser, model, litert) as page:
         for _ in range(4):
@@ -380,13 +381,13 @@ def test_a_model_that_browsers_refuse_is_run_by_python(browser, folder):
         assert engine.startswith("Python on this machine runs the model: ")
         assert "LiteRT.js can't run this model" in engine
         assert page.give(folder / "one.png") == "shown"
-        page.check(EmotionRecognizer(model), read_image(folder / "one.png"))
+        page.check(Recognizer(model), read_image(folder / "one.png"))
         assert page.data("engine") == "python"
 
 
 def test_a_picture_without_a_face_may_be_taken_whole(browser, folder):
     model = folder / "colour.tflite"
-    recognizer = EmotionRecognizer(model)
+    recognizer = Recognizer(model)
     with opened(browser, model, True) as page:
         assert page.give(folder / "blank.png") == "faceless"
         assert page.answer() == "No face was found."
@@ -449,8 +450,8 @@ def test_a_page_that_was_opened_as_a_file_says_so(browser):
 
 
 def test_a_click_chooses_a_face(browser, folder):
-    recognizer = EmotionRecognizer(folder / "colour.tflite")
-    expected = recognizer.predict_faces(folder / "two.png")
+    recognizer = Recognizer(folder / "colour.tflite")
+    expected = recognizer.predict(folder / "two.png")
     assert len(expected) == 2
     with opened(browser, folder / "colour.tflite", True) as page:
         page.give(folder / "two.png")
@@ -467,7 +468,7 @@ def test_a_click_chooses_a_face(browser, folder):
 
 def test_the_included_model_names_the_examples_without_python(browser):
     words = {"surprised": "surprise", "fearful": "fear"}
-    with opened_static(browser, shipped_model() / "int8.tflite") as page:
+    with opened_static(browser, included_model() / "int8.tflite") as page:
         for caption in draw_examples():
             page.forget()
             page.find("example").click()
@@ -499,8 +500,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def test_without_python_the_same_crops_get_the_same_answers(browser, folder):
     """The browser's boxes are near those of Python's detector."""
-    model = shipped_model() / "int8.tflite"
-    recognizer = EmotionRecognizer(model)
+    model = included_model() / "int8.tflite"
+    recognizer = Recognizer(model)
     with opened_static(browser, model) as page:
         assert "kerafer predict" in page.find("engine").text
         for person in ("AF01", "AM02", "BF05"):
@@ -508,7 +509,7 @@ def test_without_python_the_same_crops_get_the_same_answers(browser, folder):
                 image = drawn(f"{person}/{person}{code}S.JPG", size)
                 Image.fromarray(image).save(folder / "drawn.png")
                 assert page.give(folder / "drawn.png") == "shown"
-                (face,) = recognizer.predict_faces(image)
+                (face,) = recognizer.predict(image)
                 box = json.loads(page.data("box"))
                 side = max(face.box[2:])
                 off = np.abs(np.subtract(box, face.box))
@@ -545,7 +546,7 @@ def test_a_model_of_whole_pictures_gets_them_whole(browser, folder, where):
     shutil.copy(folder / "colour.tflite", export / "float32.tflite")
     manifest = {"input": {"face_margin": None}}
     (export / "manifest.json").write_text(json.dumps(manifest))
-    recognizer = EmotionRecognizer(export)
+    recognizer = Recognizer(export)
     opening = opened if where == "served" else opened_static
     with opening(browser, export, True) as page:
         assert page.find("engine").text.endswith("It takes pictures whole.")
@@ -598,7 +599,7 @@ def violations(browser):
     ("event", "holder"), [("drop", "dataTransfer"), ("paste", "clipboardData")]
 )
 def test_images_are_dropped_and_pasted(browser, folder, event, holder):
-    recognizer = EmotionRecognizer(folder / "colour.tflite")
+    recognizer = Recognizer(folder / "colour.tflite")
     encoded = base64.b64encode((folder / "one.png").read_bytes()).decode()
     with opened(browser, folder / "colour.tflite", True) as page:
         page.forget()

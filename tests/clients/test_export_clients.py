@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from striped_export import CLASSES, exported, run
 
-from kerafer.runtime.shipped import shipped_model
+from kerafer.model_files import included_model
 
 __all__ = ["exported", "run"]  # pytest finds fixtures by their names here.
 
@@ -57,5 +57,5 @@ def test_image_classifier_of_mediapipe(exported, kind):
 @pytest.mark.clients
 @pytest.mark.parametrize("kind", ["float16", "int8"])
 def test_the_shipped_gray_model_in_mediapipe(kind):
-    classes = (shipped_model() / "labels.txt").read_text().split()
-    agree(shipped_model() / f"{kind}.tflite", classes)
+    classes = (included_model() / "labels.txt").read_text().split()
+    agree(included_model() / f"{kind}.tflite", classes)

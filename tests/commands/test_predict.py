@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import tiny_models
 
-from kerafer import cli
+from kerafer import cli, model_files
 from kerafer.errors import UserError
 from kerafer.faces.detector import Face
 from kerafer.images import read_image
-from kerafer.runtime import image_files, shipped
+from kerafer.runtime import image_files
 from kerafer.runtime.sources import find_sources
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.workflows import prediction as predict
@@ -172,16 +172,16 @@ def test_rows_are_on_disk_before_the_next_picture(here, model, monkeypatch):
     for name in "abc":
         picture(f"{name}.png", red=200)
 
-    class Interrupted(predict.EmotionRecognizer):
+    class Interrupted(predict.Recognizer):
         pictures = 0
 
-        def predict_faces(self, image):
+        def predict(self, image):
             self.pictures += 1
             if self.pictures == 3:
                 raise KeyboardInterrupt
-            return super().predict_faces(image)
+            return super().predict(image)
 
-    monkeypatch.setattr(predict, "EmotionRecognizer", Interrupted)
+    monkeypatch.setattr(predict, "Recognizer", Interrupted)
     assert run(".", "--model", model, "--detector", "none") == 130
     assert [row["source"] for row in rows()] == ["a.png", "b.png"]
 
@@ -210,7 +210,8 @@ def brought_along(here, model, monkeypatch):
     folder = here / "package" / "kerafer_edge_ferplus"
     folder.mkdir(parents=True)
     (folder / "float16.tflite").write_bytes(model.read_bytes())
-    monkeypatch.setattr(shipped, "_FOLDER", folder)
+    (folder / "manifest.json").write_text("{}")
+    monkeypatch.setattr(model_files, "INCLUDED", folder.parent)
     return folder
 
 
@@ -231,7 +232,7 @@ def test_a_package_without_its_model_says_so(brought_along, capsys):
     picture("photo.jpg", red=250)
     assert run("photo.jpg") == 2
     said = capsys.readouterr().err
-    assert "--model" in said and "kerafer export --model RUN" in said
+    assert "No model found" in said
     assert not Path("predictions").exists()
 
 
@@ -448,7 +449,7 @@ def test_models_that_are_none(brought_along, model, capsys):
     picture("a.png", red=200)
     Path("cut.tflite").write_bytes(model.read_bytes()[:300])
     Path("text.keras").write_text("no model")
-    for words in ((), ("--model", "x"), *(("--model", m) for m in BAD)):
+    for words in (("--model", "x"), *(("--model", m) for m in BAD)):
         assert run("a.png", *words) == 2
         said = capsys.readouterr().err
         assert "model" in said and len(said.splitlines()) <= 5

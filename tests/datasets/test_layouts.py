@@ -11,7 +11,7 @@ from kerafer import cli
 from kerafer.datasets import load, read_split
 from kerafer.errors import UserError
 from kerafer.foreign import read_json
-from kerafer.runtime.labels import read_labels, split_labels
+from kerafer.inference.model_source import read_labels, split_labels
 
 FACE = " ".join(str(i % 251) for i in range(48 * 48))
 

@@ -20,7 +20,7 @@ from kerafer.datasets.face_search import find_faces
 from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.faces import Face, make_detector
 from kerafer.images import UnreadableImageError
-from kerafer.runtime import EmotionRecognizer
+from kerafer.runtime import Recognizer
 
 
 @pytest.fixture(autouse=True)
@@ -232,7 +232,7 @@ def test_training_finds_the_faces_that_prediction_finds():
     """The same boxes, of the same detector, whatever looks for them."""
     drawn = load("synthetic", people=2, angles="S", image_size=160)
     drawn = drawn.select(np.arange(12))
-    recognizer = EmotionRecognizer("kerafer_edge_small_ferplus")
+    recognizer = Recognizer("kerafer_edge_small_ferplus")
     found = find_faces(drawn)
     assert any(found)
     for path, box in zip(drawn.manifest["path"], found, strict=True):

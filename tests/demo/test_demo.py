@@ -38,10 +38,10 @@ from kerafer.demo.examples import draw_examples
 from kerafer.errors import UserError
 from kerafer.faces.crops import crop
 from kerafer.images import fit
+from kerafer.model_files import included_model
 from kerafer.runtime import (
-    EmotionRecognizer,
     MtcnnOpencvDetector,
-    shipped_model,
+    Recognizer,
 )
 
 PAGE = Path(demo.__file__).parent / "page"
@@ -188,7 +188,7 @@ def test_the_included_models_name_the_expressions_of_the_examples(server):
     assert len(facts["examples"]) == len(draw_examples()) == 6
     words = {"surprised": "surprise", "fearful": "fear"}
     recognizers = [
-        EmotionRecognizer(name)
+        Recognizer(name)
         for name in ("kerafer_edge_ferplus", "kerafer_edge_small_ferplus")
     ]
     for example in facts["examples"]:
@@ -196,7 +196,7 @@ def test_the_included_models_name_the_expressions_of_the_examples(server):
         assert (status, headers["Content-Type"]) == (200, "image/png")
         meant = example["caption"].split()[-1]
         for recognizer in recognizers:
-            (face,) = recognizer.predict_faces(file)
+            (face,) = recognizer.predict(file)
             assert face.label == words.get(meant, meant)
             assert max(face.probabilities.values()) > 0.5
 
@@ -432,9 +432,9 @@ def test_a_written_folder_replaces_files_only_if_forced(npm, tmp_path):
     (tmp_path / "style.css").write_text("mine")
     (tmp_path / "other.txt").write_text("mine")
     with pytest.raises(UserError, match=r"style\.css"):
-        write_page(shipped_model(), tmp_path)
+        write_page(included_model(), tmp_path)
     assert not (tmp_path / "index.html").exists()
-    write_page(shipped_model(), tmp_path, force=True)
+    write_page(included_model(), tmp_path, force=True)
     assert "mine" not in (tmp_path / "style.css").read_text()
     assert (tmp_path / "other.txt").read_text() == "mine"
     assert "FER+" in (tmp_path / "MODEL_CARD.md").read_text()

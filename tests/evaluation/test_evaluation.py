@@ -892,7 +892,7 @@ def test_evaluation_sees_what_prediction_sees(tmp_path, monkeypatch):
     for path, row in zip(
         found.predictions.paths, found.predictions.probabilities, strict=True
     ):
-        faces = recognizer.predict_faces(tmp_path / "set" / path)
+        faces = recognizer.predict(tmp_path / "set" / path)
         if faces:
             seen += 1
             wanted = [faces[0].probabilities[name] for name in names]

@@ -17,7 +17,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from striped_export import CLASSES, SIZE, exported, run
 
 from kerafer.cli import main
-from kerafer.runtime.shipped import shipped_model
+from kerafer.model_files import included_model
 
 __all__ = ["exported", "run"]  # pytest finds fixtures by their names here.
 
@@ -283,14 +283,14 @@ def test_with_images_of_its_own_a_run_s_model_is_a_file(
 def test_compiled_model_of_litert_agrees_with_its_interpreter(kind):
     from ai_edge_litert.compiled_model import CompiledModel
 
-    file = shipped_model() / f"{kind}.tflite"
+    file = included_model() / f"{kind}.tflite"
     model = CompiledModel.from_file(str(file))
     assert model.get_signature_list() == {
         "serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}
     }
     (source,) = model.create_input_buffers(0)
     (target,) = model.create_output_buffers(0)
-    with np.load(shipped_model() / "golden.npz") as golden:
+    with np.load(included_model() / "golden.npz") as golden:
         for image, expected in zip(
             golden["images"], golden[file.name], strict=True
         ):

@@ -560,7 +560,7 @@ class Unbuilt(keras.Model):
     ("model", "words", "told"),
     [
         (3, {}, "A model is a keras.Model"),
-        ("none.keras", {}, "There is no file none.keras"),
+        ("none.keras", {}, "File not found: none.keras"),
         (Unbuilt(), {}, "Build it first"),
         (sequential, {"formats": "flt32"}, "`formats` takes"),
         (sequential, {"input": "int8"}, "uint8 or float32"),

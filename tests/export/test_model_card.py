@@ -25,7 +25,7 @@ from kerafer.evaluation.report import scores_section
 from kerafer.export.verify import answer
 from kerafer.faces.detector import Face
 from kerafer.models.save import save_model
-from kerafer.runtime.emotion_recognizer import EmotionRecognizer
+from kerafer.runtime.recognizer import Recognizer
 from kerafer.settings import from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
@@ -350,10 +350,10 @@ def test_faces_are_cut_out_as_prediction_does(
     copy = tmp_path / "export"
     shutil.copytree(exported, copy)
     (copy / "manifest.json").write_text('{"input": {"face_margin": 0.1}}')
-    recognizer = EmotionRecognizer(copy / "int8.tflite", detector=LeftHalf())
+    recognizer = Recognizer(copy / "int8.tflite", detector=LeftHalf())
     files = sorted(folder.glob("*/Ann*.png"))
     images = [cv2.imread(str(file))[..., ::-1].copy() for file in files]
-    faces = [recognizer.predict_faces(image)[0] for image in images]
+    faces = [recognizer.predict(image)[0] for image in images]
     np.testing.assert_allclose(
         answer(exported / "int8.tflite", found.images).probabilities,
         [[face.probabilities[name] for name in CLASSES] for face in faces],

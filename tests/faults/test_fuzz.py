@@ -19,7 +19,7 @@ from kerafer.datasets.archive import unpack
 from kerafer.errors import UserError
 from kerafer.foreign import parse_yaml, read_json
 from kerafer.images import UnreadableImageError, read_image
-from kerafer.runtime.labels import read_labels
+from kerafer.inference.model_source import read_labels
 from kerafer.tables import read_table
 
 PIXELS = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
@@ -173,7 +173,7 @@ def test_keras_files(count, tmp_path):
 def test_tflite_files(tmp_path):
     import tiny_models
 
-    from kerafer.runtime import EmotionRecognizer
+    from kerafer.runtime import Recognizer
 
     file = tmp_path / "model.tflite"
     whole = tiny_models.with_labels(tiny_models.to_tflite())
@@ -184,6 +184,6 @@ def test_tflite_files(tmp_path):
     def read(content):
         file.write_bytes(content)
         with contextlib.suppress(UserError):
-            EmotionRecognizer(file).probabilities([image])
+            Recognizer(file).probabilities([image])
 
     read()

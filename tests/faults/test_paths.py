@@ -15,12 +15,12 @@ from PIL import Image
 
 import kerafer
 from kerafer.files import native_path
-from kerafer.model_files import SHIPPED
+from kerafer.model_files import included_model
 from kerafer.runtime.sources import find_sources
 from kerafer.runtime.video_reader import VideoReader, is_stream
 from kerafer.runtime.video_writer import VideoWriter
 
-MODEL = SHIPPED / "kerafer_edge_ferplus" / "float16.tflite"
+MODEL = included_model() / "float16.tflite"
 
 
 def write_video(file, frames=4, size=32):

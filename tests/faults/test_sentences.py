@@ -303,15 +303,14 @@ def test_a_large_jpeg_is_decoded_small(tmp_path):
 
 
 def test_manifests_of_others_are_not_believed(tmp_path):
-    from kerafer.runtime.face_margin import find_face_margin
-    from kerafer.runtime.labels import find_labels
+    from kerafer.inference import ModelSource
 
     for text in ("[" * 99_999, '{"input": 3}', '{"input": {"shape": "x"}}'):
         (tmp_path / "manifest.json").write_text(text)
-        find_face_margin(tmp_path / "a.tflite")
+        assert ModelSource(tmp_path / "a.tflite").crop_margin == 0.2
     (tmp_path / "metrics.json").write_text(json.dumps({"test": 4}))
     with pytest.raises(UserError):
-        find_labels(tmp_path / "a.keras", 3)
+        ModelSource(tmp_path / "a.keras").check_labels(3)
 
 
 def test_half_a_file_of_a_killed_process_goes(tmp_path):

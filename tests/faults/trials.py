@@ -198,7 +198,7 @@ def tflite_files(count):
 
 def _tflite_trials(folder, count):
     from kerafer.errors import UserError
-    from kerafer.runtime import EmotionRecognizer
+    from kerafer.runtime import Recognizer
 
     whole = Path(folder, "whole.tflite").read_bytes()
     file = Path(folder, "damaged.tflite")
@@ -207,7 +207,7 @@ def _tflite_trials(folder, count):
     def trial(number, generator):
         file.write_bytes(damaged(whole, generator))
         with contextlib.suppress(UserError):
-            EmotionRecognizer(file).probabilities([image])
+            Recognizer(file).probabilities([image])
 
     print(json.dumps(each(count, "tflite", trial)))
 

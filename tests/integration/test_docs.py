@@ -69,7 +69,6 @@ def test_all_that_one_imports_from_kerafer_is_in_the_reference():
     )
     others = {
         "__version__": "",
-        "Recognizer": "EmotionRecognizer",
         "UserError": "kerafer.errors",
     }
     for name in kerafer.__all__:

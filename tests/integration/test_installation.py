@@ -43,12 +43,12 @@ import json, threading, urllib.request
 import kerafer
 from kerafer.cli import main
 from kerafer.demo import DemoServer
-from kerafer.runtime.shipped import shipped_model
+from kerafer.model_files import included_model
 
 photo, out = sys.argv[1:]
 assert main(["predict", photo, "--out", out]) == 0
 (face,) = kerafer.predict(photo)
-server = DemoServer(str(shipped_model()), 0)
+server = DemoServer(str(included_model()), 0)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 host, port = server.server_address
 page = urllib.request.urlopen(f"http://{host}:{port}/", timeout=20)

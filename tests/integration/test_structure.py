@@ -21,6 +21,7 @@ ROOMS = (
     "datasets",
     "layers",
     "models",
+    "inference",
     "training",
     "evaluation",
     "explain",

@@ -13,16 +13,13 @@ import pytest
 from PIL import Image
 from scipy.stats import entropy
 
-from kerafer.classifier import as_votes
 from kerafer.cli import main
 from kerafer.datasets import load
 from kerafer.errors import UserError
 from kerafer.evaluation.votes import score_votes
-from kerafer.runtime.votes import (
-    count_votes,
-    find_vote_temperature,
-    tell_votes,
-)
+from kerafer.inference import ModelSource
+from kerafer.inference.probabilities import as_votes
+from kerafer.runtime.prediction import count_votes, show_votes
 
 NAMES = ("angry", "happy", "sad")
 
@@ -35,14 +32,13 @@ def test_votes_are_shares_in_largest_remainders():
     votes = count_votes({"angry": 0.22, "happy": 0.64, "sad": 0.14}, 1.0)
     assert votes == {"happy": 7, "angry": 2, "sad": 1}
     assert list(votes) == ["happy", "angry", "sad"]
-    told = "of ten people 7 would say happy, 2 angry, 1 sad"
-    assert tell_votes(votes) == told
+    assert show_votes(votes) == "estimated votes: happy 7, angry 2, sad 1 of 10"
     sure = count_votes({"angry": 0.999, "happy": 0.001, "sad": 0.0}, 1.0)
-    assert tell_votes(sure) == "all ten people would say angry"
+    assert show_votes(sure) == "estimated votes: angry 10 of 10"
     # Of four, at temperature 2: roots of the probabilities, 2 to 1 to 1.
     votes = count_votes({"angry": 4 / 6, "happy": 1 / 6, "sad": 1 / 6}, 2, 4)
     assert votes == {"angry": 2, "happy": 1, "sad": 1}
-    assert tell_votes(votes) == "of 4 people 2 would say angry, 1 happy, 1 sad"
+    assert show_votes(votes) == "estimated votes: angry 2, happy 1, sad 1 of 4"
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.3])
@@ -73,7 +69,7 @@ def test_the_page_tells_the_same(tmp_path):
     words = ["node", script, json.dumps(rows.tolist()), json.dumps(labels)]
     told = subprocess.run(words, capture_output=True, text=True, check=True)
     wanted = [
-        tell_votes(count_votes(dict(zip(labels, row, strict=True)), 1.7))
+        show_votes(count_votes(dict(zip(labels, row, strict=True)), 1.7))
         for row in rows
     ]
     assert told.stdout.splitlines() == wanted
@@ -92,7 +88,7 @@ def test_the_page_tells_the_same(tmp_path):
 )
 def test_the_temperature_stands_beside_the_model(tmp_path, file, text, found):
     (tmp_path / file).write_text(text)
-    assert find_vote_temperature(tmp_path / "best.keras") == found
+    assert ModelSource(tmp_path / "best.keras").vote_temperature == found
 
 
 # === Scores ===
@@ -161,7 +157,7 @@ def test_a_model_of_votes_from_training_to_the_answer(tmp_path, capsys):
     assert main(["train", *words]) == 0
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["prior_correction"] == 0.4
-    assert find_vote_temperature(run / "best.keras") > 0
+    assert ModelSource(run / "best.keras").vote_temperature > 0
     report = (run / "report.md").read_text("utf-8")
     assert "shares of several people" in report
     assert "divided by the classes' shares" in report
@@ -175,7 +171,7 @@ def test_a_model_of_votes_from_training_to_the_answer(tmp_path, capsys):
     words = [str(tmp_path / "face.png"), "--model", str(run), "--detector"]
     assert main(["predict", *words, "none", "--out", str(tmp_path / "p")]) == 0
     told = capsys.readouterr().err
-    assert re.search(r"face 1: \w+, >?\d+ %; (of ten people|all ten) ", told)
+    assert re.search(r"face 1: (unsure: )?\w+ >?\d+ %; estimated votes: ", told)
 
 
 def test_a_run_broken_off_in_its_last_step_is_corrected_once(

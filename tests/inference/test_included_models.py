@@ -1,4 +1,4 @@
-"""The model that the package brings along, as a stranger finds it."""
+"""The included models, as a new user finds them."""
 
 import hashlib
 import json
@@ -13,10 +13,9 @@ import pytest
 import kerafer
 from kerafer.cli import main
 from kerafer.errors import UserError
-from kerafer.model_files import shipped_names
+from kerafer.inference import ModelSource
+from kerafer.model_files import included_model, included_models
 from kerafer.models import load_model
-from kerafer.runtime.predictors import find_model
-from kerafer.runtime.shipped import shipped_model
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
@@ -26,7 +25,7 @@ SMALL = "kerafer_edge_small_ferplus"
 
 @pytest.fixture(scope="module")
 def manifest():
-    text = (shipped_model() / "manifest.json").read_text(encoding="utf-8")
+    text = (included_model() / "manifest.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
@@ -40,7 +39,7 @@ def photo(tmp_path_factory):
 
 
 def test_its_files_are_those_of_its_manifest(manifest):
-    folder = shipped_model()
+    folder = included_model()
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     kinds = ("model.keras", "float16.tflite", "int8.tflite")
     assert set(manifest["files"]) == set(kinds)
@@ -56,19 +55,21 @@ def test_its_files_are_those_of_its_manifest(manifest):
 
 def test_its_name_stands_for_it(tmp_path, monkeypatch):
     name = "kerafer_edge_ferplus"
-    assert shipped_model().name == name
-    assert shipped_names() == (name, SMALL)
+    assert included_model().name == name
+    assert included_models() == (name, SMALL)
     monkeypatch.chdir(tmp_path)
-    assert find_model(name) == shipped_model() / "float16.tflite"
+    # Its figures are published, not those of float16.
+    assert ModelSource.find(name).file == included_model() / "int8.tflite"
     assert load_model(name).output_shape == (None, 8)
     assert load_model(SMALL).output_shape == (None, 8)
-    assert find_model(f"exported/{name}") == find_model(name)
-    with pytest.raises(UserError, match=f"brought along: {name}, {SMALL}"):
-        find_model("kerafer_edge_fer2013")
+    found = ModelSource.find(f"exported/{name}").file
+    assert found == included_model() / "int8.tflite"
+    with pytest.raises(UserError, match=f"{name}, {SMALL}"):
+        ModelSource.find("kerafer_edge_fer2013")
     # What is there under a path comes first.
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=f"There is none in {name}"):
-        find_model(name)
+    with pytest.raises(UserError, match=f"No model found in {name}"):
+        ModelSource.find(name)
 
 
 def test_no_link_stands_in_git():
@@ -88,11 +89,11 @@ def test_no_link_stands_in_git():
 def test_it_answers_here_as_where_it_was_made():
     script = ROOT / "scripts" / "verify_export.py"
     assert (
-        subprocess.run([sys.executable, script, shipped_model()]).returncode
+        subprocess.run([sys.executable, script, included_model()]).returncode
         == 0
     )
-    model = load_model(shipped_model() / "model.keras")
-    with np.load(shipped_model() / "golden.npz") as golden:
+    model = load_model(included_model() / "model.keras")
+    with np.load(included_model() / "golden.npz") as golden:
         # The files take RGB; the Keras model sees gray, as its training did.
         gray = golden["images"] @ np.float32([0.299, 0.587, 0.114])
         gray = np.floor(gray + 0.5)[..., None]
@@ -101,9 +102,9 @@ def test_it_answers_here_as_where_it_was_made():
 
 
 def test_its_scores_are_those_of_its_confusions(manifest):
-    labels = (shipped_model() / "labels.txt").read_text().split()
+    labels = (included_model() / "labels.txt").read_text().split()
     assert labels == manifest["labels"] == CLASSES
-    card = (shipped_model() / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (included_model() / "MODEL_CARD.md").read_text(encoding="utf-8")
     for kind in ("test", "external_test"):
         scores = manifest["scores"][kind]
         counts = np.array(scores["confusion"])

@@ -1,0 +1,203 @@
+"""Everything needed to predict with a model."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerafer.console import console
+from kerafer.errors import ConfigError, UserError
+from kerafer.files import digest
+from kerafer.inference.backends import (
+    Backend,
+    KerasBackend,
+    open_backend,
+    with_scaling,
+)
+from kerafer.inference.input_range import CHOICES, PIXELS, UNKNOWN, InputRange
+from kerafer.inference.model_source import ModelSource, checked_labels
+from kerafer.inference.probabilities import check_probabilities
+from kerafer.inference.signature import check_signature
+from kerafer.model_files import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    import keras
+
+
+class ModelBundle:
+    """A model with its labels, input size, range and crop margin.
+
+    Made by `ModelBundle.load`. Threads may share one; they wait for each
+    other while the model runs.
+
+    Attributes:
+        name: For messages and reports.
+        source: The file and its metadata; `None` for a model in memory.
+        backend: Runs the model.
+        labels: Class names in the order of the outputs.
+        input_shape: Height, width and channels.
+        input_range: The values that the model takes.
+        crop_margin: Added to a face's box on each side, as a fraction of its
+            longer side; `None` for a model of whole images.
+        vote_temperature: Divides the logits to get people's votes; `None` for
+            a model that was not trained on votes.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        source: ModelSource | None,
+        name: str,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> None:
+        self.backend = backend
+        self.source = source
+        self.name = name
+        shown = name if source is None else os.fspath(source.file)
+        self.input_shape = check_signature(
+            shown, backend.inputs, backend.outputs
+        )
+        self.input_range = _input_range(backend, source, shown, input_range)
+        shape = backend.outputs[0].shape or ()
+        self._classes = int(shape[1] or 0)
+        if source is None:
+            self.labels = checked_labels(labels, self._classes, shown)
+            self.crop_margin = self.vote_temperature = None
+        else:
+            self.labels = source.check_labels(self._classes, labels)
+            self.crop_margin = source.crop_margin
+            self.vote_temperature = source.vote_temperature
+        self._shown = shown
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike[str] | keras.Model | ModelSource | None = None,
+        *,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+        threads: int = 2,
+        keras_only: bool = False,
+    ) -> ModelBundle:
+        """Open a model.
+
+        Args:
+            model: A `.tflite`, `.keras` or `.onnx` file; the folder of a
+                SavedModel, a run or an export; the name of an included model;
+                or a Keras model. Defaults to the included model.
+            labels: Class names in the order of the outputs. Defaults to those
+                in the file, in `labels.txt` beside it, or of the run.
+            input_range: The values that the model takes, as
+                `InputRange.parse` reads them. Defaults to what the file's
+                metadata or the export's manifest says. Otherwise `.tflite`
+                files of floats are refused, and others get 0 to 255.
+            threads: For LiteRT and ONNX Runtime. Defaults to 2.
+            keras_only: Whether to open the Keras model of a folder.
+
+        Raises:
+            UserError: If there is no such model, it cannot be opened, or it
+                does not map images to the probabilities of named classes.
+        """
+        model = DEFAULT_MODEL if model is None else model
+        source: Any = model
+        if hasattr(source, "predict_on_batch"):
+            backend = KerasBackend(source)
+            return cls(backend, None, source.name, labels, input_range)
+        if not isinstance(source, ModelSource):
+            source = ModelSource.find(source, keras_only)
+        opened = open_backend(source.file, threads)
+        return cls(opened, source, source.name, labels, input_range)
+
+    @property
+    def file(self) -> Path | None:
+        """The model's file or SavedModel folder."""
+        return None if self.source is None else self.source.file
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of the run whose best model it is."""
+        return None if self.source is None else self.source.run
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """sha256 of the file, or of the weights of a model in memory."""
+        if self.source is not None:
+            return digest(self.source.file)
+        from kerafer.models.save import digest_of_weights
+
+        return digest_of_weights(self.keras_model)
+
+    @property
+    def keras_model(self) -> keras.Model:
+        """The Keras model, which takes images in `input_range`.
+
+        Raises:
+            UserError: If it is of another format.
+        """
+        if not isinstance(self.backend, KerasBackend):
+            raise UserError(f"{self._shown} is not a Keras model.")
+        return self.backend.model
+
+    def keras_model_of_pixels(self) -> keras.Model:
+        """The Keras model, made to take pixels of 0 to 255."""
+        return with_scaling(self.keras_model, self.input_range)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Predict the classes of images.
+
+        Args:
+            images: uint8 of shape `(images, *input_shape)`.
+
+        Returns:
+            Probabilities, float32 of shape `(images, classes)`.
+
+        Raises:
+            UserError: If the model gives something else, such as logits.
+        """
+        if not len(images):
+            return np.empty((0, self._classes), np.float32)
+        with self._lock:
+            (answers,) = self.backend.run(self.input_range.apply(images))
+        check_probabilities(answers, self._shown)
+        return answers
+
+
+def _input_range(
+    backend: Backend, source: ModelSource | None, model: str, given: str | None
+) -> InputRange:
+    """Decide which values a model takes.
+
+    Raises:
+        ConfigError: If they are not known and must not be guessed.
+    """
+    told = None if source is None else source.input_range
+    if backend.inputs[0].dtype == "uint8" and told in (None, str(PIXELS)):
+        if given is not None and InputRange.parse(given) != PIXELS:
+            raise ConfigError(
+                f"{model} takes pixels of 0 to 255 as they are. Leave out "
+                f"`input_range`. Received: {given}."
+            )
+        return PIXELS
+    for found in (given, backend.input_range, told):
+        if found not in (None, UNKNOWN):
+            return InputRange.parse(found)
+    if UNKNOWN in (backend.input_range, told):
+        raise ConfigError(
+            f"{model} takes floats of an unknown range. Set `input_range` to "
+            f"the values it was trained on: {CHOICES}."
+        )
+    scales = isinstance(backend, KerasBackend) and backend.scales_pixels
+    if source is not None and source.run is None and not scales:
+        console.warn(
+            f"Assuming that {model} takes pixels of 0 to 255. If it was "
+            f"trained on other values, set `input_range`: {CHOICES}."
+        )
+    return PIXELS
