@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from kerafer.console import console
-from kerafer.datasets.synthetic.golden import draw_golden_images
+from kerafer.datasets.synthetic.dataset import draw_golden_images
 from kerafer.errors import ConfigError, UserError, first_line
 from kerafer.evaluation import score
 from kerafer.evaluation.external_test import ExternalTest

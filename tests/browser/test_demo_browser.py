@@ -53,8 +53,8 @@ FLAGS = [
 SECONDS = 40
 
 
-def drawn(path, size=(320, 400), close_up=1.0):
-    return draw_image(path, 1, size, close_up)
+def drawn(path, size=(320, 400)):
+    return draw_image(path, 1, size)
 
 
 def sensitive_model(channels=3, quantized=False, batch=1):
@@ -467,7 +467,7 @@ def test_a_click_chooses_a_face(browser, folder):
 
 
 def test_the_included_model_names_the_examples_without_python(browser):
-    words = {"surprised": "surprise", "fearful": "fear"}
+    words = {"surprised": "surprise"}
     with opened_static(browser, included_model() / "int8.tflite") as page:
         for caption in draw_examples():
             page.forget()

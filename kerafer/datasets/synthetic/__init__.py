@@ -1,25 +1,6 @@
-"""Faces drawn from facial action units, as a data set of any size."""
+"""Draw faces from facial action units, as a data set without files."""
 
-from kerafer.datasets.synthetic.action_units import (
-    ACTION_UNITS,
-    PROTOTYPES,
-    draw_action_units,
-)
-from kerafer.datasets.synthetic.dataset import load_synthetic
-from kerafer.datasets.synthetic.identity import Identity, draw_identity
-from kerafer.datasets.synthetic.kdef_tree import write_kdef_tree
-from kerafer.datasets.synthetic.renderer import render_face
-from kerafer.datasets.synthetic.scene import Scene, draw_scene
+from kerafer.datasets.synthetic.dataset import draw_image, load_synthetic
+from kerafer.datasets.synthetic.files import write_kdef_tree
 
-__all__ = [
-    "ACTION_UNITS",
-    "PROTOTYPES",
-    "Identity",
-    "Scene",
-    "draw_action_units",
-    "draw_identity",
-    "draw_scene",
-    "load_synthetic",
-    "render_face",
-    "write_kdef_tree",
-]
+__all__ = ["draw_image", "load_synthetic", "write_kdef_tree"]

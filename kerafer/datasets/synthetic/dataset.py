@@ -1,8 +1,7 @@
-"""The data set `synthetic`: faces that the package draws."""
+"""The dataset `synthetic`: faces that the package draws."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -18,21 +17,22 @@ from kerafer.datasets.kdef import (
 )
 from kerafer.datasets.specs import SYNTHETIC
 from kerafer.datasets.synthetic.action_units import draw_action_units
-from kerafer.datasets.synthetic.identity import Identity, draw_identity
+from kerafer.datasets.synthetic.head import Pose
 from kerafer.datasets.synthetic.renderer import render_face
-from kerafer.datasets.synthetic.scene import draw_scene
+from kerafer.datasets.synthetic.subject import draw_subject
 from kerafer.errors import UserError
+from kerafer.images import fit
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_PEOPLE = 70
-SESSIONS = ("A", "B")
-# The square images are framed as a face crop is, not as a portrait.
-CLOSE_UP = 1.3
-# Counts up with every change of what is drawn: images are kept by it.
-DRAWING = 1
-YAWS = dict(zip(ANGLES, (-80.0, -40.0, 0.0, 40.0, 80.0), strict=True))
+GOLDEN_IMAGES = 16
+# The dataset's square images are framed like a face crop.
+_CLOSE_UP = 1.3
+# Increase it when the drawing changes: cached images depend on it.
+_VERSION = 2
+_YAWS = dict(zip(ANGLES, (-80.0, -40.0, 0.0, 40.0, 80.0), strict=True))
 
 
 def load_synthetic(
@@ -41,33 +41,28 @@ def load_synthetic(
     seed: int = 0,
     image_size: int = 224,
 ) -> Dataset:
-    """Faces drawn from facial action units; no file stands behind them.
+    """Draw faces that show seven expressions in two sessions per subject.
 
-    A person is a stable identity with images of seven expressions in two
-    sessions. `HL` and `FL` show the left half of the person's face: the nose
-    points to the image's left.
+    An image depends on its path, the seed and the size only. The paths have
+    KDEF's form, such as `"AF01/AF01ANHL.JPG"`.
 
     Args:
-        people: 1 to 70, women and men in turns. Defaults to 70.
-        angles: Of `FL`, `HL`, `S`, `HR`, `FR`, as a list or joined by commas,
-            or `"all"`. Defaults to `HL,S,HR`.
-        seed: Another seed draws other people and other images. Defaults to
-            0.
-        image_size: Width and height in pixels. Defaults to 224.
+        people: 1 to 70 subjects, women and men in turns. Default: 70.
+        angles: `FL`, `HL`, `S`, `HR`, `FR` (from the left to the right
+            profile), as a list or separated by commas, or `"all"`. Default:
+            `HL,S,HR`.
+        seed: Draws other subjects and images. Default: 0.
+        image_size: Width and height in pixels, 16 or more. Default: 224.
 
     Returns:
-        A data set with `subject`, `session` and `angle` whose paths have
-        KDEF's form, such as `"AF01/AF01ANHL.JPG"`. An image depends on its
-        path, the seed and the size only.
+        A dataset with `subject`, `session` and `angle`.
 
     Raises:
-        UserError: For another number of people, an unknown angle, a negative
-            seed or a size below 16.
+        UserError: For values outside these ranges.
     """
     if image_size < 16:
         raise UserError(
-            "A drawn image has 16 or more pixels a side. "
-            f"Received: {image_size}."
+            f"Image size too small: {image_size}. Use 16 pixels or more."
         )
     manifest = list_images(people, angles, seed)
     source = f"{SYNTHETIC.source} (seed {seed}, {people} people)"
@@ -79,23 +74,24 @@ def load_synthetic(
             draw_image,
             seed=seed,
             size=(image_size, image_size),
-            close_up=CLOSE_UP,
+            close_up=_CLOSE_UP,
         ),
-        fingerprint=f"drawing {DRAWING}, seed {seed}",
+        fingerprint=f"drawing {_VERSION}, seed {seed}",
     )
 
 
 def list_images(
     people: int, angles: str | Iterable[str], seed: int
 ) -> pd.DataFrame:
-    """The rows of the drawn set, as `load_synthetic` takes them."""
+    """Return the manifest of `load_synthetic`."""
     if not 1 <= people <= MOST_PEOPLE:
         raise UserError(
-            f"The drawn set has 1 to {MOST_PEOPLE} people. Received: {people}."
+            f"Cannot draw {people} people. Choose 1 to {MOST_PEOPLE}."
         )
     if seed < 0:
-        raise UserError(f"A seed is 0 or more. Received: {seed}.")
-    subjects = [f"{'FM'[i % 2]}{i // 2 + 1:02d}" for i in range(people)]
+        raise UserError(f"Invalid seed: {seed}. Use 0 or more.")
+    import pandas as pd
+
     rows = [
         (
             f"{session}{subject}/{session}{subject}{code}{angle}.JPG",
@@ -104,47 +100,53 @@ def list_images(
             session,
             angle,
         )
-        for subject in subjects
-        for session in SESSIONS
+        for subject in map(_subject_name, range(people))
+        for session in "AB"
         for code, label in CLASSES.items()
         for angle in parse_angles(angles)
     ]
     columns = ["path", "label", "subject", "session", "angle"]
-    import pandas as pd
-
     return pd.DataFrame(rows, columns=columns)
 
 
 def draw_image(
     path: str, seed: int, size: tuple[int, int], close_up: float = 1.0
 ) -> np.ndarray:
-    """Draw the image that a path of the drawn set names.
+    """Draw the image of a path as uint8 RGB of shape `(height, width, 3)`.
 
     Args:
         path: In KDEF's form, such as `"AF01/AF01ANHL.JPG"`.
-        seed: The data set's seed.
+        seed: The dataset's seed.
         size: Width and height in pixels.
-        close_up: Factor of the head's size; 1 is KDEF's portrait. Defaults
-            to 1.
-
-    Returns:
-        uint8 RGB of shape `(height, width, 3)`.
+        close_up: Factor of the size of KDEF's heads. Default: 1.
     """
     name = path.rpartition("/")[2].partition(".")[0]
     subject, code, angle = name[1:4], name[4:6], name[6:]
     rng = np.random.default_rng([seed, *name.encode()])
     units = draw_action_units(CLASSES[code], rng.uniform(0.7, 1.0), rng)
-    yaw = YAWS[angle] + rng.uniform(-5, 5)
-    scene = draw_scene(rng)
-    # Nearer to the face, the same movements of the head are larger ones.
-    scene = dataclasses.replace(
-        scene,
-        scale=scene.scale * close_up,
-        shift=(close_up * scene.shift[0], close_up * scene.shift[1]),
+    pose = Pose(
+        yaw=_YAWS[angle] + rng.uniform(-5, 5),
+        pitch=rng.uniform(-4, 4),
+        roll=rng.uniform(-7, 7),
+        scale=close_up * rng.uniform(0.92, 1.08),
+        right=close_up * rng.uniform(-0.05, 0.05),
+        down=close_up * rng.uniform(-0.05, 0.05),
     )
-    return render_face(_identity(subject, seed), units, yaw, scene, size)
+    return render_face(draw_subject(subject, seed), units, pose, rng, size)
 
 
-@functools.lru_cache(maxsize=256)
-def _identity(subject: str, seed: int) -> Identity:
-    return draw_identity(subject, seed)
+def draw_golden_images(shape: tuple[int, int, int]) -> np.ndarray:
+    """Draw the 16 test images of an export, uint8 of shape `(16, *shape)`."""
+    height, width, _ = shape
+    codes = list(CLASSES)
+    paths = [
+        f"A{_subject_name(i)}/A{_subject_name(i)}{codes[i % len(codes)]}S.JPG"
+        for i in range(GOLDEN_IMAGES)
+    ]
+    # Seed 1: other subjects than the dataset's by default.
+    images = [draw_image(path, 1, (width, height), _CLOSE_UP) for path in paths]
+    return np.stack([fit(image, shape) for image in images])
+
+
+def _subject_name(index: int) -> str:
+    return f"{'FM'[index % 2]}{index // 2 + 1:02d}"
