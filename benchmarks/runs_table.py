@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kerafer.files import write_text
 from kerafer.reproduction.plan import Training
-from kerafer.reproduction.summary import run_table
+from kerafer.reproduction.tables import run_table
 from kerafer.training.run_folder import RunFolder
 
 

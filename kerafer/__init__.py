@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from kerafer.models.load import load_model as load_model
     from kerafer.models.registry import create_model as create_model
     from kerafer.models.registry import list_models as list_models
+    from kerafer.reproduction.reproduce import reproduce as reproduce
     from kerafer.runtime.predict import predict as predict
     from kerafer.runtime.recognizer import Recognizer as Recognizer
     from kerafer.training.config import TrainingConfig as TrainingConfig
     from kerafer.workflows.evaluation import evaluate as evaluate
     from kerafer.workflows.export import export_model as export_model
-    from kerafer.workflows.reproduction import reproduce as reproduce
     from kerafer.workflows.run import Run as Run
     from kerafer.workflows.training import train as train
 
@@ -47,7 +47,7 @@ _find, _, _names = lazy_names(
         "list_models": "kerafer.models",
         "load_model": "kerafer.models",
         "predict": "kerafer.runtime",
-        "reproduce": "kerafer.workflows",
+        "reproduce": "kerafer.reproduction.reproduce",
         "show_progress": "kerafer.console",
         "train": "kerafer.workflows",
     },

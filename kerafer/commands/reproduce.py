@@ -1,20 +1,25 @@
-"""`kerafer reproduce`: the article's tables and figures, ours beside its."""
+"""`kerafer reproduce`: tables and figures of the article."""
 
 from __future__ import annotations
 
 import argparse
 
+from rich.table import Table
+
+from kerafer.console import console
 from kerafer.errors import UserError
 from kerafer.figures import add_figure_format, figures_as
+from kerafer.reproduction.reproduce import reproduce
 from kerafer.settings import add_flags, from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.workflows.reproduction import reproduce
 
 # What a reproduction varies itself.
 _OWN = ("arch", "options")
-# Of a number of the article.
-_DIGITS = 3
+# The largest number of a table or figure.
+_MOST = 99
+# Columns of the report that do not fit on 80 characters.
+_WIDE = ["", "test images", "precision %", "recall %"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "all (default: none); a wrong word names them",
     )
     parser.add_argument(
-        "--archs",
+        "--models",
         metavar="NAMES",
         help="leave out the other models (default: all)",
     )
@@ -65,24 +70,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Plan, train what is missing, and write the report."""
+    """Train what is missing, write the report and show its tables."""
     with figures_as(parsed.figure_format):
-        _reproduce(parsed)
+        found = reproduce(
+            from_flags(TrainingConfig, parsed, find_recipe("paper")),
+            tables=_numbers("--tables", parsed.tables),
+            figures=_numbers("--figures", parsed.figures),
+            questions=_words(parsed.questions),
+            models=_words(parsed.models),
+            runs=parsed.runs,
+            executor=parsed.executor,
+            out=parsed.out,
+            force=parsed.force,
+        )
+    for section in found.sections:
+        if section.table is not None:
+            shown = section.table.drop(columns=_WIDE, errors="ignore")
+            table = Table(*shown.columns, title=section.title)
+            for row in shown.itertuples(index=False):
+                table.add_row(*map(str, row))
+            console.print(table)
+            console.print(section.text)
+    console.print(f"Saved {found.report}", soft_wrap=True)
     return 0
-
-
-def _reproduce(parsed: argparse.Namespace) -> None:
-    reproduce(
-        from_flags(TrainingConfig, parsed, find_recipe("paper")),
-        tables=_numbers("--tables", parsed.tables),
-        figures=_numbers("--figures", parsed.figures),
-        questions=_words(parsed.questions),
-        archs=_words(parsed.archs),
-        runs=parsed.runs,
-        executor=parsed.executor,
-        out=parsed.out,
-        force=parsed.force,
-    )
 
 
 def _words(text: str | None) -> list[str]:
@@ -92,19 +102,13 @@ def _words(text: str | None) -> list[str]:
 def _numbers(flag: str, text: str | None) -> list[int]:
     """The numbers of `2,4` or `10..19`."""
     found: list[int] = []
-    for word in (text or "").split(","):
+    for word in _words(text):
         first, dots, last = word.strip().partition("..")
-        if not word.strip():
-            continue
-        if not first.isdigit() or (dots and not last.isdigit()):
+        last = last if dots else first
+        if not (first.isdigit() and last.isdigit() and int(last) <= _MOST):
             raise UserError(
-                f"{flag} takes numbers divided by commas, or a range such as "
-                f"10..19. Received: {text}."
+                f"{flag} cannot be {text}. Use numbers of the article such as "
+                "2,4 or a range such as 10..19."
             )
-        if max(len(first), len(last)) > _DIGITS:
-            raise UserError(
-                f"{flag} takes the article's numbers, such as 4. Received: "
-                f"{text}."
-            )
-        found += range(int(first), int(last or first) + 1)
+        found += range(int(first), int(last) + 1)
     return list(dict.fromkeys(found))

@@ -1,8 +1,9 @@
-"""What is compared with what, read from `ablations.yaml`."""
+"""The comparisons of the article and further ones, from `ablations.yaml`."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from importlib.resources import files
 
 import yaml
@@ -16,10 +17,10 @@ class Variant:
 
     Args:
         name: As the tables print it.
-        arch: Its name in the registry.
-        differs: What sets it apart, for the reader.
-        options: Of its builder, as `TrainingConfig.options` has them.
-        split: As `DataConfig.split` has it; `None` takes the one asked for.
+        arch: Its registry name.
+        differs: How it differs from the first, for the reader.
+        options: Of its builder, as `TrainingConfig.options`.
+        split: As `DataConfig.split`. Default: that of the reproduction.
     """
 
     name: str
@@ -31,12 +32,12 @@ class Variant:
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """A group of models; the first is what the others are compared with.
+    """A group of models; the others are compared with the first.
 
     Args:
         key: The group's name in the file.
         title: For the reader.
-        variants: Of which the first is the base.
+        variants: The models.
         table: Number of the article's table, by the article's data set.
     """
 
@@ -46,6 +47,7 @@ class Ablation:
     table: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
+@functools.cache
 def ablations() -> dict[str, Ablation]:
     """All groups by name, the article's own first."""
     text = (files("kerafer.reproduction") / "ablations.yaml").read_text("utf-8")
@@ -65,39 +67,30 @@ def open_questions() -> list[str]:
     return [key for key, group in ablations().items() if not group.table]
 
 
-def group_of_table(number: int, dataset: str) -> Ablation:
-    """The group that a table of the article shows.
+def group_of_table(number: int, dataset: str) -> tuple[Ablation, str]:
+    """Find the group that a table of the article shows.
 
     Args:
         number: 2 to 7.
-        dataset: `kdef`, `fesr` or another; with those two the table has to be
-            one of theirs.
+        dataset: `kdef` and `fesr` must be those of the table.
+
+    Returns:
+        The group, and the article's data set that is shown beside ours.
 
     Raises:
-        UserError: For a table of the other data set, or none.
+        UserError: For another table, or one of the other data set.
     """
+    mine = dataset.upper()
     for group in ablations().values():
         places = [name for name, n in group.table.items() if n == number]
         if not places:
             continue
-        mine = dataset.upper()
-        if mine in ("KDEF", "FESR") and mine not in places:
+        if mine in places:
+            return group, mine
+        if mine in ("KDEF", "FESR"):
             raise ConfigError(
-                f"Table {number} is the article's for {places[0]}. "
-                f"Received: `dataset` {dataset}."
+                f"Table {number} is the article's for {places[0]}. Received: "
+                f"`dataset` {dataset}."
             )
-        return group
-    raise UserError(f"Tables are made of 2 to 8. Received: {number}.")
-
-
-def table_dataset(number: int, dataset: str) -> str:
-    """Which of the article's data sets stands beside ours in a table."""
-    if dataset in ("kdef", "fesr"):
-        return dataset.upper()
-    places = [
-        name
-        for group in ablations().values()
-        for name, n in group.table.items()
-        if n == number
-    ]
-    return "KDEF" if "KDEF" in places else places[0]
+        return group, "KDEF" if "KDEF" in places else places[0]
+    raise UserError(f"There is no table {number} to make. Choose from 2 to 8.")

@@ -1,4 +1,4 @@
-"""Where trainings run: here one after the other, or on a Ray cluster."""
+"""Run trainings here, one after the other, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,19 +22,15 @@ _TRAIN = (sys.executable, "-m", "kerafer", "train")
 
 
 def run_here(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
-    """Run trainings one after the other, each in a process of its own.
+    """Run trainings one after the other, each in its own process.
 
-    A training that was begun goes on. What the process prints goes to
-    `<folder>.log`.
-
-    Args:
-        trainings: Not done yet.
+    A training that was begun is resumed. Its output goes to `<folder>.log`.
 
     Yields:
-        Each training when it is over, with the seconds that it took.
+        Each finished training, with its duration in seconds.
 
     Raises:
-        UserError: When one fails, with the last line of what it printed.
+        UserError: If a training fails, with the last line of its output.
     """
     for training in trainings:
         began = time.monotonic()
@@ -53,27 +49,21 @@ def run_here(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
 
 
 def run_on_ray(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
-    """Send every training to a Ray cluster, as many at once as it has room.
+    """Run trainings on a Ray cluster, one processor core each.
 
-    Each takes one processor core of the cluster and trains in a folder of its
-    own machine; the files of a run that is over come back and are put in place
-    here. What was begun before starts anew. The data must be where the
-    settings say on every machine. The cluster is the one that `RAY_ADDRESS`
-    names, else one of this machine's cores.
-
-    Args:
-        trainings: Not done yet.
+    The files of a finished run are copied back. A training that was begun
+    starts anew. Every machine must have the data where the settings say. The
+    cluster is that of `RAY_ADDRESS`, else the cores of this machine.
 
     Yields:
-        Each training when it is over, with the seconds that it took.
+        Each finished training, with its duration in seconds.
 
     Raises:
-        UserError: Where Ray is not installed, or when a training fails; those
-            that were over by then are in place.
+        UserError: If Ray is not installed, or a training fails.
     """
     with extra_for("The executor ray"):
         import ray
-    # A program that uses Ray for more has begun it already.
+    # The calling program may have started Ray.
     own = not ray.is_initialized()
     if own:
         ray.init(log_to_driver=False, include_dashboard=False)
@@ -108,13 +98,13 @@ def _collected(
 
 
 def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
-    """Train in a temporary folder; what a worker of the cluster runs.
+    """Train in a temporary folder, on a worker of the cluster.
 
     Args:
         flags: Of `kerafer train`.
 
     Returns:
-        Exit code, seconds, what was printed, and the run's files as a tar.
+        Exit code, seconds, output, and the run's files as a tar.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +114,7 @@ def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # One core is what the cluster gave.
+            # The cluster reserved one core.
             env=with_parent()
             | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
         )
@@ -137,7 +127,7 @@ def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
 
 
 def _put_in_place(content: bytes, folder: Path) -> None:
-    """Unpack beside and rename, so that a run is whole or not there."""
+    """Unpack into a temporary folder, then rename it."""
     with tempfile.TemporaryDirectory(
         dir=folder.parent, prefix=f".{folder.name}."
     ) as beside:
@@ -156,11 +146,10 @@ def _command(training: Training) -> list[str]:
 
 def _failure(training: Training, printed: str) -> str:
     lines = [line for line in printed.splitlines() if line.strip()]
-    last = lines[-1] if lines else "it printed nothing"
     return (
-        f"The training {training.name} failed: {last}\n"
-        f"What it printed is in {training.log}. The same command goes on from "
-        "here."
+        f"The training {training.name} failed: "
+        f"{lines[-1] if lines else 'without output'}\n"
+        f"Its output is in {training.log}. Run the same command to continue."
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from kerafer.datasets import Dataset
 from kerafer.errors import ConfigError, UserError
+from kerafer.figures import COLOURS, save_figure
 from kerafer.foreign import read_json
 from kerafer.reproduction.ablations import Variant, ablations
 from kerafer.reproduction.plan import Training, find_runs
 from kerafer.training.config import TrainingConfig
+
+_LINES = ("-", "--", "-.", ":")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +27,8 @@ class FigureKind:
 
     Args:
         title: For the reader.
-        dataset: The article's data set; `None` where it takes none, or both.
-        arch: The model of a drawing.
+        dataset: The article's data set; `None` for none, or both.
+        arch: The model of a structure drawing.
         group: The ablation whose curves are drawn.
         variants: Models of confusion matrices and Grad-CAM.
         samples: Whether it shows the data.
@@ -38,17 +43,26 @@ class FigureKind:
 
     @property
     def shows_images(self) -> bool:
-        """Whether some of the data set's images are drawn."""
+        """Whether it shows images of the data set."""
         return self.samples or self.shows_attention
 
     @property
     def shows_attention(self) -> bool:
-        """Whether it is Grad-CAM, which is of either data set."""
+        """Whether it is the Grad-CAM figure, which is of either data set."""
         return bool(self.variants) and self.dataset is None
+
+    def needed_variants(self) -> tuple[Variant, ...]:
+        """The models whose runs it needs."""
+        groups = ablations()
+        if self.group:
+            return groups[self.group].variants
+        known = groups["cnn"].variants + groups["resnet18"].variants
+        return tuple(v for a in self.variants for v in known if v.arch == a)
 
 
 _FOUR = ("cnn", "wca_mcnn", "resnet18", "msc_wca_resnet18")
-_TWO = ("wca_mcnn", "msc_wca_resnet18")
+_CNN_CURVES = "Validation curves of the CNN family"
+_RESNET_CURVES = "Validation curves of the ResNet18 family"
 
 FIGURES: dict[int, FigureKind] = {
     1: FigureKind("The CNN (AlexNet)", arch="cnn"),
@@ -61,38 +75,35 @@ FIGURES: dict[int, FigureKind] = {
     9: FigureKind("MsC-wCA-ResNet18", arch="msc_wca_resnet18"),
     10: FigureKind("The images and their number", "FESR", samples=True),
     11: FigureKind("The images and their number", "KDEF", samples=True),
-    12: FigureKind("Validation curves of the CNN family", "FESR", group="cnn"),
-    13: FigureKind(
-        "Validation curves of the ResNet18 family", "FESR", group="resnet18"
-    ),
-    14: FigureKind("Validation curves of the CNN family", "KDEF", group="cnn"),
-    15: FigureKind(
-        "Validation curves of the ResNet18 family", "KDEF", group="resnet18"
-    ),
+    12: FigureKind(_CNN_CURVES, "FESR", group="cnn"),
+    13: FigureKind(_RESNET_CURVES, "FESR", group="resnet18"),
+    14: FigureKind(_CNN_CURVES, "KDEF", group="cnn"),
+    15: FigureKind(_RESNET_CURVES, "KDEF", group="resnet18"),
     16: FigureKind("Confusion matrix", "KDEF", variants=_FOUR),
     17: FigureKind("Confusion matrix", "FESR", variants=_FOUR),
     18: FigureKind("Validation curves of other methods", group="related"),
-    19: FigureKind("Where the models look (Grad-CAM)", variants=_TWO),
+    19: FigureKind("Grad-CAM", variants=("wca_mcnn", "msc_wca_resnet18")),
 }
 
 
 def figure_kind(number: int, dataset: str) -> FigureKind:
-    """What a figure shows.
+    """Find what a figure shows.
 
     Raises:
-        UserError: For a number without a figure here, or a figure of the
-            article's other data set.
+        UserError: For a number without a figure, or a figure of the article's
+            other data set.
     """
     kind = FIGURES.get(number)
     if kind is None:
         extra = (
-            " Figure 7, wCA itself, is the formula in the documentation of "
+            " Figure 7 is wCA itself: see the documentation of "
             "kerafer.layers.WaveletChannelAttention."
             if number == 7
             else ""
         )
         raise UserError(
-            f"Figures are made of 1 to 19 but 7. Received: {number}.{extra}"
+            f"There is no figure {number} to make. Choose from 1 to 19, but "
+            f"not 7.{extra}"
         )
     mine = dataset.upper()
     if mine in ("KDEF", "FESR") and kind.dataset not in (None, mine):
@@ -104,30 +115,9 @@ def figure_kind(number: int, dataset: str) -> FigureKind:
 
 
 def default_figures(dataset: str) -> list[int]:
-    """The figures of a data set; others than FESR get KDEF's."""
+    """The figures of a data set; data sets other than FESR get KDEF's."""
     mine = "FESR" if dataset == "fesr" else "KDEF"
-    return [
-        number
-        for number, kind in FIGURES.items()
-        if number >= 10 and kind.dataset in (None, mine)
-    ]
-
-
-def needed_variants(kind: FigureKind) -> tuple[Variant, ...]:
-    """The models whose runs a figure needs."""
-    if kind.group:
-        return ablations()[kind.group].variants
-    return tuple(
-        variant
-        for arch in kind.variants
-        for variant in _article_variants()
-        if variant.arch == arch
-    )
-
-
-def _article_variants() -> tuple[Variant, ...]:
-    groups = ablations()
-    return groups["cnn"].variants + groups["resnet18"].variants
+    return [n for n in range(10, 20) if FIGURES[n].dataset in (None, mine)]
 
 
 def draw_figure(
@@ -142,16 +132,16 @@ def draw_figure(
     """Draw one figure.
 
     Args:
-        kind: Which.
+        kind: The figure.
         file: A .png to write.
         base: The settings that the runs share.
-        runs: How many of each model were asked for.
+        runs: Number of runs of each model.
         plan: All runs.
-        dataset: The data set, for those figures that show some of it.
-        images: Its images, decoded, likewise.
+        dataset: The data set, for figures that show some of it.
+        images: Its decoded images, for the same.
 
     Returns:
-        Whether there was something to draw.
+        Whether there was anything to draw.
     """
     if kind.arch:
         from kerafer.models import create_model
@@ -160,87 +150,190 @@ def draw_figure(
         draw_structure(create_model(kind.arch), file)
         return True
     if kind.samples and dataset is not None and images is not None:
-        from kerafer.reproduction.sheets import plot_samples
-
         plot_samples(images, dataset.labels, dataset.class_names, file)
         return True
-    found = {
-        variant.name: [
-            t for t in find_runs(base, variant, runs, plan) if t.state == "done"
-        ]
-        for variant in needed_variants(kind)
-    }
-    found = {name: list_ for name, list_ in found.items() if list_}
+    found = {}
+    for variant in kind.needed_variants():
+        trainings = find_runs(base, variant, runs, plan)
+        if done := [t.folder for t in trainings if t.state == "done"]:
+            found[variant.name] = done
     if not found:
         return False
     if kind.group:
-        _curves(kind, found, file)
+        plot_bands(found, kind.title, file)
     elif kind.shows_attention and dataset is not None and images is not None:
-        _attention(found, file, dataset, images)
+        _draw_attention(found, file, dataset, images)
     else:
-        _confusions(found, file)
+        _draw_confusions(found, file)
     return True
 
 
-def _curves(
-    kind: FigureKind, found: dict[str, list[Training]], file: Path
+def plot_samples(
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    file: str | os.PathLike,
 ) -> None:
-    from kerafer.reproduction.curves import plot_bands
+    """Draw four images of each class and a bar for its count.
 
-    plot_bands(
-        {
-            name: [pd.read_csv(run.folder / "history.csv") for run in list_]
-            for name, list_ in found.items()
-        },
-        kind.title,
-        file,
+    Args:
+        images: uint8 of shape `(images, height, width, 1 or 3)`.
+        labels: Class index of every image.
+        class_names: In the order of the indices.
+        file: A .png to write.
+    """
+    generator, each = np.random.default_rng(0), 4
+    figure = Figure(
+        figsize=(1.3 * each + 5, 1.25 * len(class_names) + 0.4),
+        layout="constrained",
+    )
+    grid = figure.add_gridspec(
+        len(class_names), each + 1, width_ratios=[*[1.0] * each, 2.6]
+    )
+    for row, name in enumerate(class_names):
+        chosen = generator.permutation(np.flatnonzero(labels == row))[:each]
+        for column, index in enumerate(chosen):
+            axes = figure.add_subplot(grid[row, column])
+            axes.imshow(images[index].squeeze(), cmap="gray")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if column == 0:
+                axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    axes = figure.add_subplot(grid[:, each])
+    counts = np.bincount(labels, minlength=len(class_names))
+    bars = axes.barh(range(len(class_names)), counts, height=0.6)
+    axes.bar_label(bars, padding=3)
+    axes.set(
+        yticks=[],
+        ylim=(len(class_names) - 0.5, -0.5),
+        xlim=(0, 1.2 * counts.max()),
+        xlabel="images",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, file)
+
+
+def plot_bands(
+    runs: dict[str, list[Path]], title: str, file: str | os.PathLike
+) -> None:
+    """Draw validation accuracy and loss, the mean over runs with a band.
+
+    Args:
+        runs: The folders of each model's runs.
+        title: Of the figure.
+        file: A .png to write.
+    """
+    histories = {
+        name: [pd.read_csv(folder / "history.csv") for folder in folders]
+        for name, folders in runs.items()
+    }
+    figure = Figure(figsize=(6.8, 3.4), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    for axes, column, name in zip(
+        figure.subplots(1, 2),
+        ("val_accuracy", "val_loss"),
+        ("validation accuracy", "validation loss"),
+        strict=True,
+    ):
+        for place, (label, tables) in enumerate(histories.items()):
+            mean, low, high = band([t[column].to_numpy() for t in tables])
+            epochs = np.arange(1, len(mean) + 1)
+            axes.plot(
+                epochs,
+                mean,
+                _LINES[place % len(_LINES)],
+                label=label,
+                color=COLOURS[place % len(COLOURS)],
+                marker="o" if len(mean) == 1 else None,
+            )
+            axes.fill_between(
+                epochs, low, high, color=axes.lines[-1].get_color(), alpha=0.15
+            )
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.spines[["top", "right"]].set_visible(False)
+    several = any(len(folders) > 1 for folders in runs.values())
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        title="mean; band from the lowest to the highest run"
+        if several
+        else None,
+    )
+    save_figure(figure, file)
+
+
+def band(
+    runs: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, minimum and maximum at each epoch of runs of different length.
+
+    Each is over the runs that were still going.
+    """
+    table = np.full((len(runs), max(map(len, runs))), np.nan)
+    for row, run in zip(table, runs, strict=True):
+        row[: len(run)] = run
+    return (
+        np.nanmean(table, axis=0),
+        np.nanmin(table, axis=0),
+        np.nanmax(table, axis=0),
     )
 
 
-def _confusions(found: dict[str, list[Training]], file: Path) -> None:
-    from kerafer.reproduction.sheets import plot_confusions
+def _draw_confusions(found: dict[str, list[Path]], file: Path) -> None:
+    """A confusion matrix per model, summed over its runs, two in a row."""
+    from kerafer.evaluation.plots import draw_confusion
 
-    sums, names = {}, ()
-    for name, list_ in found.items():
-        tests = [_metrics(run)["test"] for run in list_]
-        names = tuple(tests[0]["per_class"])
-        sums[f"{name}, runs: {len(list_)}"] = np.sum(
-            [test["confusion"] for test in tests], axis=0
-        )
-    plot_confusions(sums, names, file)
+    columns = min(2, len(found))
+    rows = -(-len(found) // columns)
+    tests = {
+        f"{name}, runs: {len(folders)}": [
+            read_json(folder / "metrics.json")["test"] for folder in folders
+        ]
+        for name, folders in found.items()
+    }
+    class_names = tuple(next(iter(tests.values()))[0]["per_class"])
+    side = 1.6 + 0.66 * len(class_names)
+    figure = Figure(figsize=(columns * side, rows * side), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, of_runs) in zip(places, tests.items(), strict=False):
+        total = np.sum([test["confusion"] for test in of_runs], axis=0)
+        draw_confusion(axes, total, class_names)
+        axes.set_title(name, fontsize=11)
+    for axes in places[len(found) :]:
+        axes.set_visible(False)
+    save_figure(figure, file)
 
 
-def _attention(
-    found: dict[str, list[Training]],
+def _draw_attention(
+    found: dict[str, list[Path]],
     file: Path,
     dataset: Dataset,
     images: np.ndarray,
 ) -> None:
-    """A test image of every class, of the first run's split."""
+    """Grad-CAM of a test image of every class, of the first run's split."""
     from kerafer.datasets import read_split
     from kerafer.explain import cam_sheet
     from kerafer.models import load_model
 
     first = next(iter(found.values()))[0]
-    split = read_split(first.folder / "split.csv", dataset).to_numpy()
-    labels = dataset.labels
+    split = read_split(first / "split.csv", dataset).to_numpy()
+    names, labels = dataset.class_names, dataset.labels
     rows = np.concatenate(
         [
             np.flatnonzero((split == "test") & (labels == index))[:1]
-            for index in range(len(dataset.class_names))
+            for index in range(len(names))
         ]
     )
     cam_sheet(
         {
-            name: load_model(list_[0].folder / "best.keras")
-            for name, list_ in found.items()
+            name: load_model(folders[0] / "best.keras")
+            for name, folders in found.items()
         },
         np.ascontiguousarray(images[rows]),
-        [dataset.class_names[labels[row]] for row in rows],
-        dataset.class_names,
+        [names[labels[row]] for row in rows],
+        names,
         file,
     )
-
-
-def _metrics(training: Training) -> dict:
-    return read_json(training.folder / "metrics.json")

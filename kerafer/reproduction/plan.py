@@ -1,4 +1,4 @@
-"""Which trainings are needed, and which of them stand already."""
+"""Plan the trainings of a reproduction, and find those done before."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PLACE = ("data_dir", "download")
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """One run that a table or figure needs.
+    """A run that a table or figure needs.
 
     Args:
-        config: All that decides it.
-        folder: Where it is or will be.
+        config: Its settings.
+        folder: Its folder.
         state: `"done"`, `"begun"` or `"missing"`.
     """
 
@@ -35,19 +35,15 @@ class Training:
 
     @property
     def name(self) -> str:
-        """What a person would call it."""
-        return describe(self.config)
+        """Model, options, split if set, and seed."""
+        config = self.config
+        words = [config.arch, config.options or "", config.split or ""]
+        return " ".join(filter(None, words)) + f", seed {config.seed}"
 
     @property
     def log(self) -> Path:
-        """Where what it prints goes."""
+        """The file for its output."""
         return self.folder.with_name(f"{self.folder.name}.log")
-
-
-def describe(config: TrainingConfig) -> str:
-    """A run's name, short: model, options, split where set, and seed."""
-    words = [config.arch, config.options or "", config.split or ""]
-    return " ".join(word for word in words if word) + f", seed {config.seed}"
 
 
 def variant_config(
@@ -71,17 +67,16 @@ def make_plan(
 ) -> list[Training]:
     """List the trainings of variants, each once, seed by seed.
 
-    A run stands if one with the same settings is in the folder, whatever its
-    name, so that nothing is trained twice.
+    A run in the folder with the same settings is used, whatever its name.
 
     Args:
-        variants: Which models.
-        base: Everything else.
-        runs: How many of each, with the seeds `base.seed`, `base.seed + 1`...
-        folder: With all runs.
+        variants: The models.
+        base: All other settings.
+        runs: Number of runs of each, with the seeds `base.seed`, ...
+        folder: Of all runs.
 
     Raises:
-        UserError: Where a run in the folder can't be read.
+        UserError: If a run in the folder cannot be read.
     """
     standing = _standing(folder)
     plan: dict[str, Training] = {}
@@ -91,15 +86,19 @@ def make_plan(
             config = variant_config(base, variant, seed)
             key = _key(config)
             state, path = standing.get(key, ("missing", None))
-            path = path or folder / _folder_name(config, key)
-            plan.setdefault(key, Training(config, path, state))
+            training = Training(config, path or folder, state)
+            if path is None:
+                words = re.sub(r"[^\w.]+", "-", training.name).strip("-")
+                name = f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+                training = dataclasses.replace(training, folder=folder / name)
+            plan.setdefault(key, training)
     return list(plan.values())
 
 
 def find_runs(
     base: TrainingConfig, variant: Variant, runs: int, plan: list[Training]
 ) -> list[Training]:
-    """The runs of a plan that are a variant's, by seed."""
+    """Find the runs of a variant in a plan, by seed."""
     known = {_key(training.config): training for training in plan}
     keys = [
         _key(variant_config(base, variant, seed))
@@ -116,8 +115,8 @@ def _standing(folder: Path) -> dict[str, tuple[str, Path]]:
         done = run.is_over
         if done and not run.best.is_file():
             raise UserError(
-                f"A run that is over has its model. {run.best} is missing; "
-                f"remove {run.path} to train it again."
+                f"The model of a finished run is missing: {run.best}. Remove "
+                f"{run.path} to train it again."
             )
         key = _key(config)
         if done or key not in found:
@@ -131,8 +130,3 @@ def _key(config: TrainingConfig) -> str:
         values.pop(name)
     values["split"] = config.split or find_spec(config.dataset).split
     return json.dumps(values, sort_keys=True)
-
-
-def _folder_name(config: TrainingConfig, key: str) -> str:
-    words = re.sub(r"[^\w.]+", "-", describe(config)).strip("-")
-    return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from kerafer.workflows.prediction import (
         predict_to_folder as predict_to_folder,
     )
-    from kerafer.workflows.reproduction import reproduce as reproduce
     from kerafer.workflows.run import Run as Run
     from kerafer.workflows.training import (
         InterruptedTraining as InterruptedTraining,
@@ -42,7 +41,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "explain_wavelets": "kerafer.workflows.explanation",
         "export_model": "kerafer.workflows.export",
         "predict_to_folder": "kerafer.workflows.prediction",
-        "reproduce": "kerafer.workflows.reproduction",
         "train": "kerafer.workflows.training",
     },
 )

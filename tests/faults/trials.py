@@ -372,7 +372,7 @@ def reproduce_kills(count):
         words = [
             *("reproduce", "--dataset", "synthetic", "--people", "6"),
             *("--image-size", "64", "--epochs", "9", "--runs", "1"),
-            *("--augment", "none", "--archs", "cnn", "--tables", "4"),
+            *("--augment", "none", "--models", "cnn", "--tables", "4"),
             "--out",
         ]
         seen = []

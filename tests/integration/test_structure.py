@@ -25,11 +25,11 @@ ROOMS = (
     "training",
     "evaluation",
     "explain",
-    "reproduction",
     "export",
     "runtime",
     "demo",
     "workflows",
+    "reproduction",
     "commands",
 )
 
