@@ -108,6 +108,8 @@ bench: $(VENV)/.installed build/torch/.installed
 	$(BIN)/python benchmarks/training_against_torch.py \
 	  --torch-python build/torch/bin/python \
 	  --out $(RESULTS)/training_against_torch.csv
+	for backend in tensorflow jax; do KERAS_BACKEND=$$backend \
+	  $(BIN)/python benchmarks/stem.py --out $(RESULTS)/stem.csv; done
 	$(BIN)/python benchmarks/stems.py --out $(RESULTS)/stems.csv
 	$(BIN)/python benchmarks/prediction.py $(EXPORT) \
 	  --out $(RESULTS)/inference.csv

@@ -18,7 +18,7 @@ from kerafer.export.inference import ImageInput, keras_answers
 from kerafer.export.verify import Reference
 from kerafer.images import ImageLike, as_image, resize
 from kerafer.inference.probabilities import is_probabilities
-from kerafer.models.float32 import in_float32
+from kerafer.models.graph import in_float32
 
 _RANDOM_IMAGES = 16
 

@@ -1,4 +1,4 @@
-"""The article's layers and the attentions beside them, for anyone's model."""
+"""Layers of the article, and other attention layers to compare with."""
 
 from kerafer.layers.channel_attention import ChannelAttention
 from kerafer.layers.channel_slice import ChannelSlice

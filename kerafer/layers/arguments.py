@@ -1,16 +1,55 @@
-"""Checks of constructor arguments that several layers share."""
+"""Checks of constructor arguments, and Keras objects as settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 Shape = tuple[int | None, ...]
 
+_MODULES = {
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+    "activation": keras.activations,
+}
+
+
+def set_objects(layer: keras.layers.Layer, **values: Any) -> None:
+    """Set attributes such as `kernel_initializer` to Keras objects.
+
+    Args:
+        layer: Gets the attributes.
+        **values: What Keras accepts for an object of the kind that the name
+            ends in: a string, an object or its configuration.
+    """
+    for name, value in values.items():
+        setattr(layer, name, _MODULES[name.split("_")[-1]].get(value))
+
+
+def get_settings(layer: keras.layers.Layer, *names: str) -> dict[str, Any]:
+    """Return attributes for `get_config`, with Keras objects serialized."""
+    settings = {}
+    for name in names:
+        value, module = getattr(layer, name), _MODULES.get(name.split("_")[-1])
+        settings[name] = value if module is None else module.serialize(value)
+    return settings
+
+
+def fresh(initializer: Any) -> Any:
+    """Return a copy of an initializer.
+
+    One initializer object that is used twice draws the same numbers twice.
+    """
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    return initializer
+
 
 def positive_int(name: str, value: int) -> int:
-    """Return `value`, or refuse it where it is no integer of 1 or more."""
+    """Return `value` if it is an integer of 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
@@ -19,14 +58,14 @@ def positive_int(name: str, value: int) -> int:
 
 
 def odd_int(name: str, value: int) -> int:
-    """Return `value`, or refuse it where it is no odd integer above 0."""
+    """Return `value` if it is an odd integer above 0."""
     if positive_int(name, value) % 2 == 0:
         raise ValueError(f"`{name}` must be odd. Received: {name}={value}")
     return value
 
 
 def boolean(name: str, value: bool) -> bool:
-    """Return `value`, or refuse it where it is neither true nor false."""
+    """Return `value` if it is true or false."""
     if not isinstance(value, bool):
         raise ValueError(
             f"`{name}` must be true or false. Received: {name}={value!r}"
@@ -34,23 +73,12 @@ def boolean(name: str, value: bool) -> bool:
     return value
 
 
-def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """Return `value`, or refuse what is not among the choices."""
+def one_of(name: str, value: str, choices: Sequence[str]) -> str:
+    """Return `value` if it is one of the choices."""
     if value not in choices:
         known = ", ".join(f'"{choice}"' for choice in choices)
         raise ValueError(
             f"`{name}` must be one of {known}. Received: {name}={value!r}"
-        )
-    return value
-
-
-def image_data_format(value: str | None) -> str:
-    """Return `value`, Keras' setting for `None`, or refuse it."""
-    value = value or keras.config.image_data_format()
-    if value not in ("channels_last", "channels_first"):
-        raise ValueError(
-            '`data_format` must be "channels_last" or "channels_first". '
-            f"Received: data_format={value!r}"
         )
     return value
 
@@ -69,26 +97,14 @@ def per_branch(
         raise ValueError(
             f"`{name}` must have {rule}. Received: {name}={values!r}"
         )
-    for value in values:
-        positive_int(name, value)
-    return tuple(values)
+    return tuple(positive_int(name, value) for value in values)
 
 
-def defined_channels(channels: int | None) -> int:
-    """Return `channels`, or refuse what is not defined."""
-    if channels is None:
+def divided(name: str, value: int, what: str, total: int) -> int:
+    """Return `total // value` if that is a whole number."""
+    if total % value:
         raise ValueError(
-            "The number of channels must be defined before an attention is "
-            "built. Received: channels=None"
+            f"`{name}` must divide the number of {what}. "
+            f"Received: {name}={value}, {what}={total}"
         )
-    return channels
-
-
-def reduced_channels(channels: int, ratio: int) -> int:
-    """Channels left after dividing by `ratio`, or the reason why not."""
-    if channels % ratio:
-        raise ValueError(
-            "`ratio` must divide the number of channels. "
-            f"Received: ratio={ratio}, channels={channels}"
-        )
-    return channels // ratio
+    return total // value

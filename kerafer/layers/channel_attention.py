@@ -1,4 +1,4 @@
-"""The channel part of CBAM, which wCA is made of."""
+"""The channel attention of CBAM."""
 
 from __future__ import annotations
 
@@ -6,40 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
-from kerafer.layers.arguments import (
-    Shape,
-    boolean,
-    positive_int,
-    reduced_channels,
-)
-from kerafer.layers.gate import Gate
+from kerafer.layers.arguments import boolean, get_settings, set_objects
+from kerafer.layers.gate import BottleneckGate
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class ChannelAttention(Gate):
-    """The channel attention of CBAM.
+class ChannelAttention(BottleneckGate):
+    """Weigh channels by their maximum and average (CBAM's channel attention).
 
         branch(p) = W2 . relu(W1 . p)
         output = inputs * sigmoid(branch(max pool) + branch(average pool))
 
-    Both pools are global; W1 reduces the channels by `ratio`, W2 restores
-    them. With the same ratio it is `WaveletChannelAttention` with ReLU for the
-    wavelet.
+    Both pools are global. W1 reduces the channels by `ratio`, W2 restores
+    them. `WaveletChannelAttention` is the same with a wavelet instead of ReLU.
 
     Args:
-        ratio: Divides the channels. Defaults to 4, as in the wavelet
-            attentions; Woo et al. have 16.
-        shared: Whether both branches use the same W1 and W2. Defaults to
-            `True`, as Woo et al. have it.
-        activation: Between W1 and W2. Defaults to `"relu"`.
-        use_bias: Whether biases are added behind W1 and W2. Defaults to
-            `False`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Of W1 and W2. Defaults to `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Of W1 and W2. Default to none.
+        ratio: Divides the channels. Default: 4, as in the wavelet attentions;
+            Woo et al. use 16.
+        shared: Whether both branches use the same W1 and W2. Default: `True`,
+            as in Woo et al.
+        activation: Between W1 and W2. Default: `"relu"`.
+        use_bias: Whether biases are added after W1 and W2. Default: `False`.
+        **kwargs: Those of `Gate`: `data_format`, `kernel_initializer`,
+            `kernel_regularizer`, `kernel_constraint`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -48,8 +38,8 @@ class ChannelAttention(Gate):
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1, channels that it does not divide, or
-            an undefined number of channels.
+        ValueError: If the ratio is below 1 or does not divide the channels, or
+            the number of channels is undefined.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -61,78 +51,40 @@ class ChannelAttention(Gate):
         equation 2.
     """
 
-    pools: tuple[str, ...] = ("max", "average")
-
     def __init__(
         self,
         ratio: int = 4,
         shared: bool = True,
         activation: str | Callable | None = "relu",
         use_bias: bool = False,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            **kwargs,
-        )
-        self.ratio = positive_int("ratio", ratio)
-        self.shared = boolean("shared", shared)
-        self.activation = keras.activations.get(activation)
+        super().__init__(ratio, shared, **kwargs)
+        set_objects(self, activation=activation)
         self.use_bias = boolean("use_bias", use_bias)
+        self.reduce_biases: list[keras.Variable] = []
+        self.expand_biases: list[keras.Variable] = []
 
-    def build(self, input_shape: Shape) -> None:
-        channels = self._channels(input_shape)
-        reduced = reduced_channels(channels, self.ratio)
-        self.reduce_kernels, self.expand_kernels = [], []
-        self.reduce_biases, self.expand_biases = [], []
-        # The pools that each set of weights serves.
-        for name in ["_".join(self.pools)] if self.shared else self.pools:
-            self.reduce_kernels.append(
-                self._kernel(f"reduce_{name}", (channels, reduced))
+    def _build_branch(self, index: int, reduced: int, channels: int) -> None:
+        if self.use_bias:
+            name = self._served[index]
+            self.reduce_biases.append(
+                self._bias(f"reduce_bias_{name}", reduced)
             )
-            self.expand_kernels.append(
-                self._kernel(f"expand_{name}", (reduced, channels))
+            self.expand_biases.append(
+                self._bias(f"expand_bias_{name}", channels)
             )
-            if self.use_bias:
-                self.reduce_biases.append(
-                    self._bias(f"reduce_bias_{name}", reduced)
-                )
-                self.expand_biases.append(
-                    self._bias(f"expand_bias_{name}", channels)
-                )
 
-    def gate(self, inputs: Any) -> Any:
-        branches = [
-            self._branch(
-                self._pooled(inputs, pool), 0 if self.shared else index
-            )
-            for index, pool in enumerate(self.pools)
-        ]
-        return ops.sigmoid(sum(branches))
-
-    def _branch(self, values: Any, index: int) -> Any:
-        """`W2 . relu(W1 . values)` with one set of weights."""
-        values = ops.matmul(values, self.reduce_kernels[index])
+    def _activate(self, values: Any, index: int) -> Any:
         if self.use_bias:
             values = values + self.reduce_biases[index]
-        values = self.activation(values)
-        values = ops.matmul(values, self.expand_kernels[index])
-        if self.use_bias:
-            values = values + self.expand_biases[index]
-        return values
+        return self.activation(values)
+
+    def _branch(self, values: Any, index: int) -> Any:
+        values = super()._branch(values, index)
+        return values + self.expand_biases[index] if self.use_bias else values
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "ratio": self.ratio,
-            "shared": self.shared,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-        }
+        return super().get_config() | get_settings(
+            self, "activation", "use_bias"
+        )

@@ -1,4 +1,4 @@
-"""Some of the channels of an image's features."""
+"""A range of the channels of an image's features."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ from typing import Any
 
 import keras
 
-from kerafer.layers.arguments import Shape
+from kerafer.layers.arguments import Shape, get_settings
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class ChannelSlice(keras.layers.Layer):
-    """Channels `start` to `stop - 1` of its input, the channels last.
+    """Return channels `start` to `stop - 1` of the input, channels last.
 
-    Several of them split features into groups, which models with a branch for
-    each group need; a slice that is a layer can be saved, counted and
-    exported.
+    Models with a branch for each group of channels split features this way. A
+    slice that is a layer can be saved, counted and exported.
 
     Args:
         start: The first channel, 0 or more.
-        stop: The channel behind the last one.
+        stop: The channel after the last one.
 
     Input shape:
-        `(batch, height, width, channels)` with `stop` channels or more.
+        `(batch, height, width, channels)` with at least `stop` channels.
 
     Output shape:
         `(batch, height, width, stop - start)`.
 
     Raises:
-        ValueError: For a slice without channels, or one that the input does
-            not have.
+        ValueError: If the slice is empty, or the input has too few channels.
 
     Example:
         >>> features = keras.random.uniform((1, 14, 14, 128))
@@ -39,42 +37,30 @@ class ChannelSlice(keras.layers.Layer):
 
     def __init__(self, start: int, stop: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for value in (start, stop):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ValueError(
-                    "`start` and `stop` must be integers. "
-                    f"Received: start={start!r}, stop={stop!r}"
-                )
-        if not 0 <= start < stop:
+        whole = type(start) is int and type(stop) is int
+        if not whole or not 0 <= start < stop:
             raise ValueError(
-                "`start` must be 0 or more and `stop` above it. "
-                f"Received: start={start}, stop={stop}"
+                "`start` and `stop` must be integers with 0 <= start < stop. "
+                f"Received: start={start!r}, stop={stop!r}"
             )
         self.start = start
         self.stop = stop
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
-        self._check(input_shape)
+        self.compute_output_shape(input_shape)
 
     def call(self, inputs: Any) -> Any:
         return inputs[..., self.start : self.stop]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        self._check(input_shape)
-        return (*input_shape[:-1], self.stop - self.start)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "start": self.start,
-            "stop": self.stop,
-        }
-
-    def _check(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if channels is None or channels < self.stop:
             raise ValueError(
-                f"A slice up to channel {self.stop} needs an input with at "
-                f"least so many. Received: channels={channels}"
+                f"The input must have at least {self.stop} channels. "
+                f"Received: channels={channels}"
             )
+        return (*input_shape[:-1], self.stop - self.start)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | get_settings(self, "start", "stop")

@@ -12,26 +12,21 @@ from kerafer.layers.direction_gate import DirectionGate
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class CoordinateAttention(DirectionGate):
-    """Coordinate attention: a weight for each row and for each column.
+    """Weigh each row and each column of each channel.
 
         rows, columns = mean over the width, mean over the height
         hidden = hard_swish(norm(W . [rows, columns] + b))
         output = inputs * sigmoid(W_r . hidden rows + b_r)
                         * sigmoid(W_c . hidden columns + b_c)
 
-    `W` is shared by rows and columns and reduces the channels to
-    `max(8, channels // ratio)`; the BatchNorm sees rows and columns together.
-    Every channel has rows and columns of its own.
+    Rows and columns share `W`, which reduces the channels to
+    `max(8, channels // ratio)`, and the statistics of the BatchNorm.
 
     Args:
-        ratio: Divides the channels. Defaults to 32.
-        momentum: Of the BatchNorm. Defaults to 0.9.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Of the three kernels. Defaults to
-            `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Of the three kernels. Default to
-            none.
+        ratio: Divides the channels. Default: 32.
+        momentum: Of the BatchNorm. Default: 0.9.
+        **kwargs: Those of `Gate`: `data_format`, `kernel_initializer`,
+            `kernel_regularizer`, `kernel_constraint`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -40,7 +35,8 @@ class CoordinateAttention(DirectionGate):
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1 or an undefined number of channels.
+        ValueError: If the ratio is below 1 or the number of channels is
+            undefined.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -53,24 +49,9 @@ class CoordinateAttention(DirectionGate):
     """
 
     def __init__(
-        self,
-        ratio: int = 32,
-        momentum: float = 0.9,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        **kwargs: Any,
+        self, ratio: int = 32, momentum: float = 0.9, **kwargs: Any
     ) -> None:
-        super().__init__(
-            ratio=ratio,
-            momentum=momentum,
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            **kwargs,
-        )
+        super().__init__(ratio, momentum, **kwargs)
         self.norm = self._norm("norm")
 
     def pools(self, values: Any, training: bool | None) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What the attentions to rows and columns have in common."""
+"""Base class of the attentions to rows and columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerafer.layers.arguments import Shape, positive_int
+from kerafer.layers.arguments import Shape, get_settings, positive_int
 from kerafer.layers.gate import Gate
 
 # However few channels the ratio would leave.
@@ -15,15 +15,15 @@ _LEAST_CHANNELS = 8
 
 
 class DirectionGate(Gate):
-    """Weighs rows and columns by what was pooled of each.
+    """Compute a weight for each row and each column from their pools.
 
         hidden = hard_swish(norm(W . [rows, columns] + b))
         row weights = sigmoid(W_r . hidden rows + b_r)
         column weights = sigmoid(W_c . hidden columns + b_c)
 
-    `W` reduces the channels to `max(8, channels // ratio)`. A subclass has
-    `pools` and `outputs`, and the BatchNorm `norm`, made by `_norm` behind
-    those it has of its own: files keep the weights in this order.
+    `W` reduces the channels to `max(8, channels // ratio)`. A subclass defines
+    `pools` and `outputs`, and makes the BatchNorm `norm` with `_norm` after
+    its own: files store the weights in this order.
 
     Args:
         ratio: Divides the channels.
@@ -38,14 +38,6 @@ class DirectionGate(Gate):
         self.ratio = positive_int("ratio", ratio)
         self.momentum = momentum
 
-    def _norm(self, name: str) -> keras.layers.BatchNormalization:
-        return keras.layers.BatchNormalization(
-            momentum=self.momentum,
-            epsilon=1e-5,
-            dtype=self.gate_dtype,
-            name=name,
-        )
-
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         reduced = max(_LEAST_CHANNELS, channels // self.ratio)
@@ -58,29 +50,30 @@ class DirectionGate(Gate):
         self.norm.build((None, None, reduced))
 
     def pools(self, values: Any, training: bool | None) -> tuple[Any, Any]:
-        """One value a row, and one a column: `(batch, length, channels)`.
+        """Return one value for each row, and one for each column.
 
         Args:
             values: Of shape `(batch, height, width, channels)`, in float32 or
                 more.
             training: As for `call`.
+
+        Returns:
+            Two tensors of shape `(batch, length, channels)`.
         """
         raise NotImplementedError
 
     def outputs(self, inputs: Any, rows: Any, columns: Any) -> Any:
-        """What the layer returns.
+        """Return the output of the layer.
 
         Args:
             inputs: Of shape `(batch, height, width, channels)`.
             rows: Weights from 0 to 1, `(batch, height, 1, channels)`.
-            columns: Likewise, `(batch, 1, width, channels)`.
+            columns: Weights from 0 to 1, `(batch, 1, width, channels)`.
         """
         raise NotImplementedError
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        # TensorFlow's processor kernels know channels_last alone.
-        if self.data_format == "channels_first":
-            inputs = ops.transpose(inputs, (0, 2, 3, 1))
+        inputs = self._channels_last(inputs)
         values = ops.cast(inputs, self.gate_dtype)
         rows, columns = self.pools(values, training)
         height = ops.shape(rows)[1]
@@ -95,13 +88,7 @@ class DirectionGate(Gate):
             ops.matmul(both[:, height:], self.column_kernel) + self.column_bias
         )
         outputs = self.outputs(inputs, rows[:, :, None], columns[:, None])
-        if self.data_format == "channels_first":
-            outputs = ops.transpose(outputs, (0, 3, 1, 2))
-        return outputs
+        return self._restored(outputs)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "ratio": self.ratio,
-            "momentum": self.momentum,
-        }
+        return super().get_config() | get_settings(self, "ratio", "momentum")

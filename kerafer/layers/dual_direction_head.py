@@ -13,7 +13,7 @@ from kerafer.layers.direction_gate import DirectionGate
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class DualDirectionHead(DirectionGate):
-    """A map from 0 to 1, the product of a weight a row and one a column.
+    """Compute a map from 0 to 1: a weight per row times one per column.
 
         rows[i] = norm(sum over j of row_pool[j] * inputs[i, j])
         columns[j] = norm(sum over i of column_pool[i] * inputs[i, j])
@@ -21,32 +21,28 @@ class DualDirectionHead(DirectionGate):
         output = sigmoid(W_r . hidden rows + b_r)
                  * sigmoid(W_c . hidden columns + b_c)
 
-    `CoordinateAttention` with two differences: the means over a row and a
-    column are depthwise convolutions as long as these, each with a BatchNorm
-    of its own, so that every channel learns where to look; and the output is
-    the map alone, which several heads may vote on before it weighs the
-    features. `W` reduces the channels to `max(8, channels // ratio)`.
+    `CoordinateAttention` with two differences. The means over a row and a
+    column are depthwise convolutions of that length, each with its own
+    BatchNorm, so that each channel learns where to look. The output is the map
+    alone, so that several heads can vote before it weighs the features. `W`
+    reduces the channels to `max(8, channels // ratio)`.
 
     Args:
-        ratio: Divides the channels. Defaults to 32.
-        momentum: Of the three BatchNorms. Defaults to 0.9.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Of the five kernels. Defaults to
-            `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Of the five kernels. Default to
-            none.
+        ratio: Divides the channels. Default: 32.
+        momentum: Of the three BatchNorms. Default: 0.9.
+        **kwargs: Those of `Gate`: `data_format`, `kernel_initializer`,
+            `kernel_regularizer`, `kernel_constraint`.
 
     Input shape:
-        `(batch, height, width, channels)` for `"channels_last"`, all but the
-        batch defined: they are the kernels' sizes.
+        `(batch, height, width, channels)` for `"channels_last"`. All but the
+        batch must be defined: they are the sizes of the kernels.
 
     Output shape:
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1, or an undefined height, width or
-            number of channels.
+        ValueError: If the ratio is below 1, or the height, width or number of
+            channels is undefined.
 
     Example:
         >>> features = keras.random.uniform((1, 7, 7, 512))
@@ -59,24 +55,9 @@ class DualDirectionHead(DirectionGate):
     """
 
     def __init__(
-        self,
-        ratio: int = 32,
-        momentum: float = 0.9,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        **kwargs: Any,
+        self, ratio: int = 32, momentum: float = 0.9, **kwargs: Any
     ) -> None:
-        super().__init__(
-            ratio=ratio,
-            momentum=momentum,
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            **kwargs,
-        )
+        super().__init__(ratio, momentum, **kwargs)
         self.row_norm = self._norm("row_norm")
         self.column_norm = self._norm("column_norm")
         self.norm = self._norm("norm")

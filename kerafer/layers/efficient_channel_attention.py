@@ -14,21 +14,19 @@ from kerafer.layers.gate import Gate
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class EfficientChannelAttention(Gate):
-    """Efficient channel attention (ECA).
+    """Weigh channels by a convolution over their averages (ECA).
 
         output = inputs * sigmoid(convolution(average pool))
 
     The convolution runs over the channels in their order, with zeros at both
-    ends and without bias; its `kernel_size` numbers are all parameters.
+    ends and without bias. Its `kernel_size` numbers are the only parameters.
 
     Args:
-        kernel_size: An odd number of neighbouring channels. Defaults to
-            `(log2(channels) + 1) / 2` without its fraction, and 1 more where
-            that is even: 3 for 64 channels, 5 for 192.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Defaults to `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Default to none.
+        kernel_size: An odd number of neighbouring channels. Default:
+            `(log2(channels) + 1) / 2` rounded down, plus 1 if that is even: 3
+            for 64 channels, 5 for 192.
+        **kwargs: Those of `Gate`: `data_format`, `kernel_initializer`,
+            `kernel_regularizer`, `kernel_constraint`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -37,8 +35,8 @@ class EfficientChannelAttention(Gate):
         The input's.
 
     Raises:
-        ValueError: For a kernel size that is even or below 1, or an undefined
-            number of channels.
+        ValueError: If the kernel size is even or below 1, or the number of
+            channels is undefined.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -51,22 +49,8 @@ class EfficientChannelAttention(Gate):
         and b = 1, rounded as in the authors' program.
     """
 
-    def __init__(
-        self,
-        kernel_size: int | None = None,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            **kwargs,
-        )
+    def __init__(self, kernel_size: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if kernel_size is not None:
             odd_int("kernel_size", kernel_size)
         self.kernel_size = kernel_size

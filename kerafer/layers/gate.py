@@ -1,4 +1,4 @@
-"""What all attention layers have in common."""
+"""Base classes of the attention layers."""
 
 from __future__ import annotations
 
@@ -9,59 +9,64 @@ from keras import ops
 
 from kerafer.layers.arguments import (
     Shape,
-    defined_channels,
-    image_data_format,
+    boolean,
+    divided,
+    fresh,
+    get_settings,
+    positive_int,
+    set_objects,
 )
+from kerafer.layers.image_layer import ImageLayer
 
 
-class Gate(keras.layers.Layer):
-    """Weighs its input with numbers between 0 and 1 that it makes of it.
+class Gate(ImageLayer):
+    """Multiply features by weights between 0 and 1 computed from them.
 
-    A subclass has `gate(inputs)`, the weight of every channel, or a `call` of
-    its own.
+    A subclass defines `gate(inputs)`, the weight of each channel, or its own
+    `call`.
 
     Args:
-        data_format: `"channels_last"`, `"channels_first"`, or `None` for
-            Keras' setting.
-        kernel_initializer, kernel_regularizer, kernel_constraint: Of all that
-            `_kernel` makes.
+        data_format: `"channels_last"` or `"channels_first"`. Default: the
+            setting of Keras.
+        kernel_initializer: Of all kernels. Default: `"glorot_uniform"`.
+        kernel_regularizer, kernel_constraint: Of all kernels. Default: none.
+        **kwargs: Those of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)` for `"channels_last"`.
+
+    Output shape:
+        The input's.
+
+    Raises:
+        ValueError: If the number of channels is undefined.
     """
 
     def __init__(
         self,
-        data_format: str | None,
-        kernel_initializer: Any,
-        kernel_regularizer: Any,
-        kernel_constraint: Any,
+        data_format: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        kernel_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.data_format = image_data_format(data_format)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        # A gate is small beside its features: float32 costs little there.
+        super().__init__(data_format, **kwargs)
+        set_objects(
+            self,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
+            kernel_constraint=kernel_constraint,
+        )
+        # Gates are small compared to the features, so float32 costs little.
         self.gate_dtype = keras.backend.result_type(
             self.compute_dtype, "float32"
         )
-        self.input_spec = keras.layers.InputSpec(ndim=4)
-
-    @property
-    def _channel_axis(self) -> int:
-        return -1 if self.data_format == "channels_last" else 1
-
-    def _channels(self, input_shape: Shape) -> int:
-        return defined_channels(input_shape[self._channel_axis])
 
     def _kernel(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
-        initializer = self.kernel_initializer
-        # One initialiser object used twice draws the same numbers twice.
-        if isinstance(initializer, keras.initializers.Initializer):
-            initializer = initializer.clone()
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=initializer,
+            initializer=fresh(self.kernel_initializer),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
             autocast=False,
@@ -72,6 +77,14 @@ class Gate(keras.layers.Layer):
             name=name, shape=(length,), initializer="zeros", autocast=False
         )
 
+    def _norm(self, name: str) -> keras.layers.BatchNormalization:
+        return keras.layers.BatchNormalization(
+            momentum=self.momentum,
+            epsilon=1e-5,
+            dtype=self.gate_dtype,
+            name=name,
+        )
+
     def _pooled(self, inputs: Any, pool: str) -> Any:
         """The `"max"` or `"average"` of each channel: `(batch, channels)`."""
         axes = (1, 2) if self._channel_axis == -1 else (2, 3)
@@ -80,7 +93,7 @@ class Gate(keras.layers.Layer):
         return {"max": ops.max, "average": ops.mean}[pool](values, axis=axes)
 
     def gate(self, inputs: Any) -> Any:
-        """The weight of every channel: shape `(batch, channels)`, 0 to 1."""
+        """Return the weight of each channel: `(batch, channels)`, 0 to 1."""
         raise NotImplementedError
 
     def call(self, inputs: Any) -> Any:
@@ -93,16 +106,80 @@ class Gate(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "data_format": self.data_format,
-            "kernel_initializer": keras.initializers.serialize(
-                self.kernel_initializer
-            ),
-            "kernel_regularizer": keras.regularizers.serialize(
-                self.kernel_regularizer
-            ),
-            "kernel_constraint": keras.constraints.serialize(
-                self.kernel_constraint
-            ),
-        }
+        return super().get_config() | get_settings(
+            self,
+            "kernel_initializer",
+            "kernel_regularizer",
+            "kernel_constraint",
+        )
+
+
+class BottleneckGate(Gate):
+    """Weigh channels by what two dense layers make of their global pools.
+
+        branch(p) = W2 . activation(W1 . p)
+        output = inputs * sigmoid(sum over pools of branch(pool))
+
+    A subclass defines `_activate`, and `pools` if it uses one pool only.
+
+    Args:
+        ratio: W1 divides the channels by it.
+        shared: Whether all pools use the same weights.
+        **kwargs: Those of `Gate`.
+
+    Raises:
+        ValueError: If the ratio is below 1 or does not divide the channels.
+    """
+
+    pools: tuple[str, ...] = ("max", "average")
+
+    def __init__(self, ratio: int, shared: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ratio = positive_int("ratio", ratio)
+        self.shared = boolean("shared", shared)
+        # The pools of each set of weights.
+        self._served = ["_".join(self.pools)] if shared else list(self.pools)
+
+    def build(self, input_shape: Shape) -> None:
+        channels = self._channels(input_shape)
+        reduced = divided("ratio", self.ratio, "channels", channels)
+        self.reduce_kernels, self.expand_kernels = [], []
+        for index, name in enumerate(self._served):
+            self.reduce_kernels.append(
+                self._kernel(
+                    f"reduce_{name}", (self._pooled_values(channels), reduced)
+                )
+            )
+            self.expand_kernels.append(
+                self._kernel(f"expand_{name}", (reduced, channels))
+            )
+            self._build_branch(index, reduced, channels)
+
+    def _pooled_values(self, channels: int) -> int:
+        """The length of the input of W1."""
+        return channels
+
+    def _build_branch(self, index: int, reduced: int, channels: int) -> None:
+        """Make the other weights of a set."""
+
+    def gate(self, inputs: Any) -> Any:
+        return ops.sigmoid(sum(self._branches(inputs)))
+
+    def _branches(self, inputs: Any) -> list[Any]:
+        return [
+            self._branch(
+                self._pooled(inputs, pool), 0 if self.shared else index
+            )
+            for index, pool in enumerate(self.pools)
+        ]
+
+    def _branch(self, values: Any, index: int) -> Any:
+        values = ops.matmul(values, self.reduce_kernels[index])
+        values = self._activate(values, index)
+        return ops.matmul(values, self.expand_kernels[index])
+
+    def _activate(self, values: Any, index: int) -> Any:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | get_settings(self, "ratio", "shared")

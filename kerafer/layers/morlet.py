@@ -1,4 +1,4 @@
-"""A wavelet with trainable scale and shift as an activation."""
+"""An activation that is a wavelet with trainable scale and shift."""
 
 from __future__ import annotations
 
@@ -8,48 +8,52 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.layers.arguments import Shape, boolean
+from kerafer.layers.arguments import (
+    Shape,
+    boolean,
+    get_settings,
+    one_of,
+    set_objects,
+)
 from kerafer.layers.ramps import Ramps
 from kerafer.layers.wavelets import WAVELETS
 
-# Scales nearer to 0 than this count as this, with the sign they have. The
-# gradient passes as if they did not, so a scale that wanders through 0 comes
-# out on the other side.
+# Scales nearer to 0 than this are replaced by it, with their sign. The gradient
+# ignores that, so a scale can pass through 0 in training.
 SMALLEST_SCALE = 1e-2
 
-# Every wavelet of the family is 0 in float32 from here on; without the bound,
-# a large input would become infinite and its cosine NaN.
+# All wavelets are 0 in float32 beyond this. Without the bound, the cosine of a
+# large input would be NaN.
 LARGEST_ARGUMENT = 32.0
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class Morlet(keras.layers.Layer):
-    """A wavelet as activation, with trainable scale `a` and shift `b`.
+    """Apply a wavelet with trainable scale `a` and shift `b`.
 
         t = (inputs - b) / a
         output = cos(1.75 * t) * exp(-t^2 / 2)
 
-    `a` may take any value in training: where it is nearer to 0 than 0.01,
-    +-0.01 stands in for it in the division, and its gradient goes on as if
-    nothing had been done. The wavelet is computed in float32 under half
-    precision.
+    `a` can take any value in training: if it is nearer to 0 than 0.01, the
+    division uses +-0.01 instead, and the gradient is that of the division by
+    `a` itself. The wavelet is computed in float32 under half precision.
 
     Args:
         center_frequency: Angular frequency of the Morlet wavelet, radians per
-            unit of `t`. Defaults to 1.75, the article's (PyWavelets' `morl`
-            has 5). The other wavelets have none and ignore it.
-        per_channel: One pair `(a, b)` for each channel, or one for all.
-            Defaults to `True`.
-        wavelet: `"morlet"`, `"mexh"`, `"gaus1"` or `"gaus2"`, PyWavelets'
-            names but for the first. Defaults to `"morlet"`.
-        axis: Axis of the channels. Defaults to -1.
-        scale_initializer: Of `a`. Defaults to `"ones"`.
-        shift_initializer: Of `b`. Defaults to `"zeros"`.
+            unit of `t`. The other wavelets ignore it. Default: 1.75, the
+            article's (`morl` of PyWavelets has 5).
+        per_channel: Whether each channel has its own `a` and `b`. Default:
+            `True`.
+        wavelet: `"morlet"`, `"mexh"`, `"gaus1"` or `"gaus2"`; all but the
+            first are the names in PyWavelets. Default: `"morlet"`.
+        axis: Axis of the channels. Default: -1.
+        scale_initializer: Of `a`. Default: `"ones"`.
+        shift_initializer: Of `b`. Default: `"zeros"`.
         scale_regularizer, shift_regularizer, scale_constraint,
-        shift_constraint: Default to none.
-        trainable_wavelet: Whether training changes `a` and `b`; where not,
-            they are non-trainable weights, whatever `trainable` is set to
-            later. Defaults to `True`.
+        shift_constraint: Default: none.
+        trainable_wavelet: Whether training changes `a` and `b`. If not, they
+            are non-trainable weights, whatever `trainable` is set to later.
+            Default: `True`.
 
     Input shape:
         Any, with a defined number of channels.
@@ -58,8 +62,8 @@ class Morlet(keras.layers.Layer):
         The input's.
 
     Raises:
-        ValueError: For an unknown wavelet, a centre frequency that is not
-            positive, or an undefined number of channels.
+        ValueError: If the wavelet is unknown, the centre frequency is not
+            positive, or the number of channels is undefined.
 
     Example:
         >>> float(Morlet()(keras.ops.zeros((1, 1)))[0, 0])  # the wave's crest
@@ -86,11 +90,6 @@ class Morlet(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if wavelet not in WAVELETS:
-            raise ValueError(
-                f"`wavelet` must be one of {', '.join(WAVELETS)}. "
-                f"Received: wavelet={wavelet!r}"
-            )
         if not center_frequency > 0:
             raise ValueError(
                 "`center_frequency` must be positive. "
@@ -98,14 +97,17 @@ class Morlet(keras.layers.Layer):
             )
         self.center_frequency = center_frequency
         self.per_channel = boolean("per_channel", per_channel)
-        self.wavelet = wavelet
+        self.wavelet = one_of("wavelet", wavelet, tuple(WAVELETS))
         self.axis = axis
-        self.scale_initializer = keras.initializers.get(scale_initializer)
-        self.shift_initializer = keras.initializers.get(shift_initializer)
-        self.scale_regularizer = keras.regularizers.get(scale_regularizer)
-        self.shift_regularizer = keras.regularizers.get(shift_regularizer)
-        self.scale_constraint = keras.constraints.get(scale_constraint)
-        self.shift_constraint = keras.constraints.get(shift_constraint)
+        set_objects(
+            self,
+            scale_initializer=scale_initializer,
+            shift_initializer=shift_initializer,
+            scale_regularizer=scale_regularizer,
+            shift_regularizer=shift_regularizer,
+            scale_constraint=scale_constraint,
+            shift_constraint=shift_constraint,
+        )
         self.trainable_wavelet = boolean("trainable_wavelet", trainable_wavelet)
         self.supports_masking = True
         self._ramps: tuple[Ramps, np.ndarray, np.ndarray] | None = None
@@ -118,22 +120,17 @@ class Morlet(keras.layers.Layer):
                 f"Received: input_shape={input_shape}, axis={self.axis}"
             )
         shape = (channels,) if self.per_channel else ()
+        self.scale = self._weight("scale", shape)
+        self.shift = self._weight("shift", shape)
+
+    def _weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         # Without autocast: a half-precision copy would lose small steps.
-        self.scale = self.add_weight(
-            name="scale",
+        return self.add_weight(
+            name=name,
             shape=shape,
-            initializer=self.scale_initializer,
-            regularizer=self.scale_regularizer,
-            constraint=self.scale_constraint,
-            trainable=self.trainable_wavelet,
-            autocast=False,
-        )
-        self.shift = self.add_weight(
-            name="shift",
-            shape=shape,
-            initializer=self.shift_initializer,
-            regularizer=self.shift_regularizer,
-            constraint=self.shift_constraint,
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
             trainable=self.trainable_wavelet,
             autocast=False,
         )
@@ -184,32 +181,20 @@ class Morlet(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "center_frequency": self.center_frequency,
-            "per_channel": self.per_channel,
-            "wavelet": self.wavelet,
-            "axis": self.axis,
-            "scale_initializer": keras.initializers.serialize(
-                self.scale_initializer
-            ),
-            "shift_initializer": keras.initializers.serialize(
-                self.shift_initializer
-            ),
-            "scale_regularizer": keras.regularizers.serialize(
-                self.scale_regularizer
-            ),
-            "shift_regularizer": keras.regularizers.serialize(
-                self.shift_regularizer
-            ),
-            "scale_constraint": keras.constraints.serialize(
-                self.scale_constraint
-            ),
-            "shift_constraint": keras.constraints.serialize(
-                self.shift_constraint
-            ),
-            "trainable_wavelet": self.trainable_wavelet,
-        }
+        return super().get_config() | get_settings(
+            self,
+            "center_frequency",
+            "per_channel",
+            "wavelet",
+            "axis",
+            "scale_initializer",
+            "shift_initializer",
+            "scale_regularizer",
+            "shift_regularizer",
+            "scale_constraint",
+            "shift_constraint",
+            "trainable_wavelet",
+        )
 
 
 def _away_from_zero(scale: Any) -> Any:

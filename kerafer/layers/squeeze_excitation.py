@@ -1,4 +1,4 @@
-"""SE, the channel attention that wSE is made of."""
+"""SE, the channel attention that wSE modifies."""
 
 from __future__ import annotations
 
@@ -12,24 +12,20 @@ from kerafer.layers.channel_attention import ChannelAttention
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class SqueezeExcitation(ChannelAttention):
-    """Squeeze-and-excitation (SE).
+    """Weigh channels by their average (squeeze-and-excitation, SE).
 
         output = inputs * sigmoid(W2 . relu(W1 . average pool))
 
     W1 reduces the channels by `ratio`, W2 restores them: `ChannelAttention`
-    without the maximum. With the same ratio it is `WaveletSqueezeExcitation`
-    with ReLU for the wavelet.
+    without the maximum. `WaveletSqueezeExcitation` is the same with a wavelet
+    instead of ReLU.
 
     Args:
-        ratio: Divides the channels. Defaults to 4, as in the wavelet
-            attentions; Hu et al. have 16.
-        activation: Between W1 and W2. Defaults to `"relu"`.
-        use_bias: Whether biases are added behind W1 and W2. Defaults to
-            `False`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Of W1 and W2. Defaults to `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Of W1 and W2. Default to none.
+        ratio: Divides the channels. Default: 4, as in the wavelet attentions;
+            Hu et al. use 16.
+        activation: Between W1 and W2. Default: `"relu"`.
+        use_bias: Whether biases are added after W1 and W2. Default: `False`.
+        **kwargs: Those of `Gate`, as for `ChannelAttention`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -38,8 +34,7 @@ class SqueezeExcitation(ChannelAttention):
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1, channels that it does not divide, or
-            an undefined number of channels.
+        ValueError: As for `ChannelAttention`.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -57,23 +52,9 @@ class SqueezeExcitation(ChannelAttention):
         ratio: int = 4,
         activation: str | Callable | None = "relu",
         use_bias: bool = False,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            ratio=ratio,
-            shared=True,
-            activation=activation,
-            use_bias=use_bias,
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            **kwargs,
-        )
+        super().__init__(ratio, True, activation, use_bias, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

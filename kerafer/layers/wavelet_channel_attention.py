@@ -8,64 +8,53 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.layers.arguments import (
-    Shape,
-    boolean,
-    one_of,
-    positive_int,
-    reduced_channels,
-)
-from kerafer.layers.gate import Gate
+from kerafer.layers.arguments import get_settings, one_of
+from kerafer.layers.gate import BottleneckGate
 from kerafer.layers.morlet import Morlet
 from kerafer.layers.ramps import Ramps
 
-FUSIONS = ("sum", "gated", "concat")
-
 
 @keras.saving.register_keras_serializable(package="kerafer")
-class WaveletChannelAttention(Gate):
-    """Channel attention whose activation is a trainable wavelet (wCA).
+class WaveletChannelAttention(BottleneckGate):
+    """Weigh channels by a trainable wavelet of their pools (wCA).
 
         branch(p) = W2 . psi(W1 . p)
         output = inputs * sigmoid(branch(max pool) + branch(average pool))
 
-    Both pools are global; W1 reduces the channels by `ratio`, W2 restores
-    them, neither has a bias; psi is `kerafer.layers.Morlet`. That is the
-    article's; its future work asks for other fusions of the two pools:
+    Both pools are global. W1 reduces the channels by `ratio`, W2 restores
+    them, neither has a bias, and psi is `kerafer.layers.Morlet`. This is the
+    article's layer. Its future work asks for other fusions of the two pools,
+    which replace the sum in the sigmoid:
 
         "gated":  g * branch(max pool) + (1 - g) * branch(average pool)
                   with g = sigmoid(Wg . [max pool, average pool] + bg)
         "concat": branch([max pool, average pool])
 
-    stand in the sigmoid's brackets then. g is one number for each image:
-    how far to trust its peaks or its means. One for each channel would take a
-    Wg of `2 * C * C` numbers, four times the attention itself at ratio 4. Wg
-    and bg start at 0, so g at 1/2: the sum starts as the mean of the branches,
+    g is one number for each image. One for each channel would take a Wg of
+    `2 * C * C` numbers, four times the attention itself at ratio 4. Wg and bg
+    start at 0, so g starts at 1/2 and the gate at the mean of the branches,
     half of what `"sum"` starts with.
 
     With C channels, ratio r, shared weights and psi per channel there are
-    `2 * C * C / r + 2 * C / r` parameters; `"gated"` has `2 * C + 1` more, and
+    `2 * C * C / r + 2 * C / r` parameters. `"gated"` has `2 * C + 1` more, and
     `"concat"`, whose W1 takes 2C values, `C * C / r` more: at 192 channels and
     ratio 4 that is 18,528, 18,913 and 27,744.
 
     Args:
-        ratio: Divides the channels. Defaults to 4, which the article names
-            three times (and 8 once).
-        shared: Whether both branches use the same W1, W2 and psi. Defaults to
+        ratio: Divides the channels. Default: 4, which the article names three
+            times (and 8 once).
+        shared: Whether both branches use the same W1, W2 and psi. Default:
             `True`; the article can be read either way.
-        wavelet: As in `Morlet`. Defaults to `"morlet"`.
-        center_frequency: As in `Morlet`. Defaults to 1.75.
-        per_channel: One scale and shift for each reduced channel, or one pair
-            for all. Defaults to `True`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Of W1 and W2. Defaults to `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Of W1, W2 and Wg. Default to
-            none.
-        trainable_wavelet: Whether training changes psi's scale and shift.
-            Defaults to `True`.
-        fusion: `"sum"`, `"gated"` or `"concat"`, as above. Defaults to
-            `"sum"`, the article's.
+        wavelet: As in `Morlet`. Default: `"morlet"`.
+        center_frequency: As in `Morlet`. Default: 1.75.
+        per_channel: Whether each reduced channel has its own scale and shift.
+            Default: `True`.
+        trainable_wavelet: Whether training changes the scale and shift of psi.
+            Default: `True`.
+        fusion: `"sum"`, `"gated"` or `"concat"`, as above. Default: `"sum"`,
+            the article's.
+        **kwargs: Those of `Gate`: `data_format`, `kernel_initializer`,
+            `kernel_regularizer`, `kernel_constraint`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -74,9 +63,9 @@ class WaveletChannelAttention(Gate):
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1, channels that it does not divide, an
-            undefined number of channels, an unknown wavelet or fusion, or
-            `"concat"` without shared weights.
+        ValueError: If the ratio is below 1 or does not divide the channels,
+            the number of channels is undefined, the wavelet or fusion is
+            unknown, or `"concat"` is used without shared weights.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -88,8 +77,6 @@ class WaveletChannelAttention(Gate):
         of the wCA".
     """
 
-    pools: tuple[str, ...] = ("max", "average")
-
     def __init__(
         self,
         ratio: int = 4,
@@ -97,36 +84,22 @@ class WaveletChannelAttention(Gate):
         wavelet: str = "morlet",
         center_frequency: float = 1.75,
         per_channel: bool = True,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
         trainable_wavelet: bool = True,
         fusion: str = "sum",
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            **kwargs,
-        )
-        self.ratio = positive_int("ratio", ratio)
-        self.shared = boolean("shared", shared)
-        self.fusion = one_of("fusion", fusion, FUSIONS)
+        super().__init__(ratio, shared, **kwargs)
+        self.fusion = one_of("fusion", fusion, ("sum", "gated", "concat"))
         if fusion == "concat" and not shared:
             raise ValueError(
-                '`fusion="concat"` has one set of weights for both pools and '
-                "takes shared=True. Received: shared=False"
+                '`fusion="concat"` needs shared=True: both pools have one set '
+                "of weights. Received: shared=False"
             )
         self.wavelet = wavelet
         self.center_frequency = center_frequency
         self.per_channel = per_channel
         self.trainable_wavelet = trainable_wavelet
         self._integer_branches: list[tuple[Any, Any, Ramps, Any]] = []
-        # The pools that each set of weights serves.
-        self._served = ["_".join(self.pools)] if shared else list(self.pools)
         self.wavelets = [
             Morlet(
                 center_frequency=center_frequency,
@@ -139,20 +112,12 @@ class WaveletChannelAttention(Gate):
             for name in self._served
         ]
 
-    def build(self, input_shape: Shape) -> None:
-        channels = self._channels(input_shape)
-        reduced = reduced_channels(channels, self.ratio)
-        values = channels * (len(self.pools) if self.fusion == "concat" else 1)
-        self.reduce_kernels, self.expand_kernels = [], []
-        for name, psi in zip(self._served, self.wavelets, strict=True):
-            self.reduce_kernels.append(
-                self._kernel(f"reduce_{name}", (values, reduced))
-            )
-            self.expand_kernels.append(
-                self._kernel(f"expand_{name}", (reduced, channels))
-            )
-            psi.build((None, reduced))
-        if self.fusion == "gated":
+    def _pooled_values(self, channels: int) -> int:
+        return channels * (len(self.pools) if self.fusion == "concat" else 1)
+
+    def _build_branch(self, index: int, reduced: int, channels: int) -> None:
+        self.wavelets[index].build((None, reduced))
+        if self.fusion == "gated" and index == len(self._served) - 1:
             self.fusion_kernel = self.add_weight(
                 name="fusion_kernel",
                 shape=(len(self.pools) * channels, 1),
@@ -164,21 +129,17 @@ class WaveletChannelAttention(Gate):
             self.fusion_bias = self._bias("fusion_bias", 1)
 
     def gate(self, inputs: Any) -> Any:
-        pools = [self._pooled(inputs, pool) for pool in self.pools]
-        if self.fusion == "concat":
-            both = ops.concatenate(pools, axis=-1)
-            return ops.sigmoid(self._branch(both, 0))
-        branches = [
-            self._branch(pool, 0 if self.shared else index)
-            for index, pool in enumerate(pools)
-        ]
         if self.fusion == "sum":
-            return ops.sigmoid(sum(branches))
-        both = ops.concatenate(pools, axis=-1)
+            return super().gate(inputs)
+        both = ops.concatenate(
+            [self._pooled(inputs, pool) for pool in self.pools], axis=-1
+        )
+        if self.fusion == "concat":
+            return ops.sigmoid(self._branch(both, 0))
+        maximum, average = self._branches(inputs)
         share = ops.sigmoid(
             ops.matmul(both, self.fusion_kernel) + self.fusion_bias
         )
-        maximum, average = branches
         return ops.sigmoid(share * maximum + (1.0 - share) * average)
 
     def set_export(self, form: str | None) -> None:
@@ -216,23 +177,21 @@ class WaveletChannelAttention(Gate):
             )
 
     def _branch(self, values: Any, index: int) -> Any:
-        """`W2 . psi(W1 . values)` with one set of weights."""
-        if self._integer_branches:
-            reduce, bias, ramps, expand = self._integer_branches[index]
-            levels = ops.relu6(ops.matmul(values, reduce) + bias)
-            return ops.matmul(ramps(levels), expand)
-        values = ops.matmul(values, self.reduce_kernels[index])
-        values = self.wavelets[index](values)
-        return ops.matmul(values, self.expand_kernels[index])
+        if not self._integer_branches:
+            return super()._branch(values, index)
+        reduce, bias, ramps, expand = self._integer_branches[index]
+        levels = ops.relu6(ops.matmul(values, reduce) + bias)
+        return ops.matmul(ramps(levels), expand)
+
+    def _activate(self, values: Any, index: int) -> Any:
+        return self.wavelets[index](values)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "ratio": self.ratio,
-            "shared": self.shared,
-            "wavelet": self.wavelet,
-            "center_frequency": self.center_frequency,
-            "per_channel": self.per_channel,
-            "trainable_wavelet": self.trainable_wavelet,
-            "fusion": self.fusion,
-        }
+        return super().get_config() | get_settings(
+            self,
+            "wavelet",
+            "center_frequency",
+            "per_channel",
+            "trainable_wavelet",
+            "fusion",
+        )

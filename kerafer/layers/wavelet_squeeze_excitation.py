@@ -11,25 +11,18 @@ from kerafer.layers.wavelet_channel_attention import WaveletChannelAttention
 
 @keras.saving.register_keras_serializable(package="kerafer")
 class WaveletSqueezeExcitation(WaveletChannelAttention):
-    """Squeeze-and-excitation with a trainable wavelet for its ReLU (wSE).
+    """Squeeze-and-excitation with a trainable wavelet instead of ReLU (wSE).
 
         output = inputs * sigmoid(W2 . psi(W1 . average pool))
 
-    It is `WaveletChannelAttention` without the maximum, and the article's
+    This is `WaveletChannelAttention` without the maximum. It is the article's
     failed case: better on FESR, worse on KDEF.
 
     Args:
-        ratio: Divides the channels. Defaults to 4.
-        wavelet: As in `Morlet`. Defaults to `"morlet"`.
-        center_frequency: As in `Morlet`. Defaults to 1.75.
-        per_channel: One scale and shift for each reduced channel, or one pair
-            for all. Defaults to `True`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to
-            Keras' setting.
-        kernel_initializer: Of W1 and W2. Defaults to `"glorot_uniform"`.
-        kernel_regularizer, kernel_constraint: Of W1 and W2. Default to none.
-        trainable_wavelet: Whether training changes psi's scale and shift.
-            Defaults to `True`.
+        ratio: Divides the channels. Default: 4.
+        **kwargs: `wavelet`, `center_frequency`, `per_channel` and
+            `trainable_wavelet` of `WaveletChannelAttention`, and those of
+            `Gate`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -38,8 +31,7 @@ class WaveletSqueezeExcitation(WaveletChannelAttention):
         The input's.
 
     Raises:
-        ValueError: For a ratio below 1, channels that it does not divide, an
-            undefined number of channels, or an unknown wavelet.
+        ValueError: As for `WaveletChannelAttention`.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -59,24 +51,15 @@ class WaveletSqueezeExcitation(WaveletChannelAttention):
         wavelet: str = "morlet",
         center_frequency: float = 1.75,
         per_channel: bool = True,
-        data_format: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
-        kernel_constraint: Any = None,
         trainable_wavelet: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             ratio=ratio,
-            shared=True,
             wavelet=wavelet,
             center_frequency=center_frequency,
             per_channel=per_channel,
             trainable_wavelet=trainable_wavelet,
-            data_format=data_format,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
             **kwargs,
         )
 

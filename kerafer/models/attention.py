@@ -1,4 +1,4 @@
-"""The attention layer of a model, by name."""
+"""Attention layers by name."""
 
 from __future__ import annotations
 
@@ -30,12 +30,7 @@ _ATTENTIONS: dict[str, type[keras.layers.Layer]] = {
 
 
 class WaveletOptions(TypedDict, total=False):
-    """What a builder with a wavelet attention takes.
-
-    Args:
-        ratio, wavelet, center_frequency, per_channel, trainable_wavelet: As
-            in `kerafer.layers.WaveletChannelAttention`.
-    """
+    """Options of models with wSE, as in `WaveletChannelAttention`."""
 
     ratio: int
     wavelet: str
@@ -45,12 +40,12 @@ class WaveletOptions(TypedDict, total=False):
 
 
 class AttentionOptions(WaveletOptions, total=False):
-    """What a builder with an attention of choice takes.
+    """Options of models with any attention.
 
     Args:
         attention: `"wca"`, `"wse"`, `"se"`, `"eca"`, `"cbam"`, `"channel"`
-            (CBAM's channel part: wCA with ReLU for the wavelet) or
-            `"coordinate"`. Defaults to `"wca"`.
+            (CBAM's channel attention: wCA with ReLU instead of the wavelet) or
+            `"coordinate"`. Default: `"wca"`.
         ratio, shared, wavelet, center_frequency, per_channel,
         trainable_wavelet, fusion: As in the layer of that name, with its
             defaults.
@@ -64,40 +59,30 @@ class AttentionOptions(WaveletOptions, total=False):
 def make_attention(
     name: str = "attention", /, **options: Unpack[AttentionOptions]
 ) -> keras.layers.Layer:
-    """The attention layer of a model.
+    """Make an attention layer.
 
     Args:
-        name: Of the layer. Defaults to `"attention"`.
-        **options: Those of `AttentionOptions`. What the chosen layer does not
-            have may stand at wCA's default.
+        name: Of the layer. Default: `"attention"`.
+        **options: Those of `AttentionOptions` that the layer has.
 
     Raises:
-        UserError: For an unknown name, or an option that the layer does not
-            have.
-        ValueError: For a value that the layer refuses.
+        UserError: If the attention is unknown or does not have an option.
+        ValueError: If the layer refuses a value.
     """
     kind = options.pop("attention", "wca")
     if kind not in _ATTENTIONS:
         raise UserError(
-            f"`attention` is one of {', '.join(_ATTENTIONS)}. "
-            f"Received: attention={kind}."
+            f"Unknown attention: {kind}. Choose one of "
+            f"{', '.join(_ATTENTIONS)}."
         )
     layer = _ATTENTIONS[kind]
-    defaults = inspect.signature(WaveletChannelAttention.__init__).parameters
     parameters = inspect.signature(layer.__init__).parameters
     known = [n for n in AttentionOptions.__annotations__ if n in parameters]
-    strange = [
-        f"{option}={value}"
-        for option, value in options.items()
-        if option not in known
-        and (option not in defaults or value != defaults[option].default)
-    ]
-    if strange:
+    unknown = [f"{n}={v}" for n, v in options.items() if n not in known]
+    if unknown:
         raise UserError(
-            f"The options of attention={kind} are {', '.join(known) or 'none'}."
-            f" Received: {', '.join(strange)}."
+            f"attention={kind} does not have {', '.join(unknown)}. Its options "
+            f"are {', '.join(known) or 'none'}."
         )
-    given: dict[str, Any] = {
-        option: value for option, value in options.items() if option in known
-    }
+    given: dict[str, Any] = dict(options)
     return layer(**given, name=name)

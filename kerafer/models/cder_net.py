@@ -1,4 +1,4 @@
-"""CDERNet, a method that the article compares with."""
+"""CDERNet, which the article compares with."""
 
 from __future__ import annotations
 
@@ -7,42 +7,51 @@ from typing import Any
 import keras
 from keras import layers
 
-from kerafer.models.ends import apply_classifier, apply_scaling
-from kerafer.models.losses import ClassPairDivergence
-from kerafer.models.objective import Classified, Objective, Outputs, plain
+from kerafer.models.blocks import (
+    apply_resnet_stem,
+    apply_scaling,
+    apply_stages,
+    build_classifier,
+)
+from kerafer.models.losses import (
+    ClassLoss,
+    ClassPairDivergence,
+    Objective,
+    Outputs,
+    plain,
+)
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18 import apply_stages, apply_stem
 
 
-def _pairs_together(classified: Classified) -> Objective:
-    right, together = plain(classified).loss, ClassPairDivergence()
+def _similar_pairs(class_loss: ClassLoss) -> Objective:
+    entropy, divergence = plain(class_loss).loss, ClassPairDivergence()
 
     def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
-        divergence = together(labels, outputs["embedding"])
-        return 0.3 * right(labels, outputs, weights) + 0.7 * divergence
+        return 0.3 * entropy(labels, outputs, weights) + 0.7 * divergence(
+            labels, outputs["embedding"]
+        )
 
     return Objective(loss, ("embedding",))
 
 
-@register_model(objective=_pairs_together, made_for=(224, 224))
+@register_model(objective=_similar_pairs, recommended_size=(224, 224))
 def cder_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
 ) -> keras.Model:
-    """CDERNet: ResNet18 with an embedding and three dense layers behind it.
+    """Build CDERNet: ResNet18, an embedding and three dense layers.
 
-    The 512 averages of ResNet18 become an embedding of 256 numbers, linear;
-    dense layers of 128 and 32 with ReLU follow. Made for 224 x 224; the
-    11,345,095 parameters (of colour images and 7 classes) are the same at
-    any size.
+    A linear layer maps the 512 averages of ResNet18 to an embedding of 256
+    numbers. Dense layers of 128 and 32 with ReLU follow. Made for 224 x 224;
+    the 11,345,095 parameters (colour images, 7 classes) are the same at any
+    size.
 
-    The authors begin with ResNet18's weights of ImageNet. This project has
-    none: all weights are drawn, so scores from few images are lower than
-    theirs.
+    The authors start from ResNet18's ImageNet weights. This project has none:
+    all weights are random, so scores from few images are lower than theirs.
 
     The published loss is cross-entropy plus
-    `kerafer.models.losses.ClassPairDivergence` of the embedding, the output
-    of the layer `embedding`.
+    `kerafer.models.losses.ClassPairDivergence` of the output of the layer
+    `embedding`.
 
     Args:
         num_classes: Outputs.
@@ -51,9 +60,8 @@ def cder_net(
     Reference:
         Wang et al., IEEE Intelligent Transportation Systems Magazine (2023).
     """
-    # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
-    x = apply_stem(apply_scaling(inputs))
+    x = apply_resnet_stem(apply_scaling(inputs))
     x = apply_stages(x, (64, 128, 256, 512))
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)
     x = layers.Dense(256, name="embedding")(x)
@@ -62,6 +70,4 @@ def cder_net(
             units, kernel_initializer="he_normal", name=f"dense_{index}"
         )(x)
         x = layers.ReLU(name=f"dense_{index}_relu")(x)
-    return keras.Model(
-        inputs, apply_classifier(x, num_classes), name="cder_net"
-    )
+    return build_classifier("cder_net", inputs, x, num_classes)

@@ -1,4 +1,4 @@
-"""DDAMFN, a method that the article compares with."""
+"""DDAMFN, which the article compares with."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ import keras
 from keras import layers
 
 from kerafer.layers import ChannelSlice, CoordinateAttention, DualDirectionHead
-from kerafer.models.convolution import apply_convolution, apply_norm
-from kerafer.models.ends import apply_classifier, apply_scaling
-from kerafer.models.losses import HeadDiversity
-from kerafer.models.objective import Classified, Objective, Outputs, plain
+from kerafer.models.blocks import (
+    apply_convolution,
+    apply_norm,
+    apply_scaling,
+    build_classifier,
+)
+from kerafer.models.losses import (
+    ClassLoss,
+    Objective,
+    Outputs,
+    head_diversity,
+    plain,
+)
 from kerafer.models.registry import register_model
 
-# Filters, strides, channels between the 1x1 convolutions, and how many of
-# these go to the kernels 3, 5, 7, 9; how often.
+# Filters, strides, channels between the 1x1 convolutions, how many of these go
+# to the kernels 3, 5, 7, 9, and the number of such blocks.
 _BOTTLENECKS = (
     (64, 2, 128, (64, 32, 32), 1),
     (64, 1, 128, (96, 32), 9),
@@ -26,63 +35,61 @@ _BOTTLENECKS = (
 )
 
 
-def _heads_apart(classified: Classified) -> Objective:
-    apart, heads = HeadDiversity(), ("head_1", "head_2")
-    right = plain(classified).loss
+def _diverse_heads(class_loss: ClassLoss) -> Objective:
+    entropy, heads = plain(class_loss).loss, ("head_1", "head_2")
 
     def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
-        diversity = apart([outputs[head] for head in heads])
-        return right(labels, outputs, weights) + 0.1 * diversity
+        diversity = head_diversity([outputs[head] for head in heads])
+        return entropy(labels, outputs, weights) + 0.1 * diversity
 
     return Objective(loss, heads)
 
 
 @register_model(
     alias="ddmafn",
-    objective=_heads_apart,
-    made_for=(112, 112),
-    # Halved four times it leaves 2 x 2 positions to the heads.
-    least_size=(17, "a map of two rows and columns behind its four steps of 2"),
+    objective=_diverse_heads,
+    recommended_size=(112, 112),
+    # Four halvings leave 2 x 2 positions for the heads.
+    least_size=(17, "a map of two rows and columns after its four halvings"),
 )
 def ddamfn(
     num_classes: int,
     input_shape: tuple[int, int, int],
 ) -> keras.Model:
-    """DDAMFN: mixed depthwise kernels and two dual-direction heads.
+    """Build DDAMFN: mixed depthwise kernels and two dual-direction heads.
 
-    34 bottlenecks, each a 1x1 convolution, depthwise convolutions of up to
+    It has 34 bottlenecks: a 1x1 convolution, depthwise convolutions of up to
     four sizes on parts of the channels, coordinate attention and a 1x1
-    convolution back; then a map of rows and columns from each head, the larger
-    of both times the features, and one depthwise convolution of the size of
-    the map, which leaves 512 numbers to the dense layer.
+    convolution back. Each head then computes a map of rows and columns. The
+    maximum of both maps multiplies the features, and a depthwise convolution
+    of the size of the map leaves 512 numbers for the dense layer.
 
     The article (Liu et al., 2025) prints "DDMAFN" and cites a
-    super-resolution network of that name. The facial expression network
-    published beside it is DDAMFN, which is meant here; both names are known
-    to `create_model`.
+    super-resolution network of that name. It means the facial expression
+    network DDAMFN; `create_model` accepts both names.
 
-    Made for 112 x 112, where it has 4,105,999 parameters (of colour images
-    and 7 classes); the kernels of the heads and the last one are as large as
-    their input, so other sizes take a few more or less. The published program
-    counts 81,422 more, of layers that it makes and never calls: BatchNorm and
-    PReLU behind the depthwise convolutions, a 7x7 convolution in each head,
-    BatchNorm behind the dense layer.
+    Made for 112 x 112, with 4,105,999 parameters (colour images, 7 classes).
+    The kernels of the heads and the last one are as large as their input, so
+    other sizes differ a little. The published program counts 81,422 more, of
+    layers that it makes and never calls: BatchNorm and PReLU after the
+    depthwise convolutions, a 7x7 convolution in each head, and BatchNorm after
+    the dense layer.
 
-    The published loss is cross-entropy plus a term that pushes the heads'
-    maps apart. These are the outputs of the layers `head_1` and `head_2`.
+    The published loss is cross-entropy plus
+    `kerafer.models.losses.head_diversity` of the outputs of the layers
+    `head_1` and `head_2`.
 
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`, at least 17 x 17.
 
     Raises:
-        UserError: Where the image is too small.
+        UserError: If the image is too small.
 
     Reference:
         Zhang et al., "A Dual-Direction Attention Mixed Feature Network for
         Facial Expression Recognition", Electronics 12(17), 3595 (2023).
     """
-    # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
     x = apply_convolution(x, 64, 3, 2, "stem")
@@ -105,7 +112,7 @@ def ddamfn(
     x = _make_depthwise(x.shape[1:3], 1, "valid", "pool")(x)
     x = apply_norm(x, "pool_norm")
     x = layers.Flatten(name="flatten")(x)
-    return keras.Model(inputs, apply_classifier(x, num_classes), name="ddamfn")
+    return build_classifier("ddamfn", inputs, x, num_classes)
 
 
 def _apply_bottleneck(
@@ -151,8 +158,8 @@ def _make_depthwise(
         strides=strides,
         padding=padding,
         use_bias=False,
-        # He's initialiser: what one output sums are the taps of its own
-        # channel, which Keras takes for a depthwise kernel's fan out.
+        # He's initializer: one output sums the taps of its own channel, which
+        # Keras counts as the fan out of a depthwise kernel.
         depthwise_initializer=keras.initializers.VarianceScaling(
             2.0, mode="fan_out"
         ),

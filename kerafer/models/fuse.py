@@ -1,4 +1,4 @@
-"""Multi-scale convolutions of a trained model as plain ones."""
+"""Replace the multi-scale convolutions of a trained model by plain ones."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from kerafer.models.graph import find_calls
 
 
 def fuse(model: keras.Model) -> keras.Model:
-    """Turn every multi-scale convolution of a model into one plain one.
+    """Turn each multi-scale convolution of a model into a plain one.
 
-    What `MultiScaleConv2D` computes with N kernels is one convolution with all
-    of them, padded with zeros (between taps that are dilated, and for channels
-    of other groups, too). A BatchNorm that follows directly, and that nothing
-    else shares, is part of that convolution's kernel and bias afterwards. So
-    the structure that a model is trained with is not the one that it is run
-    with, as in RepVGG. In inference the outputs are the same, to rounding; the
-    multiply-adds become those of the widest kernel for all filters.
+    The N kernels of `MultiScaleConv2D`, padded with zeros (also between
+    dilated taps, and for the channels of other groups), are one convolution. A
+    BatchNorm that follows directly, and that nothing else shares, is merged
+    into its kernel and bias, as in RepVGG. The outputs in inference are the
+    same, up to rounding; the multiply-adds become those of the widest kernel
+    for all filters.
 
-    Where the step is above 1, a `ZeroPadding2D` named `<name>_padding` stands
-    before the convolution. The convolution has the layer's name, precision and
-    activation, and no regularizers. Kernels are put together in float64 and
-    stored in the precision of the weights. Convolutions in models within the
-    model are fused as well.
+    With strides above 1, a `ZeroPadding2D` named `<name>_padding` precedes the
+    convolution. The convolution has the layer's name, precision and
+    activation, and no regularizers. Kernels are computed in float64 and stored
+    in the precision of the weights. Nested models stay as
+    they are.
 
     Args:
-        model: Functional or sequential, and built. It stays as it is.
+        model: Functional or sequential, and built. It is not changed.
 
     Returns:
-        A functional model with copies of all weights, not compiled. Without
-        other layers of this package in it, Keras alone loads its file.
+        A functional model with copies of all weights, not compiled. If it has
+        no other layers of this package, Keras alone can load its file.
 
     Raises:
-        UserError: For a model without `MultiScaleConv2D`, or a subclassed or
-            unbuilt one.
+        UserError: If the model has no `MultiScaleConv2D`, is subclassed, or is
+            not built.
 
     Example:
         >>> model = kerafer.create_model("kerafer_edge", 7, (48, 48, 1))
@@ -52,40 +51,23 @@ def fuse(model: keras.Model) -> keras.Model:
         2021, figure 4. Liu et al., Scientific Reports 15, 22219 (2025), ask
         for it as future work.
     """
-    if not _is_graph(model):
-        raise UserError(
-            "A model is fused layer by layer: it is functional, or sequential "
-            f"and built. Received: {model.name}, a {type(model).__name__}."
-        )
-    if not _has_scales(model):
-        raise UserError(
-            "Fusing is for models with MultiScaleConv2D, such as those named "
-            f"mcnn, wca_mcnn and msc_... Received: {model.name}, which has "
-            "none."
-        )
-    return _fused(model)
-
-
-def _is_graph(model: keras.layers.Layer) -> bool:
-    if isinstance(model, keras.Sequential):
-        return model.built
-    return isinstance(model, keras.Model) and hasattr(model, "operations")
-
-
-def _has_scales(model: keras.Model) -> bool:
-    return any(
-        isinstance(layer, MultiScaleConv2D)
-        or (_is_graph(layer) and _has_scales(layer))
-        for layer in model.layers
-    )
-
-
-def _fused(model: keras.Model) -> keras.Model:
-    # Without what it was compiled with, and a sequential one as a graph.
-    if isinstance(model, keras.Sequential):
+    # Not compiled, and functional even if it was sequential.
+    if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    else:
+    elif hasattr(model, "operations") and not isinstance(
+        model, keras.Sequential
+    ):
         model = keras.Model(model.input, model.output, name=model.name)
+    else:
+        raise UserError(
+            f"Cannot fuse {model.name}, a {type(model).__name__}. It must be "
+            "functional, or sequential and built."
+        )
+    if not any(isinstance(x, MultiScaleConv2D) for x in model.layers):
+        raise UserError(
+            f"Cannot fuse {model.name}: it has no MultiScaleConv2D. Models "
+            "such as mcnn, wca_mcnn and msc_resnet18 have one."
+        )
     norms = _following_norms(model)
     copies: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
     paddings: dict[int, layers.Layer] = {}
@@ -96,8 +78,6 @@ def _fused(model: keras.Model) -> keras.Model:
             new = _convolution(layer, layer.name in norms)
             if layer.padding == "same" and max(layer.strides) > 1:
                 paddings[id(new)] = _padding(layer)
-        elif _is_graph(layer) and _has_scales(layer):
-            return _fused(layer)
         else:
             new = layer.__class__.from_config(layer.get_config())
         if any(layer is norm for norm in norms.values()):
@@ -127,9 +107,9 @@ def _fused(model: keras.Model) -> keras.Model:
 def _following_norms(
     model: keras.Model,
 ) -> dict[str, layers.BatchNormalization]:
-    """The BatchNorm that can be part of a convolution, by the latter's name.
+    """The BatchNorm to merge into each convolution, by the latter's name.
 
-    Both are used once, and what the convolution gives goes to it alone.
+    Both are used once, and only the BatchNorm uses the convolution's output.
     """
     calls = find_calls(model)
     uses = collections.Counter(id(call.layer) for call in calls)

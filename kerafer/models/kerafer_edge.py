@@ -10,63 +10,49 @@ from keras import layers
 from kerafer.errors import UserError
 from kerafer.layers import MultiScaleConv2D
 from kerafer.models.attention import AttentionOptions, make_attention
-from kerafer.models.convolution import apply_convolution, apply_norm
-from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.blocks import (
+    apply_convolution,
+    apply_norm,
+    apply_scaling,
+    build_classifier,
+)
 from kerafer.models.registry import register_model
 
 
 def apply_ghost_module(
     x: Any,
     filters: int,
-    size: int = 1,
-    ratio: int = 2,
     strides: int = 1,
-    cheap_size: int = 3,
     activated: bool = True,
     name: str = "ghost",
 ) -> Any:
-    """A convolution of which only a part is computed as one.
+    """Compute half of the channels by 3x3 convolution, the rest cheaply.
 
-        primary = relu(norm(conv(x)))             filters / ratio channels
-        cheap = relu(norm(depthwise(primary)))    the other channels
+        primary = relu(norm(conv(x)))             half of the channels
+        cheap = relu(norm(depthwise(primary)))    the other half
         output = concatenate(primary, cheap)
 
     Args:
         x: Of shape `(batch, height, width, channels)`.
-        filters: Output channels, a multiple of `ratio`.
-        size: Odd kernel size of the primary convolution. Defaults to 1.
-        ratio: Of all channels to the primary ones, 2 or more. Defaults to 2.
-        strides: Step of the primary convolution. Defaults to 1.
-        cheap_size: Odd kernel size of the depthwise convolution. Defaults
-            to 3.
-        activated: Whether both parts end in a ReLU. Defaults to `True`.
-        name: Begins the names of its layers. Defaults to `"ghost"`.
+        filters: Output channels, an even number.
+        strides: Step of the primary convolution. Default: 1.
+        activated: Whether both parts end in a ReLU. Default: `True`.
+        name: Prefix of the names of its layers. Default: `"ghost"`.
 
     Returns:
         Of shape `(batch, new_height, new_width, filters)`, where the new size
         is `(size - 1) // strides + 1`.
 
-    Raises:
-        UserError: For a ratio below 2, or filters that it does not divide.
-
     Reference:
         Han et al., "GhostNet: More Features from Cheap Operations", CVPR
-        (2020), equations 3 and 4, figure 2.
+        (2020), equations 3 and 4, figure 2, with a ratio of 2.
     """
-    if ratio < 2 or filters % ratio:
-        raise UserError(
-            "A ghost module's `ratio` is 2 or more and divides its `filters`. "
-            f"Received: ratio={ratio}, filters={filters}."
-        )
-    primary = apply_convolution(
-        x, filters // ratio, size, strides, f"{name}_primary"
-    )
+    primary = apply_convolution(x, filters // 2, 3, strides, f"{name}_primary")
     if activated:
         primary = layers.ReLU(name=f"{name}_primary_relu")(primary)
     cheap = layers.DepthwiseConv2D(
-        cheap_size,
+        3,
         padding="same",
-        depth_multiplier=ratio - 1,
         use_bias=False,
         depthwise_initializer="he_normal",
         name=f"{name}_cheap",
@@ -89,9 +75,9 @@ _BLOCKS = (
 
 
 @register_model(
-    made_for=(48, 112),
-    # Three steps by 2 leave 3 x 3 positions of it, one of them off the border.
-    least_size=(24, "its three steps by 2"),
+    recommended_size=(48, 112),
+    # Three halvings leave 3 x 3 positions, one of them off the border.
+    least_size=(24, "its three halvings"),
 )
 def kerafer_edge(
     num_classes: int,
@@ -99,13 +85,12 @@ def kerafer_edge(
     width: float = 1.0,
     **options: Unpack[AttentionOptions],
 ) -> keras.Model:
-    """A small model for phones: multi-scale stem, ghost modules, wCA.
+    """Build a small model for phones: multi-scale stem, ghost modules, wCA.
 
-    A stem of three kernel sizes at stride 2 and wCA behind it; residual
-    blocks of two 3x3 convolutions at half and a quarter of the image's size;
-    at an eighth, where most of the weights are, blocks of two ghost modules;
-    wCA once more, global average pooling and dropout. For 64 x 64 x 3, 7
-    classes and width 1:
+    A stem of three kernel sizes at stride 2, then wCA; residual blocks of two
+    3x3 convolutions at a half and a quarter of the image's size; blocks of two
+    ghost modules at an eighth, where most weights are; wCA again, global
+    average pooling and dropout. For 64 x 64 x 3, 7 classes and width 1:
 
     | step             | size    | channels | parameters | multiply-adds |
     |------------------|---------|---------:|-----------:|--------------:|
@@ -129,12 +114,12 @@ def kerafer_edge(
         input_shape: `(height, width, channels)`, at least 24 x 24; made for
             48 to 112 pixels a side.
         width: Multiplies the channels, which are rounded to multiples of 8
-            (of 4 in each branch of the stem). 0.25 to 2. Defaults to 1.
-        **options: As in `kerafer.models.attention.AttentionOptions`, for both
-            places.
+            (4 in each branch of the stem). 0.25 to 2. Default: 1.
+        **options: Of both attentions, as in
+            `kerafer.models.attention.AttentionOptions`.
 
     Raises:
-        UserError: Where the image is too small, or for another width.
+        UserError: If the image is too small, or the width out of range.
 
     Reference:
         Liu et al., Scientific Reports 15, 22219 (2025), for stem and wCA; Han
@@ -142,9 +127,8 @@ def kerafer_edge(
     """
     if not 0.25 <= width <= 2:
         raise UserError(
-            f"kerafer_edge's `width` is 0.25 to 2. Received: width={width}."
+            f"`width` of kerafer_edge must be 0.25 to 2. Received: {width}."
         )
-    # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
     x = MultiScaleConv2D(
@@ -163,9 +147,7 @@ def kerafer_edge(
     x = make_attention("head_attention", **options)(x)
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)
     x = layers.Dropout(0.3, name="dropout")(x)
-    return keras.Model(
-        inputs, apply_classifier(x, num_classes), name="kerafer_edge"
-    )
+    return build_classifier("kerafer_edge", inputs, x, num_classes)
 
 
 def _apply_block(
@@ -174,7 +156,7 @@ def _apply_block(
     """Two 3x3 convolutions or ghost modules with a shortcut."""
     shortcut = x
     if strides > 1:
-        # A 1x1 convolution at a step would look at one pixel of four.
+        # A 1x1 convolution with stride 2 would see one pixel in four.
         shortcut = layers.AveragePooling2D(
             strides, padding="same", name=f"{name}_shortcut_pool"
         )(shortcut)
@@ -183,11 +165,9 @@ def _apply_block(
             shortcut, filters, 1, 1, f"{name}_shortcut"
         )
     if ghosts:
+        x = apply_ghost_module(x, filters, strides, name=f"{name}_ghost_1")
         x = apply_ghost_module(
-            x, filters, 3, strides=strides, name=f"{name}_ghost_1"
-        )
-        x = apply_ghost_module(
-            x, filters, 3, activated=False, name=f"{name}_ghost_2"
+            x, filters, activated=False, name=f"{name}_ghost_2"
         )
     else:
         x = apply_convolution(x, filters, 3, strides, f"{name}_conv_1")

@@ -14,7 +14,7 @@ import keras
 from kerafer import layers as layers
 from kerafer.errors import UserError, first_line
 from kerafer.model_files import find_keras_file
-from kerafer.models.float32 import in_float32
+from kerafer.models.graph import in_float32
 
 _MOST_BYTES = 4 * 2**30
 _MOST_CONFIG = 64_000_000

@@ -1,4 +1,4 @@
-"""MA-Net, a method that the article compares with."""
+"""MA-Net, which the article compares with."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import keras
 from keras import layers, ops
 
 from kerafer.layers import ChannelSlice, ConvolutionalBlockAttention
-from kerafer.models.convolution import apply_convolution
-from kerafer.models.ends import apply_scaling
-from kerafer.models.objective import (
-    Classified,
+from kerafer.models.blocks import (
+    apply_basic_block,
+    apply_convolution,
+    apply_resnet_stem,
+    apply_scaling,
+    apply_stages,
+)
+from kerafer.models.losses import (
+    ClassLoss,
     Objective,
     Outputs,
     weighted_mean,
 )
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18 import (
-    apply_basic_block,
-    apply_stages,
-    apply_stem,
-)
 
 
-def _two_branches(classified: Classified) -> Objective:
+def _two_branches(class_loss: ClassLoss) -> Objective:
     shares = {"local_logits": 0.6, "global_logits": 0.4}
 
     def loss(labels: Any, outputs: Outputs, weights: Any) -> Any:
         total = 0.0
         for layer, share in shares.items():
-            losses = classified(labels, ops.softmax(outputs[layer]))
+            losses = class_loss(labels, ops.softmax(outputs[layer]))
             total += share * weighted_mean(losses, weights)
         return total
 
@@ -39,44 +39,42 @@ def _two_branches(classified: Classified) -> Objective:
 
 @register_model(
     objective=_two_branches,
-    made_for=(224, 224),
-    # Halved three times it leaves 2 x 2 positions, one for each quadrant.
-    least_size=(9, "a map of four quadrants behind its three steps of 2"),
+    recommended_size=(224, 224),
+    # Three halvings leave 2 x 2 positions, one for each quadrant.
+    least_size=(9, "a map of four quadrants after its three halvings"),
 )
 def ma_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
 ) -> keras.Model:
-    """MA-Net: a branch for four parts of the face, one for the whole.
+    """Build MA-Net: a branch for four parts of the face, one for the whole.
 
-    Both begin with ResNet18 up to its second stage, 28 x 28 x 128 of 224 x
-    224. The local branch cuts this map in four quadrants, each of which passes
-    four basic blocks with CBAM and weights of its own; put together again,
-    they are averaged. The global branch has four multi-scale blocks. Each has
-    a dense layer, `local_logits` and `global_logits`, and the prediction is
+    Both start with ResNet18 up to its second stage, 28 x 28 x 128 for 224 x
+    224. The local branch divides this map into four quadrants, each with four
+    basic blocks with CBAM and its own weights, then joins and averages them.
+    The global branch has four multi-scale blocks. Each branch has a dense
+    layer, `local_logits` and `global_logits`, and the prediction is
     softmax(0.6 local + 0.4 global). The published loss mixes the two
     cross-entropies in the same way.
 
-    Made for 224 x 224; the 50,547,214 parameters (of colour images and 7
-    classes) are the same at any size. Of a map with an odd side the middle row
-    or column belongs to both halves, so all quadrants are of one size and
-    nothing is left out.
+    Made for 224 x 224; the 50,547,214 parameters (colour images, 7 classes)
+    are the same at any size. If a side of the map is odd, the middle row or
+    column belongs to both halves, so that all quadrants have one size.
 
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`, at least 9 x 9.
 
     Raises:
-        UserError: Where the image is too small.
+        UserError: If the image is too small.
 
     Reference:
         Zhao et al., "Learning Deep Global Multi-Scale and Local Attention
         Features for Facial Expression Recognition in the Wild", IEEE
         Transactions on Image Processing 30, 6544 (2021).
     """
-    # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
-    x = apply_stages(apply_stem(apply_scaling(inputs)), (64, 128))
+    x = apply_stages(apply_resnet_stem(apply_scaling(inputs)), (64, 128))
     weighed = []
     for name, share, features in (
         ("local", 0.6, _apply_local_branch(x)),
@@ -127,7 +125,7 @@ def _apply_local_branch(x: Any) -> Any:
 
 
 def _apply_quadrant(x: Any, upper: bool, left: bool, name: str) -> Any:
-    """A quarter of a map; of an odd side the larger half."""
+    """A quarter of a map; the larger half of an odd side."""
     cropping = tuple(
         (0, side // 2) if first else (side // 2, 0)
         for first, side in zip((upper, left), x.shape[1:3], strict=True)
@@ -148,10 +146,10 @@ def _apply_global_branch(x: Any) -> Any:
 def _apply_multi_scale_block(
     x: Any, filters: int, strides: int, name: str
 ) -> Any:
-    """A quarter of the channels after the other, forwards and backwards.
+    """Convolve quarters of the channels in turn, forwards and backwards.
 
-    Each quarter's convolution takes the quarter and what the one before it
-    gave, so it sees farther by one kernel.
+    The convolution of a quarter also takes the output of the previous one, so
+    its field is larger by one kernel.
     """
     shortcut = x
     if strides > 1 or x.shape[-1] != filters:

@@ -1,4 +1,4 @@
-"""MLCL-Net's encoder with a classifier, a method of the article's tables."""
+"""MLCL-Net with a classifier, which the article compares with."""
 
 from __future__ import annotations
 
@@ -7,50 +7,52 @@ from typing import Any
 import keras
 from keras import layers
 
-from kerafer.models.convolution import apply_convolution
-from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.blocks import (
+    apply_basic_block,
+    apply_convolution,
+    apply_scaling,
+    build_classifier,
+)
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18 import apply_basic_block
 
 
 @register_model(
-    # Halved twice it leaves 2 x 2 positions to the coarsest scale.
+    # Two halvings leave 2 x 2 positions for the coarsest scale.
     least_size=(5, "its three scales"),
 )
 def mlcl_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
 ) -> keras.Model:
-    """MLCL-Net's encoder and pyramid behind a classifier.
+    """Build MLCL-Net's encoder and pyramid with a classifier.
 
-    Residual stages of 16, 32 and 64 channels at the image's own size, a half
-    and a quarter of it. A multiscale local contrast learning (MLCL) module on
-    each: three branches of kernels 1, 3 and 5, each followed by a 3x3 kernel
-    dilated by as much. Then a pyramid of 64 channels from the coarsest scale
-    up, global average pooling and a dense layer.
+    Residual stages of 16, 32 and 64 channels at full, half and quarter size.
+    Each has a multiscale local contrast learning (MLCL) module: three branches
+    of kernels 1, 3 and 5, each followed by a 3x3 kernel with the same number
+    as dilation. Then a pyramid of 64 channels from the coarsest scale up,
+    global average pooling and a dense layer.
 
-    MLCL-Net segments small targets in infrared images; which classifier the
-    article (Liu et al., 2025) put on it is not known. Pooling and one dense
-    layer are the plainest and this project's choice: the article's scores of
-    this method can't be held against ours closely. With a 1x1 convolution to
-    one channel for the classifier it has the 657,249 parameters of the
-    published network; with 7 classes it has 657,639. Neither is a ReLU behind
-    the 1x1 convolutions of module and pyramid known; there is none here.
+    MLCL-Net segments small targets in infrared images. The article (Liu et
+    al., 2025) does not say which classifier it added; pooling and one dense
+    layer are this project's choice, so its scores are not closely comparable.
+    With a 1x1 convolution to one channel instead of the classifier it has the
+    657,249 parameters of the published network; with 7 classes it has 657,639.
+    Whether a ReLU follows the 1x1 convolutions of module and pyramid is not
+    known either; there is none here.
 
     Args:
         num_classes: Outputs.
-        input_shape: `(height, width, channels)`, at least 5 x 5. Odd sizes are
-            halved upwards, and what is too much is cut when doubled.
+        input_shape: `(height, width, channels)`, at least 5 x 5. Half an odd
+            size is rounded up, and the excess is cropped after doubling.
 
     Raises:
-        UserError: Where the image is too small.
+        UserError: If the image is too small.
 
     Reference:
         Yu et al., "Infrared small target detection based on multiscale local
         contrast learning networks", Infrared Physics & Technology 123, 104107
         (2022).
     """
-    # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
     for index in (1, 2):
@@ -73,13 +75,11 @@ def mlcl_net(
     x = _apply_doubled_sum(x, fine, "pyramid_1")
     x = layers.Conv2D(64, 1, name="pyramid")(x)
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)
-    return keras.Model(
-        inputs, apply_classifier(x, num_classes), name="mlcl_net"
-    )
+    return build_classifier("mlcl_net", inputs, x, num_classes)
 
 
 def _apply_mlcl(x: Any, name: str) -> Any:
-    """Differences between a place and what is 1, 3 and 5 pixels around it."""
+    """Compare each place with those 1, 3 and 5 pixels around it."""
     channels = x.shape[-1]
     branches = []
     for size in (1, 3, 5):
@@ -93,14 +93,14 @@ def _apply_mlcl(x: Any, name: str) -> Any:
 
 
 def _apply_down_block(x: Any, filters: int, name: str) -> Any:
-    """Half the size, rounded up, by pooling and by a step of 2."""
+    """Halve the size, rounded up, by pooling and by a stride of 2."""
     side = apply_convolution(x, filters, 3, 2, f"{name}_side", use_bias=True)
     side = layers.ReLU(name=f"{name}_side_relu")(side)
     x = apply_convolution(x, filters, 3, 1, f"{name}_conv_1", use_bias=True)
     x = layers.ReLU(name=f"{name}_relu_1")(x)
     odd = tuple((0, size % 2) for size in x.shape[1:3])
     if odd != ((0, 0), (0, 0)):
-        # Behind ReLU a border of zeros is as good as one of minus infinity.
+        # After ReLU, a border of zeros is as good as one of minus infinity.
         x = layers.ZeroPadding2D(odd, name=f"{name}_pool_padding")(x)
     x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
     x = apply_convolution(x, filters, 3, 1, f"{name}_conv_2", use_bias=True)
@@ -109,7 +109,7 @@ def _apply_down_block(x: Any, filters: int, name: str) -> Any:
 
 
 def _apply_doubled_sum(coarse: Any, fine: Any, name: str) -> Any:
-    """The coarse scale, doubled and cut to the fine one, and the fine one."""
+    """Add the coarse scale, doubled and cropped, to the fine one."""
     x = layers.UpSampling2D(
         2, interpolation="bilinear", name=f"{name}_doubling"
     )(coarse)

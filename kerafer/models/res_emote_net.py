@@ -1,4 +1,4 @@
-"""ResEmoteNet, a method that the article compares with."""
+"""ResEmoteNet, which the article compares with."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ import keras
 from keras import layers
 
 from kerafer.layers import SqueezeExcitation
-from kerafer.models.convolution import apply_convolution
-from kerafer.models.ends import apply_classifier, apply_scaling
+from kerafer.models.blocks import (
+    apply_basic_block,
+    apply_convolution,
+    apply_scaling,
+    build_classifier,
+)
 from kerafer.models.registry import register_model
-from kerafer.models.resnet18 import apply_basic_block
 
 
 @register_model(
-    made_for=(64, 64),
-    # Three poolings by 2 leave one position of it.
+    recommended_size=(64, 64),
+    # Three poolings by 2 leave one position.
     least_size=(8, "its three poolings"),
 )
 def res_emote_net(
     num_classes: int,
     input_shape: tuple[int, int, int],
 ) -> keras.Model:
-    """ResEmoteNet: three convolutions, SE, three residual blocks.
+    """Build ResEmoteNet: three convolutions, SE, three residual blocks.
 
-    Convolutions of 64, 128 and 256 filters, each with a max pooling, dropout
-    behind the first two; squeeze-and-excitation; residual blocks of stride 2
+    Convolutions of 64, 128 and 256 filters, each with max pooling, and dropout
+    after the first two; squeeze-and-excitation; residual blocks of stride 2
     to 512, 1024 and 2048 channels; global average pooling and four dense
-    layers. Made for 64 x 64; the 80,238,599 parameters (of colour images
-    and 7 classes) are the same at any size.
+    layers. Made for 64 x 64; the 80,238,599 parameters (colour images, 7
+    classes) are the same at any size.
 
     Args:
         num_classes: Outputs.
         input_shape: `(height, width, channels)`, at least 8 x 8.
 
     Raises:
-        UserError: Where the image is too small.
+        UserError: If the image is too small.
 
     Reference:
         Roy et al., "ResEmoteNet: Bridging Accuracy and Loss Reduction in
         Facial Emotion Recognition", IEEE Signal Processing Letters (2024).
     """
-    # === Functional Model ===
     inputs = keras.Input(input_shape, name="image")
     x = apply_scaling(inputs)
     for index, filters in enumerate((64, 128, 256), start=1):
@@ -57,6 +59,4 @@ def res_emote_net(
         x = layers.Dense(units, name=f"dense_{index}")(x)
         x = layers.ReLU(name=f"dense_{index}_relu")(x)
         x = layers.Dropout(0.5, name=f"dense_{index}_dropout")(x)
-    return keras.Model(
-        inputs, apply_classifier(x, num_classes), name="res_emote_net"
-    )
+    return build_classifier("res_emote_net", inputs, x, num_classes)

@@ -1,4 +1,4 @@
-"""Weights of one model as the start of another."""
+"""Start a model with the weights of another one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kerafer.layers import MultiScaleConv2D
 
 
 class Transfer(NamedTuple):
-    """Which layers have another model's weights now.
+    """The layers that have the weights of another model, and the others.
 
     Args:
-        copied: Names of the layers whose weights were copied, in the model's
-            order; one in a nested model has its name before, with a slash.
-        fresh: Likewise of the layers whose weights stay as they were drawn.
+        copied: Names of the layers whose weights were copied, in the order of
+            the model. A layer in a nested model is `outer/inner`.
+        fresh: Names of the layers whose weights stay random.
     """
 
     copied: tuple[str, ...]
@@ -29,53 +29,47 @@ class Transfer(NamedTuple):
 def copy_weights(
     model: keras.Model, source: keras.Model, without: Collection[str] = ()
 ) -> Transfer:
-    """Copy the weights of every layer that fits.
+    """Copy the weights of all layers that fit.
 
-    A layer fits where the source has one of the same name and kind with
-    weights of the same shapes. A convolution of the image fits where one
-    model takes gray images and the other colour ones, too; see
-    `expand_input`. Layers fit whole or not at all. A classifier of as many
+    A layer fits if the source has a layer of the same name and kind with
+    weights of the same shapes. A convolution of a gray image also fits one of
+    a colour image; see `expand_input`. A classifier of the same number of
     classes fits, whatever the classes are.
 
     Args:
-        model: Built; gets the weights. It stays as it is where an error is
-            raised.
+        model: Built; gets the weights. If an error is raised it is unchanged.
         source: Built; gives them.
-        without: Names of layers that stay fresh all the same, such as the
-            classifier of other classes. Defaults to none.
+        without: Names of layers that stay random anyway, such as the
+            classifier of other classes. Default: none.
 
     Raises:
-        UserError: Where less than half of the layers with weights fit.
+        UserError: If less than half of the layers with weights fit.
     """
     givers = dict(_layers_with_weights(source))
-    found, fresh = [], []
-    for name, layer in _layers_with_weights(model):
-        giver = None if name in without else givers.get(name)
-        values = _fitting(layer, giver)
-        if values is None:
-            fresh.append(name)
-        else:
-            found.append((name, layer, values))
-    count = len(found) + len(fresh)
-    if not found or 2 * len(found) < count:
+    found = {}
+    layers = dict(_layers_with_weights(model))
+    for name, layer in layers.items():
+        values = _fitting(layer, givers.get(name))
+        if values is not None and name not in without:
+            found[name] = values
+    if not found or 2 * len(found) < len(layers):
         raise ConfigError(
-            "A model starts with the weights of one of its architecture: most "
-            "layers fit by name and shape.\n"
-            f"Received: {len(found)} of the {count} layers of {model.name} fit "
-            f"those of {source.name}.\n"
-            "`arch` and `options` are those that the source was trained with."
+            f"The weights of {source.name} do not fit {model.name}: "
+            f"{len(found)} of {len(layers)} layers have the same name and "
+            "shape.\nUse the `arch` and `options` that the source was trained "
+            "with."
         )
-    for _, layer, values in found:
-        layer.set_weights(values)
-    return Transfer(tuple(name for name, *_ in found), tuple(fresh))
+    for name, values in found.items():
+        layers[name].set_weights(values)
+    fresh = tuple(name for name in layers if name not in found)
+    return Transfer(tuple(found), fresh)
 
 
 def expand_input(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """The kernel for gray images of one for colour, or the reverse.
+    """Convert a kernel for colour images to one for gray images, or back.
 
-    On a gray image, repeated for three channels or not, both kernels have
-    the same output: from three channels to one they are summed, from one to
-    three each is a third.
+    Both kernels have the same output on a gray image, repeated for three
+    channels or not: three channels are summed to one, one is divided by three.
 
     Args:
         kernel: Of a convolution, of shape `(height, width, 1 or 3, filters)`.
@@ -83,15 +77,7 @@ def expand_input(kernel: np.ndarray, channels: int) -> np.ndarray:
 
     Returns:
         Of shape `(height, width, channels, filters)`.
-
-    Raises:
-        UserError: For other numbers of channels.
     """
-    if kernel.ndim != 4 or not {kernel.shape[2], channels} <= {1, 3}:
-        raise UserError(
-            "An image has 1 or 3 channels. Received: a kernel of shape "
-            f"{kernel.shape} for {channels} channels."
-        )
     if kernel.shape[2] == channels:
         return kernel
     if channels == 1:
@@ -102,46 +88,39 @@ def expand_input(kernel: np.ndarray, channels: int) -> np.ndarray:
 def freeze_until(
     model: keras.Model, layer_name: str, fresh: Collection[str] = ()
 ) -> None:
-    """Keep the weights of all layers up to and including one.
+    """Freeze the weights of all layers up to and including one.
 
-    They are no longer trained, and BatchNorm among them keeps its averages and
-    uses them in training too.
+    Frozen BatchNorm layers keep their averages and also use them in training.
 
     Args:
-        model: Its layers stand in the order of `model.layers`.
+        model: Its layers are in the order of `model.layers`.
         layer_name: The last layer to freeze.
-        fresh: Names of layers that must be trained, such as those of
-            `Transfer`. Defaults to none.
+        fresh: Names of layers that must be trained, as in `Transfer`. Default:
+            none.
 
     Raises:
-        UserError: For an unknown name, or where a fresh layer would be frozen
-            or nothing be left to train. The model stays as it is.
+        UserError: If the name is unknown, a fresh layer would be frozen, or
+            nothing would be left to train. The model is then unchanged.
     """
     names = [layer.name for layer in model.layers]
     if layer_name not in names:
         near = difflib.get_close_matches(layer_name, names, n=3, cutoff=0.5)
         weighty = [layer.name for layer in model.layers if layer.weights]
-        hint = (
-            f"Near it: {', '.join(near)}."
-            if near
-            else f"Those with weights: {', '.join(weighty)}."
-        )
         raise ConfigError(
-            f"`freeze_until` names a layer of {model.name}. Received: "
-            f"{layer_name}.\n{hint}"
+            f"Unknown layer of {model.name} for `freeze_until`: {layer_name}."
+            f"\nChoose one of {', '.join(near or weighty)}."
         )
     end = names.index(layer_name) + 1
-    frozen = set(names[:end])
-    untrained = [name for name in fresh if name.split("/")[0] in frozen]
+    untrained = [name for name in fresh if name.split("/")[0] in names[:end]]
     if untrained:
         raise UserError(
-            "Layers are frozen with weights that were trained. Up to "
-            f"{layer_name} these were drawn anew: {', '.join(untrained)}."
+            f"Cannot freeze layers with random weights: {', '.join(untrained)}."
+            f"\n`freeze_until` must name a layer before them, not {layer_name}."
         )
     if not any(layer.trainable_weights for layer in model.layers[end:]):
         raise ConfigError(
-            "`freeze_until` leaves a layer with weights to train. Behind "
-            f"{layer_name} there is none in {model.name}."
+            f"`freeze_until` {layer_name} leaves no weights of {model.name} to "
+            "train. Name an earlier layer."
         )
     for layer in model.layers[:end]:
         layer.trainable = False
@@ -161,21 +140,20 @@ def _layers_with_weights(
 def _fitting(
     layer: keras.layers.Layer, giver: keras.layers.Layer | None
 ) -> list[np.ndarray] | None:
-    """The giver's weights as the layer takes them, `None` if it can't."""
+    """The giver's weights in the layer's shapes, or `None`."""
     if giver is None or type(giver) is not type(layer):
         return None
-    if len(giver.weights) != len(layer.weights):
-        return None
-    convolves = isinstance(layer, (keras.layers.Conv2D, MultiScaleConv2D))
-    if convolves and layer.groups != giver.groups:
-        # The shapes may be the same, but not the channels that are summed.
-        return None
-    fitted = []
-    for value, wanted in zip(giver.get_weights(), layer.weights, strict=True):
-        channels = {value.shape[2:3], tuple(wanted.shape[2:3])}
-        if convolves and layer.groups == 1 and channels == {(1,), (3,)}:
-            value = expand_input(value, wanted.shape[2])
-        if value.shape != tuple(wanted.shape):
+    values, shapes = (
+        giver.get_weights(),
+        [tuple(w.shape) for w in layer.weights],
+    )
+    if isinstance(layer, (keras.layers.Conv2D, MultiScaleConv2D)):
+        # Shapes can agree while other channels are summed.
+        if layer.groups != giver.groups:
             return None
-        fitted.append(value)
-    return fitted
+        if layer.groups == 1 and {values[0].shape[2], shapes[0][2]} == {1, 3}:
+            values = [
+                expand_input(value, shapes[0][2]) if value.ndim == 4 else value
+                for value in values
+            ]
+    return values if [value.shape for value in values] == shapes else None

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerafer.datasets.pipeline import TrainingBatches
-from kerafer.models.float32 import in_float32
+from kerafer.models.graph import in_float32
 from kerafer.models.load import load_model
 from kerafer.models.save import save_model
 

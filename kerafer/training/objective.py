@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from kerafer.models.objective import Objective, plain
-from kerafer.models.registry import find_spec
+from kerafer.models.losses import Objective, plain
+from kerafer.models.registry import find_model
 from kerafer.training.config import TrainingConfig
 
 
@@ -30,5 +30,5 @@ def make_objective(config: TrainingConfig) -> Objective:
         label_smoothing=config.label_smoothing, reduction=None, **arguments
     )
     own = config.loss == "own"
-    make = find_spec(config.arch).objective if own else plain
+    make = find_model(config.arch).objective if own else plain
     return make(classified)

@@ -53,7 +53,7 @@ def write_run(
     from kerafer.evaluation.plots import plot_confusion, plot_history
     from kerafer.evaluation.report import scores_section
     from kerafer.files import write_text
-    from kerafer.models.registry import find_spec
+    from kerafer.models.registry import find_model
     from kerafer.versions import versions
 
     dataset, machine = data.dataset, versions()
@@ -84,7 +84,7 @@ def write_run(
         "versions": f"kerafer {machine['kerafer']}, "
         f"{backend_name()} {machine[backend_name()]}, keras {machine['keras']}",
     }
-    if (reference := find_spec(config.arch).reference) is not None:
+    if (reference := find_model(config.arch).reference) is not None:
         facts["architecture from"] = reference
     if dataset.has_shares:
         facts["labels"] = (

@@ -98,14 +98,14 @@ def train(
     # Backends take seconds to import; mistakes above come without it.
     load_backend()
     from kerafer.datasets.splits import default_kind
-    from kerafer.models.registry import find_spec
+    from kerafer.models.registry import find_model
     from kerafer.training.precision import resolve_precision
     from kerafer.training.replicas import all_devices
     from kerafer.training.scope import training_settings
     from kerafer.workflows.split_dataset import find_data
     from kerafer.workflows.starting_model import load_teachers, starting_model
 
-    spec = find_spec(config.arch, **config.model_options)
+    spec = find_model(config.arch, **config.model_options)
     if (note := spec.size_note(config.image_size)) is not None:
         console.warn(note)
     with contextlib.ExitStack() as held:

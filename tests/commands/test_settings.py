@@ -92,21 +92,21 @@ def test_the_way_out_is_one(tmp_path):
 
 @pytest.mark.parametrize("option", ["2", "0.5", "1e0"])
 def test_numbers_of_options_may_be_written_as_one_likes(option):
-    from kerafer.models.registry import find_spec
+    from kerafer.models.registry import find_model
     from kerafer.training.config import TrainingConfig
 
     config = TrainingConfig(options=f"width={option}")
     assert config.model_options == {"width": float(option)}
-    find_spec("kerafer_edge", **config.model_options)
+    find_model("kerafer_edge", **config.model_options)
 
 
 def test_an_option_may_have_any_name_and_is_refused():
-    from kerafer.models.registry import find_spec
+    from kerafer.models.registry import find_model
     from kerafer.training.config import TrainingConfig
 
     config = TrainingConfig(arch="wca_mcnn", options="name=3")
-    with pytest.raises(UserError, match=r"Received: name\.$"):
-        find_spec(config.arch, **config.model_options)
+    with pytest.raises(UserError, match="name"):
+        find_model(config.arch, **config.model_options)
 
 
 def test_every_number_that_a_flag_sets_has_a_range():

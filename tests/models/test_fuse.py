@@ -155,27 +155,17 @@ def test_a_norm_stays_where_others_see_what_goes_into_it():
     assert fused.get_layer("tapped").bias is None
 
 
-def test_fusing_goes_into_inner_and_sequential_models():
-    inner = keras.Sequential(
+def test_a_sequential_model_is_fused():
+    model = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
             MultiScaleConv2D(2, strides=2),
             keras.layers.BatchNormalization(),
-        ],
-        name="inner",
+            keras.layers.Flatten(),
+        ]
     )
-    outer = keras.Sequential(
-        [keras.Input((12, 12, 3)), inner, keras.layers.Flatten()], name="outer"
-    )
-    outer.build()
-    draw_weights(inner)
-    images = pictures((2, 12, 12, 3)) / 255
-    fused = check_fused(outer, images)
-    assert kinds(fused.get_layer("inner")) == [
-        "InputLayer",
-        "ZeroPadding2D",
-        "Conv2D",
-    ]
+    fused = check_fused(model, pictures((2, 12, 12, 3)) / 255)
+    assert kinds(fused) == ["InputLayer", "ZeroPadding2D", "Conv2D", "Flatten"]
 
 
 def test_training_the_fused_model_leaves_the_given_one():
@@ -261,12 +251,10 @@ class Subclassed(keras.Model):
         return self.stem(inputs)
 
 
-def test_fuse_states_the_rule():
-    with pytest.raises(
-        kerafer.UserError, match=r"with MultiScaleConv2D.* cnn,"
-    ):
+def test_models_that_cannot_be_fused_are_named():
+    with pytest.raises(kerafer.UserError, match="cnn"):
         fuse(kerafer.create_model("cnn", 3, (48, 48, 1)))
-    with pytest.raises(kerafer.UserError, match=r"functional.* a Subclassed"):
+    with pytest.raises(kerafer.UserError, match="Subclassed"):
         fuse(Subclassed())
-    with pytest.raises(kerafer.UserError, match=r"and built.* Sequential"):
+    with pytest.raises(kerafer.UserError, match="Sequential"):
         fuse(keras.Sequential([MultiScaleConv2D(2)]))

@@ -1,4 +1,4 @@
-"""The small model: its limits, and its ghost modules against SciPy."""
+"""The small model: its limits, and its ghost modules against NumPy."""
 
 import math
 
@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from by_hand import convolution
 from harness import check_gradients, pictures
-from scipy.signal import correlate
 
 import kerafer
 from kerafer.evaluation import complexity
@@ -15,7 +15,6 @@ from kerafer.export.converter import Converter
 from kerafer.export.inference import image_input, inference
 from kerafer.export.tflite import tflite
 from kerafer.models.kerafer_edge import apply_ghost_module
-from kerafer.models.save import save_model
 
 
 def counted_macs(model):
@@ -74,35 +73,28 @@ def test_the_int8_file_is_as_small_as_a_phone_asks_for(width, largest):
     assert weights < len(content) < largest
 
 
-@pytest.mark.parametrize("size", [24, 48, 49, 64, 97, 112])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_of_48_to_112_pixels_and_odd_ones_fit(size, channels):
-    shape = (size, size, channels)
+@pytest.mark.parametrize(
+    "shape", [(24, 24, 1), (48, 65, 1), (49, 49, 3), (112, 97, 3)]
+)
+def test_odd_and_oblong_pictures_fit(shape):
     model = kerafer.create_model("kerafer_edge", 3, shape, width=0.25)
     outputs = model(pictures((2, *shape)))
     np.testing.assert_allclose(np.sum(outputs, axis=1), 1, atol=1e-6)
     # Each of three steps by 2 rounds up.
-    last = math.ceil(size / 8)
-    assert model.get_layer("head_attention").output.shape[1:3] == (last, last)
-
-
-def test_rectangles_fit():
-    model = kerafer.create_model("kerafer_edge", 3, (48, 65, 1), width=0.25)
-    assert model.output_shape == (None, 3)
+    last = tuple(math.ceil(side / 8) for side in shape[:2])
+    assert model.get_layer("head_attention").output.shape[1:3] == last
 
 
 @pytest.mark.parametrize("shape", [(23, 23, 1), (23, 64, 3), (64, 23, 3)])
 def test_smaller_pictures_are_refused(shape):
     size = f"{shape[0]} x {shape[1]}"
-    with pytest.raises(
-        kerafer.UserError, match=f"at least 24 x 24 .* Received: {size}"
-    ):
+    with pytest.raises(kerafer.UserError, match=f"24 x 24 .* {size}"):
         kerafer.create_model("kerafer_edge", input_shape=shape)
 
 
 @pytest.mark.parametrize("width", [0.2, 0, -1, 2.5, math.nan])
 def test_other_widths_are_refused(width):
-    with pytest.raises(kerafer.UserError, match=f"0.25 to 2.*width={width}"):
+    with pytest.raises(kerafer.UserError, match=f"0.25 to 2.* {width}"):
         kerafer.create_model("kerafer_edge", 7, (48, 48, 1), width=width)
 
 
@@ -124,16 +116,6 @@ def test_every_parameter_gets_a_gradient():
     keras.utils.set_random_seed(1)
     model = kerafer.create_model("kerafer_edge", 7, (48, 48, 3))
     check_gradients(model, pictures((8, 48, 48, 3)))
-
-
-def test_a_saved_model_answers_the_same(tmp_path):
-    images = pictures((2, 48, 48, 1))
-    model = kerafer.create_model("kerafer_edge", 5, (48, 48, 1), width=0.25)
-    save_model(model, tmp_path / "model.keras")
-    loaded = kerafer.load_model(tmp_path / "model.keras")
-    for ours, theirs in zip(model.weights, loaded.weights, strict=True):
-        np.testing.assert_array_equal(theirs, ours)
-    np.testing.assert_array_equal(loaded(images), model(images))
 
 
 @pytest.mark.parametrize(
@@ -170,31 +152,7 @@ def test_both_attentions_are_the_chosen_one(options, kind, facts):
         assert {fact: config[fact] for fact in facts} == facts
 
 
-def test_an_option_that_the_attention_does_not_have_is_refused():
-    with pytest.raises(kerafer.UserError, match="attention=eca are none"):
-        kerafer.create_model(
-            "kerafer_edge", 3, (48, 48, 1), attention="eca", ratio=8
-        )
-
-
-# === Ghost modules ===
-
-
-def convolved(images, kernel, strides):
-    """Correlation with a border of zeros, `(height, width, in, out)`."""
-    margin = kernel.shape[0] // 2
-    padded = np.pad(images, ((0, 0), (margin,) * 2, (margin,) * 2, (0, 0)))
-    outputs = [
-        [
-            correlate(image, kernel[..., index], mode="valid")[..., 0]
-            for index in range(kernel.shape[-1])
-        ]
-        for image in padded
-    ]
-    return np.moveaxis(np.array(outputs), 1, -1)[:, ::strides, ::strides]
-
-
-def normalised(values, weights):
+def normalized(values, weights):
     gamma, beta, mean, variance = weights
     return (values - mean) / np.sqrt(variance + 1e-5) * gamma + beta
 
@@ -203,8 +161,8 @@ def normalised(values, weights):
     "facts",
     [
         {"filters": 6},
-        {"filters": 6, "ratio": 3, "size": 3, "strides": 2},
-        {"filters": 4, "size": 3, "cheap_size": 5, "activated": False},
+        {"filters": 6, "strides": 2},
+        {"filters": 4, "activated": False},
     ],
     ids=str,
 )
@@ -231,30 +189,17 @@ def test_a_ghost_module_is_what_the_article_says(facts):
         if facts.get("activated", True)
         else (lambda v: v)
     )
-    primary = last(
-        normalised(
-            convolved(images, kernel, facts.get("strides", 1)), primary_norm
-        )
-    )
+    primary = convolution(images, kernel, facts.get("strides", 1))
+    primary = last(normalized(primary, primary_norm))
     # Every primary channel alone, with each of its own kernels.
     cheap = np.concatenate(
         [
-            convolved(primary[..., [c]], cheap_kernel[:, :, [c]], 1)
+            convolution(primary[..., [c]], cheap_kernel[:, :, [c]])
             for c in range(primary.shape[-1])
         ],
         axis=-1,
     )
-    cheap = last(normalised(cheap, cheap_norm))
-    ratio = facts.get("ratio", 2)
-    assert primary.shape[-1] * ratio == facts["filters"]
+    cheap = last(normalized(cheap, cheap_norm))
+    assert primary.shape[-1] * 2 == facts["filters"]
     expected = np.concatenate([primary, cheap], axis=-1)
     np.testing.assert_allclose(model(images), expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(("filters", "ratio"), [(8, 1), (8, 0), (7, 2), (8, 3)])
-def test_a_ghost_module_needs_a_ratio_that_divides(filters, ratio):
-    inputs = keras.Input((8, 8, 3))
-    with pytest.raises(
-        kerafer.UserError, match=f"ratio={ratio}, filters={filters}"
-    ):
-        apply_ghost_module(inputs, filters, ratio=ratio)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, rel_entr, softmax
 
-from kerafer.models.losses import ClassPairDivergence, HeadDiversity
+from kerafer.models.losses import ClassPairDivergence, head_diversity
 
 # Class 2 has one image and no pair.
 CLASSES = np.array([0, 1, 0, 2, 1, 0])
@@ -35,9 +35,6 @@ def loss_and_gradient(loss, values, *before):
     assert result.shape == ()
     assert result.dtype == "float32"
     return float(result), tape.gradient(result, values)
-
-
-# === Pairs of one class ===
 
 
 def test_pairs_of_one_class_diverge_as_scipy_says():
@@ -182,9 +179,6 @@ def test_keras_trains_and_saves_with_it(tmp_path):
     assert isinstance(loaded.loss[1], ClassPairDivergence)
 
 
-# === Heads apart ===
-
-
 def constant_maps(*values):
     return [np.full((2, 3, 4, 5), value, "float32") for value in values]
 
@@ -200,7 +194,7 @@ def constant_maps(*values):
     ],
 )
 def test_heads_apart_by_hand(values, expected):
-    got = float(HeadDiversity()(constant_maps(*values)))
+    got = float(head_diversity(constant_maps(*values)))
     assert got == pytest.approx(expected, rel=1e-4)
 
 
@@ -208,7 +202,7 @@ def test_heads_apart_in_some_places_only():
     maps = constant_maps(0.0, 0.0)
     # One image of two, one place of twelve, one channel of five, 6 apart.
     maps[1][1, 2, 3, 4] = 6.0
-    got = float(HeadDiversity()(maps))
+    got = float(head_diversity(maps))
     assert got == pytest.approx(2 * 12 * 5 / 36, rel=1e-4)
 
 
@@ -216,16 +210,16 @@ def test_heads_apart_in_some_places_only():
 def test_equal_heads_give_one_by_epsilon_and_no_slope(epsilon):
     for count in (2, 3):
         got, gradients = loss_and_gradient(
-            HeadDiversity(epsilon), constant_maps(*[0.3] * count)
+            lambda maps: head_diversity(maps, epsilon),
+            constant_maps(*[0.3] * count),
         )
         assert got == pytest.approx(1 / epsilon, rel=1e-5)
         for gradient in gradients:
             np.testing.assert_array_equal(gradient, np.zeros((2, 3, 4, 5)))
-    assert HeadDiversity().epsilon == 1e-6
 
 
 def test_the_gradient_pushes_heads_apart():
-    _, (low, high) = loss_and_gradient(HeadDiversity(), constant_maps(0.2, 0.7))
+    _, (low, high) = loss_and_gradient(head_diversity, constant_maps(0.2, 0.7))
     # d/da of 1 / (a - b)^2 is -2 / (a - b)^3, shared by 120 numbers.
     np.testing.assert_allclose(low, np.full(low.shape, 16 / 120), rtol=1e-3)
     np.testing.assert_allclose(high, -low, rtol=1e-5)
@@ -236,32 +230,6 @@ def test_heads_in_half_precision_are_widened_first(kind):
     # Squared this is 0 in float16.
     maps = [tf.cast(each, kind) for each in constant_maps(0.0, 1e-4)]
     apart = float(maps[1][0, 0, 0, 0]) ** 2
-    got, gradients = loss_and_gradient(HeadDiversity(), maps)
+    got, gradients = loss_and_gradient(head_diversity, maps)
     assert got == pytest.approx(1 / (apart + 1e-6), rel=1e-4)
     assert all(gradient.dtype == kind for gradient in gradients)
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_one_head_differs_from_none(count):
-    with pytest.raises(ValueError, match=f"Two or more.*Received: {count}"):
-        HeadDiversity()(constant_maps(*[0.3] * count))
-
-
-@pytest.mark.parametrize("epsilon", [0, -1e-6, float("nan")])
-def test_epsilon_is_above_zero(epsilon):
-    with pytest.raises(ValueError, match="`epsilon` must be above 0"):
-        HeadDiversity(epsilon)
-
-
-# === Both ===
-
-
-@pytest.mark.parametrize(
-    "loss", [HeadDiversity(0.25), ClassPairDivergence(name="together")]
-)
-def test_losses_are_saved_by_name(loss):
-    saved = keras.saving.serialize_keras_object(loss)
-    assert saved["registered_name"] == f"kerafer>{type(loss).__name__}"
-    twin = keras.saving.deserialize_keras_object(saved)
-    assert type(twin) is type(loss)
-    assert twin.get_config() == loss.get_config()

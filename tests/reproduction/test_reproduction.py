@@ -17,7 +17,7 @@ import kerafer
 from kerafer.cli import main
 from kerafer.errors import UserError
 from kerafer.models import create_model, list_models
-from kerafer.models.registry import find_spec
+from kerafer.models.registry import find_model
 from kerafer.reproduction import executors
 from kerafer.reproduction.ablations import (
     Variant,
@@ -128,7 +128,7 @@ def test_every_variant_can_be_built_or_is_a_method_still_to_come():
         for variant in group.variants:
             if variant.arch in list_models():
                 config = TrainingConfig(options=variant.options)
-                find_spec(variant.arch, **config.model_options)
+                find_model(variant.arch, **config.model_options)
             else:
                 assert variant.arch in later
 
