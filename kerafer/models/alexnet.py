@@ -76,8 +76,8 @@ def build_alexnet(
 
 add_family(
     build_alexnet,
-    ("stem_strides",),
-    (),
+    {"stem_strides": int | None},
+    {},
     (
         Variant("cnn", False, None, "Fig. 1"),
         Variant("mcnn", True, None, "Fig. 3"),

@@ -37,8 +37,8 @@ class Variant(NamedTuple):
 
 def add_family(
     build: Builder,
-    options: tuple[str, ...],
-    stem_options: tuple[str, ...],
+    options: dict[str, Any],
+    stem_options: dict[str, Any],
     variants: Sequence[Variant],
 ) -> None:
     """Register all variants of a family.
@@ -46,19 +46,19 @@ def add_family(
     Args:
         build: Called with the variant, `num_classes`, `input_shape` and the
             options of the variant.
-        options: Names of the options of all variants.
+        options: Names and types of the options of all variants.
         stem_options: Those of the variants with the multi-scale stem, besides
             `StemOptions`.
         variants: The models.
     """
     for variant in variants:
-        names = options
+        types = dict(options)
         if variant.multi_scale:
-            names += (*typing.get_type_hints(StemOptions), *stem_options)
+            types |= typing.get_type_hints(StemOptions) | stem_options
         if variant.attention == "wse":
-            names += (*typing.get_type_hints(WaveletOptions),)
+            types |= typing.get_type_hints(WaveletOptions)
         elif variant.attention:
-            names += (*typing.get_type_hints(AttentionOptions),)
+            types |= typing.get_type_hints(AttentionOptions)
 
         def builder(
             *arguments: Any, variant: Variant = variant, **given: Any
@@ -66,7 +66,7 @@ def add_family(
             return build(variant, *arguments, **given)
 
         add_model(
-            ModelSpec(variant.name, builder, names, _ARTICLE + variant.place)
+            ModelSpec(variant.name, builder, types, _ARTICLE + variant.place)
         )
 
 

@@ -8,7 +8,7 @@ import functools
 import inspect
 import numbers
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -27,7 +27,7 @@ class ModelSpec:
         name: For `create_model`.
         builder: Called with `num_classes`, `input_shape` and its options;
             returns a `keras.Model`.
-        options: Names of the builder's options.
+        options: Names and types of the builder's options.
         reference: The publication. Default: none.
         objective: Makes the loss of its authors from the loss of the
             probabilities. Default: that loss alone.
@@ -39,7 +39,7 @@ class ModelSpec:
 
     name: str
     builder: Builder
-    options: tuple[str, ...] = ()
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reference: str | None = None
     objective: MakeObjective = plain
     recommended_size: tuple[int, int] | None = None
@@ -206,7 +206,8 @@ def find_model(name: str, /, **options: Any) -> ModelSpec:
     """Return the facts about a model that has all of these options.
 
     Raises:
-        UserError: If the name or an option is unknown.
+        UserError: If the name or an option is unknown, or a value is of
+            another type than the option.
     """
     name = _ALIASES.get(name, name) if isinstance(name, str) else str(name)
     if name not in _SPECS:
@@ -222,17 +223,42 @@ def find_model(name: str, /, **options: Any) -> ModelSpec:
             f"Unknown options of {name}: {', '.join(unknown)}. It has "
             f"{', '.join(spec.options) or 'none'}."
         )
+    for option, value in options.items():
+        _check_type(name, option, value, spec.options[option])
     return spec
 
 
-def _options(builder: Builder) -> tuple[str, ...]:
-    """Names of a builder's options."""
-    found: list[str] = []
+def _options(builder: Builder) -> dict[str, Any]:
+    """Names and types of a builder's options."""
+    found: dict[str, Any] = {}
     hints = typing.get_type_hints(builder)
     for parameter in list(inspect.signature(builder).parameters.values())[2:]:
+        hint = hints.get(parameter.name, Any)
         if parameter.kind is parameter.VAR_KEYWORD:
-            (options,) = typing.get_args(hints[parameter.name])
-            found += typing.get_type_hints(options)
+            for options in typing.get_args(hint):
+                found |= typing.get_type_hints(options)
         else:
-            found.append(parameter.name)
-    return tuple(found)
+            found[parameter.name] = hint
+    return found
+
+
+_NOUNS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+}
+
+
+def _check_type(name: str, option: str, value: Any, hint: Any) -> None:
+    """Refuse a word for a number before any image is read."""
+    kinds = set(typing.get_args(hint) or (hint,))
+    nouns = [noun for kind, noun in _NOUNS.items() if kind in kinds]
+    if not kinds <= {*_NOUNS, type(None)} or type(value) in kinds:
+        return
+    if float in kinds and type(value) is int:
+        return
+    raise UserError(
+        f"`{option}` of {name} must be {' or '.join(nouns)}. "
+        f"Received: {option}={value}."
+    )

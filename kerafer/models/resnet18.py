@@ -89,8 +89,8 @@ def build_resnet18(
 
 add_family(
     build_resnet18,
-    (),
-    ("stem",),
+    {},
+    {"stem": str},
     (
         Variant("resnet18", False, None, "Fig. 2"),
         Variant("msc_resnet18", True, None, "Fig. 4"),

@@ -60,9 +60,12 @@ def test_a_number_out_of_range_ends_with_a_sentence(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--options width=abc", "`width` is a number. Received: width=abc"),
-        ("--options width=[1,2]", "`width` is a number. Received: width=[1"),
-        ("--options width=true", "`width` is a number"),
+        (
+            "--options width=abc",
+            "`width` of kerafer_edge must be a number. Received: width=abc",
+        ),
+        ("--options width=[1,2]", "must be a number. Received: width=[1"),
+        ("--options width=true", "must be a number"),
         ("--config weak", "paper, strong, ferplus.\nThere is no file weak."),
         ("--config strongg", "Did you mean strong?"),
         (
@@ -201,8 +204,8 @@ def test_settings_of_python_of_other_types(values, rule):
         (lambda: kerafer.evaluate(3), "A model is a .* Received: int"),
         (lambda: kerafer.evaluate(None), "A model is a .*: NoneType"),
         (lambda: kerafer.Recognizer(3), "A model is a .* Received: int"),
-        (lambda: kerafer.create_model(7), "models are cder_net.*: 7"),
-        (lambda: kerafer.create_model(["cnn"]), r"models are .*: \['cnn'\]"),
+        (lambda: kerafer.create_model(7), "Unknown model .7.*cder_net"),
+        (lambda: kerafer.create_model(["cnn"]), r"Unknown model .*cnn"),
         (lambda: kerafer.create_model("cnn", "7"), "whole number.*: '7'"),
         (lambda: kerafer.create_model("cnn", 7, 64), "height, width.*: 64"),
     ],

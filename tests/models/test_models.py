@@ -453,7 +453,7 @@ def test_a_name_is_given_once(monkeypatch):
             registry.register_model(alias=alias)(second)
     assert registry.list_models() == ["first", "plain"]
     assert registry.find_model("other").builder is first
-    assert registry.find_model("first").options == ("depth",)
+    assert registry.find_model("first").options == {"depth": int}
     assert registry.find_model("plain").reference == "Someone, somewhere."
 
 
