@@ -237,10 +237,10 @@ def _plan(
         return []
     load_tensorflow_backend("Reproductions")
     from kerafer.models import list_models
-    from kerafer.models.registry import find_spec
+    from kerafer.models.registry import find_model
 
     for name in models:
-        find_spec(name)
+        find_model(name)
     chosen = [
         variant
         for variant in variants
