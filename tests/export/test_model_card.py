@@ -276,7 +276,7 @@ def test_the_card_and_the_manifest_tell_the_same(exported, run):
     for row in test["confusion"]:
         assert f"| {' | '.join(map(str, row))} |" in card
     for words in (
-        "How well `int8.tflite` does on the test images",
+        "Scores of `int8.tflite` on the test images",
         "27 labelled images of `others`",
         "no ground for grading, hiring or policing",
         "What it must not be used for",
