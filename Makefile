@@ -15,7 +15,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # installation; then trains one, and shows the picture on its report.
 demo: $(VENV)/.installed
 	rm -rf demo demo.part
-	$(BIN)/kerafer synthesize --people 1 --angles S --out demo.part/drawn
+	$(BIN)/kerafer synthesize --subjects 1 --angles S --out demo.part/drawn
 	cd demo.part && ../$(BIN)/kerafer predict drawn/AF01/AF01HAS.JPG
 	@echo 'Now a training of minutes, on other synthetic faces.'
 	$(BIN)/kerafer train --arch wca_mcnn --dataset synthetic --image-size 48 \

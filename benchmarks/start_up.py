@@ -20,7 +20,7 @@ import pandas as pd
 from kerafer.files import write_text
 from kerafer.versions import versions
 
-FIRST_STEP = "train --arch wca_mcnn --dataset synthetic --people 20 --out"
+FIRST_STEP = "train --arch wca_mcnn --dataset synthetic --subjects 20 --out"
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from kerafer.errors import UserError, first_line
 
 _TRAIN = (
+    *("charset_normalizer", "jinja2"),
     *("flatbuffers", "keras", "matplotlib", "mtcnn", "pandas", "pywt"),
     *("scipy", "sklearn", "tensorboard", "tensorflow"),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import contextvars
 import os
@@ -65,14 +64,3 @@ def save_figure(
     for kind in dict.fromkeys(("png", figure_format())):
         with written_beside(file.with_suffix(f".{kind}")) as beside:
             figure.savefig(beside, dpi=dpi, format=kind)
-
-
-def add_figure_format(parser: argparse.ArgumentParser) -> None:
-    """Declare the flag of a command that draws."""
-    parser.add_argument(
-        "--figure-format",
-        choices=FIGURE_FORMATS,
-        default="png",
-        help="of figures; pdf and svg are written beside the .png that "
-        "reports show (default: png)",
-    )

@@ -1,16 +1,17 @@
-"""Settings that are at once dataclass, command-line flags and YAML file."""
+"""Validated settings, which the command line and YAML files can fill."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import math
 import numbers
 import os
-import types
 import typing
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Interval
 
 from kerafer.errors import (
     ConfigError,
@@ -21,167 +22,138 @@ from kerafer.errors import (
 )
 from kerafer.foreign import parse_yaml, read_text
 
+Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
+Threads = Annotated[int, Interval(ge=1, le=1024)]
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Values of fields made by `setting`, checked where they are given.
+    """Base class of dataclasses with validated values.
 
-    Those that are of a field's type in another guise become it: paths text,
-    and NumPy's numbers Python's.
+    A field is declared by its type, its range and a docstring, which is its
+    help on the command line:
+
+        epochs: Annotated[int, Ge(1)] = 200
+        \"\"\"Maximum number of epochs.\"\"\"
+
+    Paths become text and NumPy's numbers Python's. `None` is allowed where
+    the type says so.
+
+    Attributes:
+        GROUPS: Titles of groups of options on help pages, each by the name of
+            the group's first field.
 
     Raises:
-        ConfigError: For the first that is not of its type, its choices and
-            its range. `None` is in every range.
+        ConfigError: If a value is not of its type, choices or range.
     """
+
+    GROUPS: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            name, value = field.name, getattr(self, field.name)
-            optional = type(None) in typing.get_args(hints[name])
-            if value is None and optional:
-                continue
-            scalar = _scalar(hints[name])
-            given, value = value, _as(scalar, value)
-            if type(value) is not scalar:
-                raise ConfigError(
-                    f"`{name}` takes {_NOUNS[scalar]}. Received: {given!r}."
-                )
+        for name, hint in types_of(type(self)).items():
+            value = validate(name, getattr(self, name), hint)
             object.__setattr__(self, name, value)
-            rule = _broken_rule(field, value)
-            if rule is not None:
-                raise ConfigError(f"`{name}` is {rule}. Received: {value}.")
 
 
-Kind = TypeVar("Kind", bound=Settings)
+def types_of(kind: type) -> dict[str, Any]:
+    """Return the type of each field, with its range."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
 
 
-# More than any machine has cores.
-MOST_THREADS = 1024
+def split_type(hint: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Split `Annotated[X, range] | None` into its parts.
+
+    Returns:
+        The type, its ranges and whether `None` is allowed.
+    """
+    optional, ranges = False, []
+    if type(None) in typing.get_args(hint):
+        optional = True
+        (hint,) = (t for t in typing.get_args(hint) if t is not type(None))
+    if typing.get_origin(hint) is Annotated:
+        hint, *ranges = typing.get_args(hint)
+    return hint, tuple(ranges), optional
 
 
-def setting(
-    default: Any,
-    help: str,
-    choices: tuple[Any, ...] = (),
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    metavar: str | None = None,
-    group: str | None = None,
-) -> Any:
-    """A dataclass field with all that its flag is declared by.
+def validate(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as one of a type.
 
     Args:
-        default: Its value where neither a flag nor a file sets it.
-        help: Of the flag.
-        choices: All values that it may have. Defaults to any.
-        least: The smallest number that it may be.
-        most: The largest.
-        above: What it is more than, in place of `least`.
-        below: What it is less than, in place of `most`.
-        metavar: What stands for its value in the help, such as `"DIR"`.
-            Defaults to one of its type.
-        group: Title under which the help has it. Defaults to none.
-    """
-    metadata = {
-        "help": help,
-        "choices": choices,
-        "range": (least, most, above, below),
-        "metavar": metavar,
-        "group": group,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def add_flags(
-    parser: argparse.ArgumentParser, kind: type, without: tuple[str, ...] = ()
-) -> None:
-    """Give a parser one flag for each field of a dataclass.
-
-    A flag that the user leaves out is missing from the parsed namespace, so
-    that a file may set it.
-
-    Args:
-        parser: Gets the flags.
-        kind: The dataclass.
-        without: Fields that get none.
-    """
-    hints = typing.get_type_hints(kind)
-    groups: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
-        if field.name in without:
-            continue
-        choices, group = field.metadata["choices"], field.metadata["group"]
-        if group and group not in groups:
-            groups[group] = parser.add_argument_group(group)
-        arguments: dict[str, Any] = {"default": argparse.SUPPRESS}
-        if hints[field.name] is bool:
-            arguments["action"] = "store_true"
-            arguments["help"] = field.metadata["help"]
-        else:
-            arguments["type"] = _scalar(hints[field.name])
-            arguments["metavar"] = (
-                "|".join(map(str, choices))
-                if choices
-                else field.metadata["metavar"] or _metavar(arguments["type"])
-            )
-            arguments["help"] = field.metadata["help"]
-            if field.default is not None:
-                arguments["help"] += f" (default: {field.default})"
-        place = groups.get(group, parser)
-        place.add_argument(flag_of(field.name), **arguments)
-
-
-def listed(text: str | None) -> list[str] | None:
-    """The words of `a,b,c`; `None` for `None`."""
-    if text is None:
-        return None
-    return [word.strip() for word in text.split(",")] if text else []
-
-
-def given(kind: type, flags: argparse.Namespace) -> dict[str, Any]:
-    """The fields of a dataclass that a command line sets, by name."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {k: v for k, v in vars(flags).items() if k in names}
-
-
-def from_flags(
-    kind: type[Kind], flags: argparse.Namespace, file: str | None = None
-) -> Kind:
-    """Settings from defaults, a YAML file above them, and flags above both.
+        name: Of the setting, for the error.
+        value: The value.
+        hint: The type: bool, int, float, str or Literal, with or without
+            `None`, possibly annotated with ranges of `annotated_types`.
 
     Raises:
-        UserError: For an unknown key.
-        ConfigError: For a value of the wrong type or outside the choices.
+        ConfigError: If it is not of that type, choices or range.
     """
-    kept = read_yaml(kind, file) if file else {}
-    named = given(kind, flags)
-    try:
-        return checked(kind, kept | named)
-    except ConfigError as error:
-        told = [
-            f"`{name}` {kept[name]}"
-            for name in kept
-            if name not in named and name in error.settings
-        ]
-        if not told:
-            raise
-        # What nobody typed must not look as if somebody had.
+    scalar, ranges, optional = split_type(hint)
+    if value is None and optional:
+        return None
+    if typing.get_origin(scalar) is Literal:
+        choices = typing.get_args(scalar)
+        if value not in choices:
+            words = ", ".join(map(str, choices))
+            raise ConfigError(
+                f"`{name}` must be one of {words}. Received: {value!r}."
+            )
+        return choices[choices.index(value)]
+    converted = _convert(value, scalar)
+    if type(converted) is not scalar:
         raise ConfigError(
-            f"{error}\n{' and '.join(told)}: so says `config` "
-            f"{getattr(flags, 'config', file)}. A flag overrides it."
+            f"`{name}` must be {_NOUNS[scalar]}. Received: {value!r}."
+        )
+    rule = _broken_range(converted, ranges)
+    if rule:
+        raise ConfigError(f"`{name}` must be {rule}. Received: {value}.")
+    return converted
+
+
+def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read settings from a YAML file.
+
+    Args:
+        kind: Dataclass with the names of the settings.
+        file: The file.
+
+    Raises:
+        UserError: If the file cannot be read or has an unknown setting.
+    """
+    try:
+        values = parse_yaml(read_text(file)) or {}
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"Cannot parse {file} as YAML: {first_line(error)}."
         ) from None
+    if not isinstance(values, dict):
+        raise UserError(
+            f"Cannot read settings from {file}. A settings file consists of "
+            "lines of `key: value`."
+        )
+    values = {str(k).replace("-", "_"): v for k, v in values.items()}
+    hints = types_of(kind)
+    unknown = [key for key in values if key not in hints]
+    if unknown:
+        hint = did_you_mean(unknown[0], hints)
+        raise UserError(
+            f"Unknown setting in {file}: {', '.join(unknown)}.{hint}\n"
+            f"Known settings: {', '.join(hints)}."
+        )
+    for name, value in values.items():
+        # YAML reads 1e-4 as text.
+        if split_type(hints[name])[0] is float and isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                values[name] = float(value)
+    return values
 
 
 def as_flags(settings: Any, always: tuple[str, ...] = ()) -> list[str]:
-    """The words of a command line that stand for settings.
+    """Return the command-line options that stand for settings.
 
     Args:
         settings: An instance of a dataclass.
-        always: Fields that are told even where they are as by default.
+        always: Fields to include even if they have their default.
     """
     words = []
     for field in dataclasses.fields(settings):
@@ -192,67 +164,23 @@ def as_flags(settings: Any, always: tuple[str, ...] = ()) -> list[str]:
     return words
 
 
-def read_yaml(kind: type, file: str | os.PathLike[str]) -> dict[str, Any]:
-    """The keys and values of a YAML file, all of them known to `kind`.
-
-    Raises:
-        UserError: Where the file can't be read, or names something unknown.
-    """
-    try:
-        values = parse_yaml(read_text(file)) or {}
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{file} is no YAML file: {first_line(error)}."
-        ) from None
-    if not isinstance(values, dict):
-        raise UserError(
-            f"A configuration is lines of `key: value`. {file} is none."
-        )
-    values = {str(k).replace("-", "_"): v for k, v in values.items()}
-    names = [field.name for field in dataclasses.fields(kind)]
-    unknown = [key for key in values if key not in names]
-    if unknown:
-        hint = did_you_mean(unknown[0], names)
-        raise UserError(
-            f"{file} sets what does not exist: {', '.join(unknown)}.{hint}\n"
-            f"There are: {', '.join(names)}."
-        )
-    return values
-
-
-def checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
-    """An instance of `kind`, each value of its field's type and choices.
-
-    Raises:
-        ConfigError: Where one is not.
-    """
-    hints = typing.get_type_hints(kind)
-    for name, value in values.items():
-        # YAML reads 1e-4 as text.
-        if _scalar(hints.get(name)) is float and isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                values[name] = float(value)
-    return kind(**values)
-
-
-def _broken_rule(field: dataclasses.Field, value: Any) -> str | None:
-    """The choices or the range of a field that a value is not in."""
-    choices = field.metadata.get("choices", ())
-    bounds = field.metadata.get("range", (None,) * 4)
-    if isinstance(value, bool):
+def listed(text: str | None) -> list[str] | None:
+    """Return the words of `a,b,c`; `None` for `None`."""
+    if text is None:
         return None
-    if choices and value not in choices:
-        words = [str(choice) for choice in choices]
-        if isinstance(choices[0], str):
-            return f"one of {', '.join(words)}"
-        return " or ".join(words)
-    if isinstance(value, str) or _is_in(value, *bounds):
-        return None
-    return _rule(*bounds)
+    return [word.strip() for word in text.split(",")] if text else []
 
 
-def _as(scalar: type, value: Any) -> Any:
-    """A value as one of a type that it is the same as, if it is."""
+_NOUNS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
+
+
+def _convert(value: Any, scalar: type) -> Any:
+    """Convert paths and NumPy's numbers, but nothing that would change."""
     if isinstance(value, bool):
         return value
     if scalar is str and isinstance(value, (str, os.PathLike)):
@@ -265,60 +193,29 @@ def _as(scalar: type, value: Any) -> Any:
     return value
 
 
-def _is_in(
-    value: float,
-    least: float | None,
-    most: float | None,
-    above: float | None,
-    below: float | None,
-) -> bool:
-    return (
-        (isinstance(value, int) or math.isfinite(value))
-        and (least is None or value >= least)
-        and (most is None or value <= most)
-        and (above is None or value > above)
-        and (below is None or value < below)
-    )
-
-
-def _rule(
-    least: float | None,
-    most: float | None,
-    above: float | None,
-    below: float | None,
-) -> str:
-    """A range in words."""
-    if least is not None and most is not None:
-        return f"{least} to {most}"
-    if least is not None and below is not None:
-        return f"{least} or more and less than {below}"
-    words = [
-        f"{word} {bound}"
-        for word, bound in (
-            ("at least", least),
-            ("at most", most),
-            ("more than", above),
-            ("less than", below),
-        )
-        if bound is not None
-    ]
-    return " and ".join(words) or "a finite number"
-
-
-_NOUNS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-}
-
-
-def _scalar(hint: Any) -> type:
-    """The one type that is not None in `X` or `X | None`."""
-    if isinstance(hint, types.UnionType):
-        (hint,) = (t for t in typing.get_args(hint) if t is not type(None))
-    return hint
-
-
-def _metavar(scalar: type) -> str:
-    return {int: "N", float: "X", str: "WORD"}[scalar]
+def _broken_range(value: Any, ranges: tuple[Any, ...]) -> str | None:
+    """Describe the range that a value is outside of, if any."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    limits = {
+        name: limit
+        for one in ranges
+        for name in ("ge", "gt", "le", "lt")
+        if (limit := getattr(one, name, None)) is not None
+    }
+    if (
+        value >= limits.get("ge", value)
+        and value <= limits.get("le", value)
+        and ("gt" not in limits or value > limits["gt"])
+        and ("lt" not in limits or value < limits["lt"])
+    ):
+        return None
+    if set(limits) == {"ge", "le"}:
+        return f"{limits['ge']} to {limits['le']}"
+    words = {
+        "ge": "at least",
+        "gt": "more than",
+        "le": "at most",
+        "lt": "less than",
+    }
+    return " and ".join(f"{words[k]} {limit}" for k, limit in limits.items())

@@ -15,7 +15,7 @@ load_tensorflow()
 from kerafer.cli import main  # noqa: E402
 
 TRAINED = [
-    *("--arch", "wca_mcnn", "--dataset", "synthetic", "--people", "30"),
+    *("--arch", "wca_mcnn", "--dataset", "synthetic", "--subjects", "30"),
     *("--image-size", "64", "--epochs", "9", "--augment", "none"),
     *("--learning-rate", "2e-4", "--seed", "1"),
 ]

@@ -150,13 +150,13 @@ def test_a_class_with_blanks_trains_and_is_exported(tmp_path, monkeypatch):
     words = (*words, "--arch", "kerafer_edge", "--options", "width=0.25")
     words = (*words, "--image-size", "32", "--epochs", "1", "--out", "run")
     assert main(["train", *words, "--augment", "none"]) == 0
-    words = ("--model", "run", "--formats", "keras,float32", "--allow-drop")
+    words = ("--model", "run", "--formats", "keras,float32", "--ignore-gates")
     assert main(["export", *words, "--out", "exported"]) == 0
     manifest = json.loads((tmp_path / "exported/manifest.json").read_text())
     assert manifest["labels"] == ["angry", "not sure", "sad"]
     # The same images under other words for the classes, as other images.
     others = colours(tmp_path / "others", ("anger", "Not Sure", "sadness"))
-    words = (*words, "--also-on", str(others), "--out", "again")
+    words = (*words, "--external-test", str(others), "--out", "again")
     assert main(["export", *words]) in (0, 2, 3)
 
 

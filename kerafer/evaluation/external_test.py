@@ -122,7 +122,7 @@ def external_test_section(file: str, scores: dict[str, Any] | None) -> str:
         return (
             "## On other images\n\nThe scores above hold for images such as "
             "those tested. Other faces, cameras and light were not tested "
-            "(`kerafer export --also-on DIR` does so).\n"
+            "(`kerafer export --external-test DIR` does so).\n"
         )
     lost = scores["searched"] - scores["n_images"]
     told = "All are in the scores."

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Interval, Le
 
 from kerafer.errors import ConfigError
 from kerafer.inference import InputRange
-from kerafer.settings import MOST_THREADS, Settings, setting
+from kerafer.settings import Seed, Settings, Threads
 
 # The name in `formats`, and the file.
 FILES = {
@@ -18,6 +22,8 @@ FILES = {
     "int8": "int8.tflite",
     "onnx": "model.onnx",
 }
+Percent = Annotated[float, Interval(ge=0, le=100)]
+Drop = Annotated[float, Le(100)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,66 +34,42 @@ class ExportConfig(Settings):
         UserError: For an unknown format or a gate out of its range.
     """
 
-    formats: str = setting(
-        "savedmodel,float16,dynamic,int8",
-        f"any of {', '.join(FILES)}, with commas between, or all",
-    )
-    calibration: int = setting(
-        200,
-        "training images that give int8 its ranges",
-        least=1,
-    )
-    seed: int = setting(
-        0, "of the choice of these images", least=0, most=2**32 - 1
-    )
-    threads: int = setting(
-        2, "that the files are verified with", least=1, most=MOST_THREADS
-    )
-    min_agreement: float = setting(
-        99.0,
-        "gate: percent of test images with the Keras model's answer, for "
-        "keras, savedmodel, float32, float16 and onnx",
-        least=0,
-        most=100,
-    )
-    input_range: str | None = setting(
-        None,
-        "values that a model takes whose files take float32: 0..255, 0..1, "
-        "-1..1 or mean/std; it is written into the files",
-        metavar="RANGE",
-    )
-    keep_gray: bool = setting(
-        False,
-        "let the files of a gray model take gray images; else they take RGB, "
-        "as most of those who have images do",
-    )
-    max_drop_dynamic: float = setting(
-        0.5,
-        "gate: points of accuracy that dynamic may lose",
-        most=100,
-    )
-    max_drop_int8: float = setting(
-        0.5,
-        "gate: points of accuracy that int8 may lose",
-        most=100,
-    )
-    require_integer: bool = setting(
-        False,
-        "gate: int8 must not contain floating-point tensors",
-    )
-    allow_drop: bool = setting(
-        False, "keep files that miss their gate; the manifest says so"
-    )
-    also_on: str | None = setting(
-        None,
-        "folder or .zip of other labelled images, <class>/*, that the model "
-        "never saw; the model card tells how it does on them",
-    )
-    subject_pattern: str | None = setting(
-        None,
-        "regular expression whose group is the person in a file's name "
-        "(of also_on); its intervals are over people then",
-    )
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "min_agreement": "Gates",
+        "external_test": "External test",
+    }
+
+    formats: str = "savedmodel,float16,dynamic,int8"
+    """Formats, separated by commas: keras, savedmodel, float32, float16,
+    dynamic, int8, onnx, or all."""
+    calibration: Annotated[int, Ge(1)] = 200
+    """Number of training images that calibrate int8."""
+    seed: Seed = 0
+    """Random seed of the choice of these images."""
+    threads: Threads = 2
+    """Threads for the verification of the files."""
+    input_range: str | None = None
+    """Input values of a model whose files take float32: 0..255, 0..1, -1..1
+    or mean/std. It is written into the files."""
+    keep_gray: bool = False
+    """Keep the gray input of a gray model. By default its files take RGB."""
+    min_agreement: Percent = 99.0
+    """Minimum agreement with the Keras model on the test images, in percent,
+    for keras, savedmodel, float32, float16 and onnx."""
+    max_drop_dynamic: Drop = 0.5
+    """Maximum loss of accuracy of dynamic, in points."""
+    max_drop_int8: Drop = 0.5
+    """Maximum loss of accuracy of int8, in points."""
+    require_integer: bool = False
+    """Refuse an int8 file with floating-point tensors."""
+    ignore_gates: bool = False
+    """Keep files that miss their gate. The manifest records it."""
+    external_test: str | None = None
+    """Folder or .zip of other labeled images, <class>/*, that the model has
+    not seen. The model card reports the scores."""
+    subject_pattern: str | None = None
+    """Regular expression whose first group is the subject in a file name of
+    the external test."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,10 +81,10 @@ class ExportConfig(Settings):
                 f"`formats` takes {', '.join(FILES)}, or all. "
                 f"Received: {self.formats}."
             )
-        if self.subject_pattern and not self.also_on:
+        if self.subject_pattern and not self.external_test:
             raise ConfigError(
-                "`subject_pattern` is about the images of `also_on`. "
-                f"Received: {self.subject_pattern} without `also_on`."
+                "`subject_pattern` is about the images of `external_test`. "
+                f"Received: {self.subject_pattern} without `external_test`."
             )
 
     @property

@@ -139,8 +139,8 @@ def export(
             verified = verify(path, found, source.reference)
             missed = missed_gate(kind, verified, config)
             _tell(path.name, verified, missed)
-            if missed and not config.allow_drop:
-                left_out[path.name] = f"{missed}. `allow_drop` keeps it."
+            if missed and not config.ignore_gates:
+                left_out[path.name] = f"{missed}. `ignore_gates` keeps it."
                 remove(path)
                 continue
             tested[path.name] = found

@@ -8,7 +8,7 @@ from kerafer import markdown
 from kerafer.evaluation.external_test import external_test_section
 from kerafer.evaluation.report import scores_section
 
-IGNORE_GATES = "allow_drop"
+IGNORE_GATES = "ignore_gates"
 
 
 def model_card(manifest: dict[str, Any]) -> str:

@@ -10,10 +10,6 @@ import numpy as np
 from kerafer.errors import ConfigError
 
 CHOICES = '0..255, 0..1, -1..1, or mean/std such as "127.5/127.5"'
-HELP = (
-    "values that the model takes, if its file does not say: 0..255, 0..1, "
-    "-1..1 (with = before it) or mean/std"
-)
 # The entry of a file's metadata that kerafer writes.
 METADATA_KEY = "kerafer.input_range"
 UNKNOWN = "unknown"

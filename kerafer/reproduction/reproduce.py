@@ -22,7 +22,7 @@ from kerafer.reproduction.ablations import (
     open_questions,
 )
 from kerafer.reproduction.plan import Training, make_plan
-from kerafer.settings import as_flags, checked, read_yaml
+from kerafer.settings import as_flags, read_yaml
 from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
@@ -189,7 +189,7 @@ def _settings(
 ) -> TrainingConfig:
     if base is None:
         article = read_yaml(TrainingConfig, find_recipe("paper"))
-        return checked(TrainingConfig, article | settings)
+        return TrainingConfig(**(article | settings))
     return dataclasses.replace(base, **settings) if settings else base
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Interval
 
 from kerafer.datasets.config import DataConfig
 from kerafer.errors import ConfigError
 from kerafer.foreign import parse_yaml
-from kerafer.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,167 +26,78 @@ class TrainingConfig(DataConfig):
         UserError: For a number out of its range.
     """
 
-    arch: str = setting(
-        "wca_mcnn",
-        "model, one of kerafer.list_models()",
-        metavar="NAME",
-        group="model",
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "arch": "Model",
+        "augment": "Augmentation",
+        "epochs": "Optimization",
+        "loss": "Loss and labels",
+        "teacher": "Distillation",
+        "prior_correction": "Predictions of the trained model",
+        "precision": "Numerics",
+    }
+
+    arch: str = "wca_mcnn"
+    """Architecture, one of kerafer.list_models()."""
+    options: str | None = None
+    """Options of the architecture, such as ratio=8,shared=false."""
+    init_from: str | None = None
+    """Run, export or .keras file with the initial weights."""
+    freeze_until: str | None = None
+    """Freeze all layers up to this one."""
+    augment: Literal["none", "light", "strong", "robust"] = "light"
+    """Random changes of the training images."""
+    mix: Literal["none", "mixup", "cutmix", "both"] = "none"
+    """Mix pairs of training images and their labels."""
+    mix_alpha: Annotated[float, Gt(0)] = 0.2
+    """Parameter of the Beta distribution of the mixing ratio."""
+    epochs: Annotated[int, Ge(1)] = 200
+    """Maximum number of epochs."""
+    batch_size: Annotated[int, Ge(1)] = 32
+    """Images per step."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimizer."""
+    learning_rate: Annotated[float, Gt(0)] = 1e-4
+    """Peak learning rate."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate schedule."""
+    warmup_epochs: Annotated[int, Ge(0)] = 0
+    """Epochs of linear warmup before a cosine schedule."""
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    """Weight decay of kernels with adamw or sgd, times the learning rate."""
+    ema: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Momentum of a moving average of the weights. 0 disables it."""
+    patience: Annotated[int, Ge(0)] = 30
+    """Stop after this many epochs without a better validation loss."""
+    min_delta: Annotated[float, Ge(0)] = 1e-5
+    """Smallest decrease of the validation loss that counts as better."""
+    loss: Literal["own", "crossentropy", "focal"] = "own"
+    """Loss. own is the loss of the architecture's authors, if they have
+    one."""
+    label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Part of each label that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Give rare classes more weight."""
+    teacher: str | None = None
+    """Runs or .keras files to distill from, separated by commas."""
+    distill_alpha: Annotated[float, Interval(ge=0, le=1)] = 0.7
+    """Weight of the teachers in the loss."""
+    temperature: Annotated[float, Gt(0)] = 4.0
+    """Temperature that softens the probabilities of the teachers."""
+    precompute_teachers: bool = False
+    """Run the teachers once, on unchanged and mirrored images, instead of in
+    each step on the changed images."""
+    prior_correction: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Divide the probabilities by this power of the class frequencies, so
+    that rare classes are predicted more often."""
+    calibrate: bool = False
+    """Calibrate the probabilities on the validation images."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
+        "auto"
     )
-    options: str | None = setting(
-        None,
-        "options of the model's builder, such as ratio=8,shared=false",
-        metavar="NAME=X",
-        group="model",
-    )
-    init_from: str | None = setting(
-        None,
-        "a .keras file or run whose weights the model starts with",
-        metavar="PATH",
-        group="model",
-    )
-    freeze_until: str | None = setting(
-        None,
-        "layer up to which the weights stay as they start",
-        metavar="LAYER",
-        group="model",
-    )
-    augment: str = setting(
-        "light",
-        "random changes of the training images",
-        ("none", "light", "strong", "robust"),
-        group="augmentation",
-    )
-    mix: str = setting(
-        "none",
-        "whether training images and their labels are mixed in pairs",
-        ("none", "mixup", "cutmix", "both"),
-        group="augmentation",
-    )
-    mix_alpha: float = setting(
-        0.2,
-        "of the Beta distribution of their shares",
-        above=0,
-        group="augmentation",
-    )
-    epochs: int = setting(
-        200, "at most this many", least=1, group="optimisation"
-    )
-    batch_size: int = setting(
-        32, "images a step", least=1, group="optimisation"
-    )
-    optimizer: str = setting(
-        "adam",
-        "how the weights are changed",
-        ("adam", "adamw", "sgd"),
-        group="optimisation",
-    )
-    learning_rate: float = setting(
-        1e-4, "of the optimizer, at its highest", above=0, group="optimisation"
-    )
-    schedule: str = setting(
-        "constant",
-        "of the learning rate",
-        ("constant", "cosine"),
-        group="optimisation",
-    )
-    warmup_epochs: int = setting(
-        0,
-        "epochs in which a cosine schedule rises from 0",
-        least=0,
-        group="optimisation",
-    )
-    weight_decay: float = setting(
-        0.0,
-        "of adamw or sgd, on kernels alone, times the learning rate",
-        least=0,
-        group="optimisation",
-    )
-    loss: str = setting(
-        "own",
-        "own is that of the model's authors, where they have one",
-        ("own", "crossentropy", "focal"),
-        group="loss and labels",
-    )
-    label_smoothing: float = setting(
-        0.0,
-        "share of a label given to all",
-        least=0,
-        below=1,
-        group="loss and labels",
-    )
-    ema: float = setting(
-        0.0,
-        "momentum of a running average of the weights; 0 is none",
-        least=0,
-        below=1,
-        group="optimisation",
-    )
-    teacher: str | None = setting(
-        None,
-        "runs or .keras files to learn from, with commas between",
-        metavar="PATHS",
-        group="distillation",
-    )
-    distill_alpha: float = setting(
-        0.7,
-        "share of the teachers in the loss",
-        least=0,
-        most=1,
-        group="distillation",
-    )
-    temperature: float = setting(
-        4.0, "that softens what the teachers say", above=0, group="distillation"
-    )
-    ask_teachers: str = setting(
-        "steps",
-        "when teachers answer: in all steps, of the changed images, or once, "
-        "of the images as they are and mirrored, which costs steps nothing",
-        ("steps", "once"),
-        group="distillation",
-    )
-    patience: int = setting(
-        30,
-        "epochs without a better validation loss before it stops",
-        least=0,
-        group="early stopping",
-    )
-    min_delta: float = setting(
-        1e-5,
-        "least change that counts as better",
-        least=0,
-        group="early stopping",
-    )
-    class_weights: str = setting(
-        "none",
-        "whether rare classes weigh more",
-        ("none", "balanced"),
-        group="loss and labels",
-    )
-    prior_correction: float = setting(
-        0.0,
-        "power of the classes' shares in the training labels that the trained "
-        "model's answers are divided by, so that rare ones are named more",
-        least=0,
-        most=1,
-        group="predictions of the trained model",
-    )
-    calibrate: bool = setting(
-        False,
-        "scale the classifier in the end, so that its probabilities are as "
-        "high as it is right on validation images",
-        group="predictions of the trained model",
-    )
-    precision: str = setting(
-        "auto",
-        "number format; auto is bfloat16 where the hardware computes in it",
-        ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
-        group="numbers",
-    )
-    deterministic: bool = setting(
-        False,
-        "the same seed gives the same weights, bit for bit",
-        group="numbers",
-    )
+    """Number format. auto is bfloat16 or float16 if the hardware supports
+    it."""
+    deterministic: bool = False
+    """Compute the same weights, bit for bit, from the same seed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge
 
 from kerafer.engine import check_installed
 from kerafer.errors import ConfigError, UserError
-from kerafer.settings import Settings, setting
+from kerafer.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +131,6 @@ class Processes:
 
 
 ALONE = Processes()
-_PLACE = "devices and machines"
 DEVICES = ("one", "all")
 
 
@@ -139,30 +142,17 @@ class PlaceConfig(Settings):
         ConfigError: Where only some of what several processes need is given.
     """
 
-    devices: str = setting(
-        "one",
-        "whether every GPU of this machine takes a share of each batch",
-        DEVICES,
-        group=_PLACE,
-    )
-    num_processes: int | None = setting(
-        None,
-        "how many processes train this model together, on Keras' JAX backend",
-        least=1,
-        group=_PLACE,
-    )
-    process_id: int | None = setting(
-        None,
-        "which of them this one is, from 0, which writes the run's folder",
-        least=0,
-        group=_PLACE,
-    )
-    coordinator: str | None = setting(
-        None,
-        "address of the first of them, where all meet",
-        metavar="HOST:PORT",
-        group=_PLACE,
-    )
+    GROUPS: ClassVar[Mapping[str, str]] = {"devices": "Devices and machines"}
+
+    devices: Literal["one", "all"] = "one"
+    """Train on one device, or share each batch among all GPUs of this
+    machine."""
+    num_processes: Annotated[int, Ge(1)] | None = None
+    """Number of processes that train this model together (JAX)."""
+    process_id: Annotated[int, Ge(0)] | None = None
+    """Number of this process. 0 writes the run's folder."""
+    coordinator: str | None = None
+    """Address of process 0, such as 10.0.0.1:9911."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

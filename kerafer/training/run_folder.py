@@ -15,7 +15,7 @@ import yaml
 from kerafer.errors import ConfigError, UserError
 from kerafer.files import output_folder, write_text
 from kerafer.locks import locked
-from kerafer.settings import checked, read_yaml
+from kerafer.settings import read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.versions import versions
 
@@ -148,4 +148,4 @@ class RunFolder:
                 f"A run's folder has a config.yaml. There is none in {path}."
             )
         values = read_yaml(TrainingConfig, run.config)
-        return run, checked(TrainingConfig, values)
+        return run, TrainingConfig(**values)

@@ -18,7 +18,7 @@ from kerafer.datasets.config import DataConfig
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.inference import ModelBundle, ModelSource
-from kerafer.settings import as_flags, checked
+from kerafer.settings import as_flags
 from kerafer.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SUBSETS = ("test", "validation", "train", "all")
 _BATCH = 32
 # Settings after which the images are no longer divided as in the run.
-_DIVIDING = ("split", "seed", "angles", "people", "subject_pattern")
+_DIVIDING = ("split", "seed", "angles", "subjects", "subject_pattern")
 # How a model sees images, of whichever data set.
 _AS_SEEN = ("image_size", "channels", "face_crop", "without_face")
 _FIELDS = tuple(field.name for field in dataclasses.fields(DataConfig))
@@ -230,14 +230,14 @@ def _data(
                 "`dataset`, and, where its run is at hand, `split` with the "
                 "split.csv of that."
             )
-        return checked(DataConfig, dict(given)), None
+        return DataConfig(**given), None
     folder, training = RunFolder.open(asked.run)
     kept = {name: getattr(training, name) for name in _FIELDS}
     if given.get("dataset", training.dataset) != training.dataset:
         kept = {name: kept[name] for name in _AS_SEEN}
     # That of each model, unless it is asked for.
     kept.pop("face_margin", None)
-    config = checked(DataConfig, {**kept, **given})
+    config = DataConfig(**{**kept, **given})
     same = config.dataset == training.dataset
     divided = same and not any(name in given for name in _DIVIDING)
     return config, folder.split if divided and folder.split.is_file() else None
@@ -262,7 +262,7 @@ def _sized(
 ) -> DataConfig:
     """The settings with the model's image size."""
     size, _, channels = model.input_shape
-    sizes = {"image_size": size, "channels": channels}
+    sizes: dict[str, Any] = {"image_size": size, "channels": channels}
     for name, value in sizes.items():
         if given.get(name, value) != value:
             raise ConfigError(
@@ -270,7 +270,7 @@ def _sized(
                 f"{model.file or model.name} takes {value}. Received: "
                 f"{given[name]}."
             )
-    return dataclasses.replace(config, image_size=size, channels=channels)
+    return dataclasses.replace(config, **sizes)
 
 
 # === The images ===
@@ -327,9 +327,8 @@ class _Images(NamedTuple):
     def decoded(self, model: ModelBundle) -> np.ndarray:
         """All images of the data set as a model takes them."""
         size, _, channels = model.input_shape
-        config = dataclasses.replace(
-            self.config, image_size=size, channels=channels
-        )
+        sizes: dict[str, Any] = {"image_size": size, "channels": channels}
+        config = dataclasses.replace(self.config, **sizes)
         margin = config.face_margin
         if margin is None:
             # As in its training, which may not have been on this data.

@@ -100,7 +100,7 @@ def export_model(
         force: Whether formats that `out` has already are made anew. Defaults
             to `False`.
         **gates: Further fields of `kerafer.export.config.ExportConfig`, such
-            as `max_drop_int8`, `allow_drop`, `also_on` or `threads`.
+            as `max_drop_int8`, `ignore_gates`, `external_test` or `threads`.
 
     Returns:
         The manifest, with what was measured of every file in `files`, and in
@@ -249,7 +249,10 @@ def _check(
             )
         _check_others(config, found.run[1])
         return
-    for name, value in (("data_dir", data_dir), ("also_on", config.also_on)):
+    for name, value in (
+        ("data_dir", data_dir),
+        ("external_test", config.external_test),
+    ):
         if value:
             raise ConfigError(
                 f"`{name}` is about the folder of a run. Received a model "
@@ -258,10 +261,10 @@ def _check(
 
 
 def _check_others(config: ExportConfig, training: TrainingConfig) -> None:
-    if not config.also_on:
+    if not config.external_test:
         return
-    others = Path(config.also_on)
-    rule = "`also_on` is a folder or .zip of images, <class>/*"
+    others = Path(config.external_test)
+    rule = "`external_test` is a folder or .zip of images, <class>/*"
     if not others.exists():
         raise ConfigError(f"{rule}. There is no {others}.")
     if others.is_file() and others.suffix.lower() != ".zip":
@@ -379,8 +382,8 @@ def _of_run(
     margin = face_margin(
         dataset.margin, training.face_crop, training.face_margin
     )
-    others = config.also_on and ExternalTest.load(
-        Path(config.also_on),
+    others = config.external_test and ExternalTest.load(
+        Path(config.external_test),
         config.subject_pattern,
         dataset.class_names,
         given.shape,

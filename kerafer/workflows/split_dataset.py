@@ -101,7 +101,7 @@ def find_data(
 def _options(config: DataConfig) -> dict[str, Any]:
     options: dict[str, Any] = {
         "angles": config.angles and parse_angles(config.angles),
-        "people": config.people,
+        "people": config.subjects,
         "subject_pattern": config.subject_pattern,
         "download": config.download,
     }

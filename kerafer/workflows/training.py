@@ -231,7 +231,7 @@ def _fit(
 
     dataset = data.dataset
     targets, rows = dataset.targets, data.rows("train")
-    if distillation is not None and config.ask_teachers == "once":
+    if distillation is not None and config.precompute_teachers:
         asked = Batches(images, targets, config.batch_size, rows)
         targets, distillation = distillation.blend(targets, asked), None
     devices = sharing_devices()

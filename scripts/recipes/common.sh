@@ -4,7 +4,7 @@
 : "${EXTRA:=}"
 : "${FORMATS:=keras,float16,int8,integer}"
 : "${EXPORTED:=exported}"
-# Such as --allow-drop, to try the script with next to no training.
+# Such as --ignore-gates, to try the script with next to no training.
 : "${EXPORT_FLAGS:=}"
 : "${PERSON:=^(.+)_\d+}"
 : "${KERAFER:=kerafer}"
@@ -36,7 +36,7 @@ evaluate() {
 export_run() {
   split_words "--formats $FORMATS $EXPORT_FLAGS"
   if [ -n "$3" ]; then
-    words+=(--also-on "$3" --subject-pattern "$PERSON")
+    words+=(--external-test "$3" --subject-pattern "$PERSON")
   fi
   "$KERAFER" export --model "$1/$2" --out "$EXPORTED/$2" --force "${words[@]}"
 }

@@ -288,7 +288,7 @@ def test_the_command_writes_what_train_takes(folder, tmp_path, capfd):
 @pytest.mark.parametrize(
     "words, told",
     [
-        (["--near", "40"], "--near is 0 to 16"),
+        (["--max-hash-distance", "40"], "--max-hash-distance must be 0 to 16"),
         (["--clean", "clean.txt"], "--clean is a .csv file"),
         (["--out", "a-file"], "--out is a folder"),
         (["--dataset", "nothing"], "A data set is one of"),

@@ -193,7 +193,7 @@ def test_a_missed_gate_leaves_the_file_out(run, tmp_path, capfd):
     assert not (out / "int8.tflite").exists()
 
     # A later export adds to what is there.
-    assert export(run, out, "int8", *gate, "--allow-drop") == 0
+    assert export(run, out, "int8", *gate, "--ignore-gates") == 0
     files = manifest_of(out)["files"]
     assert set(files) == {"float32.tflite", "int8.tflite"}
     assert "`max_drop_int8`" in files["int8.tflite"]["missed_gate"]

@@ -569,7 +569,7 @@ class Unbuilt(keras.Model):
         (sequential, {"images": images(4), "labels": [1]}, "each of 4"),
         (sequential, {"images": images(4), "labels": [9] * 4}, "0 to 3"),
         (sequential, {"class_names": ["a", "b"]}, "class_names are 4"),
-        (sequential, {"threads": 0}, "`threads` is 1 to 1024"),
+        (sequential, {"threads": 0}, "`threads` must be 1 to 1024"),
         (sequential, {"speed": 1}, "no argument speed"),
         (
             lambda: two_inputs(),

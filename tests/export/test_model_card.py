@@ -1,6 +1,5 @@
 """What a model card tells was measured, and on the images it names."""
 
-import argparse
 import json
 import os
 import shutil
@@ -16,8 +15,8 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from kerafer import load_model
-from kerafer.cli import main
-from kerafer.commands.train import add_arguments
+from kerafer.cli import main, make_app
+from kerafer.cli.options import make_settings
 from kerafer.datasets import load, make_split, write_split
 from kerafer.datasets.specs import find_spec
 from kerafer.evaluation import external_test, score
@@ -26,13 +25,20 @@ from kerafer.export.verify import answer
 from kerafer.faces.detector import Face
 from kerafer.models.save import save_model
 from kerafer.runtime.recognizer import Recognizer
-from kerafer.settings import from_flags
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
 
 CLASSES = ("blue", "green", "red")
 SIZE = 8
 RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"
+
+
+def parse_training(words):
+    """The settings and the recipe of `kerafer train WORDS`."""
+    _, bound, _ = make_app().parse_args(["train", *words])
+    recipe = bound.arguments["config"]
+    given = bound.arguments["given"]
+    return make_settings(TrainingConfig, given, find_recipe(recipe)), recipe
 
 
 def sure_of(classes, share=0.8):
@@ -213,7 +219,7 @@ def run(tmp_path_factory):
 
 
 def export(run, out, *words):
-    flags = ("--allow-drop", "--calibration", "20")
+    flags = ("--ignore-gates", "--calibration", "20")
     return main(
         ["export", "--model", str(run), "--out", str(out), *flags, *words]
     )
@@ -228,7 +234,7 @@ def exported(run):
     """With a folder of other images, through a link."""
     (run.parent / "link").symlink_to(run.parent / "real")
     formats = ("--formats", "keras,float16,int8")
-    others = ("--also-on", str(run.parent / "others"))
+    others = ("--external-test", str(run.parent / "others"))
     people = ("--subject-pattern", r"^(.+)_\d+")
     assert export(run, run.parent / "link", *formats, *others, *people) == 0
     return run.parent / "real"
@@ -320,7 +326,7 @@ def test_a_later_export_keeps_what_was_measured_of_the_same_file(
     scores = manifest_of(alone)["scores"]
     assert scores["file"] == "float16.tflite"
     assert scores["external_test"] is None
-    assert "--also-on DIR" in (alone / "MODEL_CARD.md").read_text()
+    assert "--external-test DIR" in (alone / "MODEL_CARD.md").read_text()
 
 
 class LeftHalf:
@@ -377,11 +383,11 @@ def test_pictures_without_a_face_are_told(exported):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--also-on", "nowhere"), "There is no nowhere"),
-        (("--also-on", "{root}/my run/best.keras"), "Received the file"),
-        (("--also-on", "{root}/data"), "that the model never saw"),
-        (("--also-on", "{root}/two"), "The data has 2: blue, purple"),
-        (("--subject-pattern", "^(.+)_"), "without --also-on"),
+        (("--external-test", "nowhere"), "There is no nowhere"),
+        (("--external-test", "{root}/my run/best.keras"), "Received the file"),
+        (("--external-test", "{root}/data"), "that the model never saw"),
+        (("--external-test", "{root}/two"), "The data has 2: blue, purple"),
+        (("--subject-pattern", "^(.+)_"), "without --external-test"),
     ],
 )
 def test_other_pictures_that_can_t_be_taken(run, tmp_path, capfd, flags, words):
@@ -400,7 +406,7 @@ def test_other_pictures_that_can_t_be_taken(run, tmp_path, capfd, flags, words):
 def test_other_pictures_may_show_fewer_classes(run, tmp_path):
     generator = np.random.default_rng(1)
     fewer = write_pictures(tmp_path / "fewer", 4, generator, ("red", "blue"))
-    flags = ("--formats", "float16", "--also-on", str(fewer))
+    flags = ("--formats", "float16", "--external-test", str(fewer))
     assert export(run, tmp_path / "out", *flags) == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     other = manifest["scores"]["external_test"]
@@ -495,7 +501,7 @@ def test_the_recipe_goes_on_where_it_was_broken_off(tmp_path):
         *("--out", "exports/kerafer_edge_fer2013"),
     ]
     assert lines[-1][-4:] == [
-        *("--also-on", "faces.zip", "--subject-pattern", r"^(.+)_\d+")
+        *("--external-test", "faces.zip", "--subject-pattern", r"^(.+)_\d+")
     ]
 
 
@@ -505,10 +511,7 @@ def test_the_flags_of_a_recipe_are_such(name, tmp_path):
     trainings = [line[1:] for line in lines if line[0] == "train"]
     assert len(trainings) > 4
     for words in trainings:
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
-        parsed = parser.parse_args(words)
-        config = from_flags(TrainingConfig, parsed, find_recipe(parsed.config))
+        config, _ = parse_training(words)
         size = 48 if name == "edge_fer2013.sh" else 64
         assert config.arch == "kerafer_edge" and config.image_size == size
 
@@ -528,12 +531,9 @@ def test_the_models_that_come_along_are_trained_from_their_starts(tmp_path):
     trainings = [line[1:] for line in lines if line[0] == "train"]
     configs = []
     for words in trainings:
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
-        parsed = parser.parse_args(words)
-        assert parsed.config == "ferplus"
-        recipe = find_recipe(parsed.config)
-        configs.append(from_flags(TrainingConfig, parsed, recipe))
+        config, recipe = parse_training(words)
+        assert recipe == "ferplus"
+        configs.append(config)
     assert [config.init_from for config in configs] == [
         *(f"{out}/edge_ferplus.keras", f"{out}/edge_wide"),
         f"{out}/edge_small_ferplus.keras",

@@ -23,7 +23,7 @@ from kerafer.locks import locked
 
 TRAIN = [
     *("train", "--arch", "kerafer_edge", "--options", "width=0.25"),
-    *("--dataset", "synthetic", "--people", "6", "--image-size", "48"),
+    *("--dataset", "synthetic", "--subjects", "6", "--image-size", "48"),
     *("--augment", "none", "--precision", "float32"),
 ]
 
@@ -81,10 +81,10 @@ def test_odd_paths_get_a_sentence(words, tmp_path, monkeypatch, capsys):
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     script = (
         "import sys\nfrom kerafer import cli\n"
-        "from kerafer.commands import synthesize\n"
-        "def run(parsed):\n"
+        "from kerafer.cli import synthesize\n"
+        "def run(out):\n"
         "    while True:\n        print('line' * 1000)\n"
-        "synthesize.run = run\n"
+        "synthesize.synthesize = run\n"
         "sys.exit(cli.main(['synthesize', '--out', 'x']))\n"
     )
     with subprocess.Popen(
@@ -205,7 +205,7 @@ def test_a_full_disk_is_told(monkeypatch, tmp_path, capsys):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "a.npy")
 
-    monkeypatch.setattr("kerafer.commands.synthesize.run", full)
+    monkeypatch.setattr("kerafer.cli.synthesize.synthesize", full)
     assert main(["synthesize", "--out", str(tmp_path / "s")]) == 2
     assert "The disk is full: a.npy" in capsys.readouterr().err
 

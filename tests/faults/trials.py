@@ -35,7 +35,7 @@ MOST_SECONDS = 300
 KERAFER = [sys.executable, "-m", "kerafer"]
 TRAIN = [
     *("train", "--arch", "kerafer_edge", "--options", "width=0.25"),
-    *("--dataset", "synthetic", "--people", "6", "--image-size", "48"),
+    *("--dataset", "synthetic", "--subjects", "6", "--image-size", "48"),
     *("--augment", "none", "--precision", "float32"),
 ]
 
@@ -216,7 +216,7 @@ def texts(count):
     """Damaged configurations, splits, histories and manifests."""
     from kerafer.errors import UserError
     from kerafer.foreign import parse_yaml, read_json
-    from kerafer.settings import checked, read_yaml
+    from kerafer.settings import read_yaml
     from kerafer.tables import read_table
     from kerafer.training.config import TrainingConfig
 
@@ -243,7 +243,7 @@ def texts(count):
             with contextlib.suppress(*allowed):
                 if file.suffix == ".yaml":
                     with contextlib.suppress(UserError):
-                        checked(TrainingConfig, read_yaml(TrainingConfig, file))
+                        TrainingConfig(**read_yaml(TrainingConfig, file))
                     parse_yaml(content.decode("utf-8"))
                 elif file.suffix == ".json":
                     read_json(file)
@@ -344,12 +344,12 @@ def export_kills(count):
         ended(run([*TRAIN, "--epochs", "1", "--out", "one"], folder))
         words = ["export", "--model", "one", "--out", "out", "--force"]
         words.append("--formats")
-        ended(run([*words, "float16", "--allow-drop"], folder))
+        ended(run([*words, "float16", "--ignore-gates"], folder))
         out = Path(folder, "out")
         whole = {p.name: p.read_bytes() for p in out.iterdir()}
 
         def trial(number, generator):
-            process = run([*words, "float32", "--allow-drop"], folder)
+            process = run([*words, "float32", "--ignore-gates"], folder)
             killed(process, generator.uniform(3, 14), signal.SIGKILL)
             # What was there, or all of the new.
             names = {p.name for p in out.iterdir()}
@@ -358,7 +358,7 @@ def export_kills(count):
             manifest = json.loads((out / "manifest.json").read_text())
             if not set(manifest["files"]) <= names:
                 raise AssertionError("the manifest names what is not there")
-            ended(run([*words, "float16", "--allow-drop"], folder))
+            ended(run([*words, "float16", "--ignore-gates"], folder))
             left = {p.name for p in Path(folder).glob(".out.*")}
             if left - {".out.lock"}:
                 raise AssertionError(f"left behind: {left}")
@@ -370,7 +370,7 @@ def reproduce_kills(count):
     """`kerafer reproduce`, killed, takes its training along."""
     with tempfile.TemporaryDirectory() as folder:
         words = [
-            *("reproduce", "--dataset", "synthetic", "--people", "6"),
+            *("reproduce", "--dataset", "synthetic", "--subjects", "6"),
             *("--image-size", "64", "--epochs", "9", "--runs", "1"),
             *("--augment", "none", "--models", "cnn", "--tables", "4"),
             "--out",
@@ -458,7 +458,7 @@ def full_disks(count):
         Image.fromarray(noise.astype(np.uint8)).save(face)
         commands = (
             [*TRAIN, "--epochs", "2", "--out", "disk/run"],
-            ["export", "--model", "one", "--out", "disk/out", "--allow-drop"],
+            ["export", "--model", "one", "--out", "disk/out", "--ignore-gates"],
             ["predict", face, "--whole", "--out", "disk/out"],
         )
 

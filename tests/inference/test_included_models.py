@@ -33,7 +33,7 @@ def manifest():
 def photo(tmp_path_factory):
     """A drawn person who smiles."""
     folder = tmp_path_factory.mktemp("drawn")
-    words = ("--people", "1", "--angles", "S", "--out", str(folder / "faces"))
+    words = ("--subjects", "1", "--angles", "S", "--out", str(folder / "faces"))
     assert main(["synthesize", *words]) == 0
     return folder / "faces" / "AF01" / "AF01HAS.JPG"
 

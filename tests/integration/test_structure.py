@@ -13,7 +13,7 @@ from harness import run_python
 
 from kerafer import cli
 
-PACKAGE = Path(cli.__file__).parent
+PACKAGE = Path(cli.__file__).parents[1]
 ROOT = PACKAGE.parent
 # Data flows one way: a room imports from those before it alone.
 ROOMS = (
@@ -30,7 +30,7 @@ ROOMS = (
     "demo",
     "workflows",
     "reproduction",
-    "commands",
+    "cli",
 )
 
 
@@ -58,7 +58,7 @@ def test_data_flows_one_way():
         assert here is None or here in ROOMS, f"{here} is a room without place"
         for module in imports(file):
             there = room(module) if module.startswith("kerafer.") else None
-            if there is None or parts == ("__init__.py",):
+            if there is None or parts in (("__init__.py",), ("__main__.py",)):
                 continue
             checked += 1
             assert here is not None, f"{file} imports from {there}"
@@ -157,7 +157,7 @@ def test_script_and_subcommand_have_the_same_flags(command):
         subprocess.run([*w, "--help"], capture_output=True, text=True).stdout
         for w in words
     ]
-    assert "--help" in pages[0]
+    assert "Options:" in pages[0]
     assert re.sub(r"usage: \S+", "", pages[0]) == re.sub(
         r"usage: \S+", "", pages[1]
     )
@@ -209,19 +209,13 @@ def test_an_editor_knows_every_lazy_name(module):
 
 
 def test_commands_are_thin():
-    files = [
-        f for f in (PACKAGE / "commands").glob("*.py") if "__" not in f.name
-    ]
-    assert {file.stem for file in files} == set(cli.COMMANDS)
+    files = [PACKAGE / "cli" / f"{name}.py" for name in cli.COMMANDS]
     for file in files:
-        text = file.read_text(encoding="utf-8")
-        functions = {
-            node.name
-            for node in ast.parse(text).body
-            if isinstance(node, ast.FunctionDef)
-        }
-        assert {"add_arguments", "run"} <= functions, file
-        assert text.count("\n") <= 120, file
+        assert file.read_text(encoding="utf-8").count("\n") <= 110, file
+    lines = [
+        f.read_text("utf-8").count("\n") for f in files[0].parent.glob("*.py")
+    ]
+    assert sum(lines) <= 1200
 
 
 def test_the_library_names_settings_not_flags():
@@ -232,7 +226,7 @@ def test_the_library_names_settings_not_flags():
     told, strings = [], 0
     for file in PACKAGE.rglob("*.py"):
         where = file.relative_to(PACKAGE)
-        if where.parts[0] in ("commands", "cli.py", "errors.py"):
+        if where.parts[0] in ("cli", "errors.py"):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             text = getattr(node, "value", None)

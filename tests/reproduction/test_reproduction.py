@@ -40,9 +40,9 @@ from kerafer.training.config import TrainingConfig
 from kerafer.versions import versions
 
 CLASSES = ("angry", "happy", "sad")
-BASE = TrainingConfig(epochs=2, image_size=64, people=6)
+BASE = TrainingConfig(epochs=2, image_size=64, subjects=6)
 # The least that trains: what the command adds is the plan around it.
-SMALL = ["--people", "6", "--image-size", "64", "--epochs", "1"]
+SMALL = ["--subjects", "6", "--image-size", "64", "--epochs", "1"]
 
 
 def made_up_run(folder, config, accuracy=0.5, over=True):
@@ -202,7 +202,7 @@ def test_flags_say_what_settings_are():
     config = dataclasses.replace(BASE, deterministic=True, options="ratio=8")
     flags = as_flags(config)
     assert flags == [
-        *("--people", "6", "--image-size", "64", "--options", "ratio=8"),
+        *("--subjects", "6", "--image-size", "64", "--options", "ratio=8"),
         *("--epochs", "2", "--deterministic"),
     ]
     assert as_flags(config, ("arch",))[4:6] == ["--arch", "wca_mcnn"]
@@ -408,7 +408,7 @@ def test_a_killed_reproduction_goes_on(tmp_path, trainer, monkeypatch):
 
 
 def test_models_are_trained_by_the_articles_protocol(tmp_path, trainer):
-    words = ["reproduce", "--runs", "1", "--tables", "7", "--people", "6"]
+    words = ["reproduce", "--runs", "1", "--tables", "7", "--subjects", "6"]
     assert main([*words, "--out", str(tmp_path)]) == 0
     found = {}
     for file in tmp_path.glob("runs/*/config.yaml"):
@@ -419,10 +419,10 @@ def test_models_are_trained_by_the_articles_protocol(tmp_path, trainer):
         assert values["augment"] == "none"
         assert values["split"] == "paper"
         assert (values["patience"], values["min_delta"]) == (30, 1e-5)
-        assert (values["epochs"], values["people"]) == (200, 6)
+        assert (values["epochs"], values["subjects"]) == (200, 6)
     # The function does the same, and a setting that is named is kept.
     kerafer.reproduce(
-        tables=[7], runs=1, people=6, augment="light", out=tmp_path / "other"
+        tables=[7], runs=1, subjects=6, augment="light", out=tmp_path / "other"
     )
     for file in (tmp_path / "other").glob("runs/*/config.yaml"):
         assert yaml.safe_load(file.read_text())["augment"] == "light"
@@ -456,10 +456,10 @@ def test_questions_are_planned_from_their_lines(tmp_path, trainer):
         (["--figures", "7"], "no figure 7"),
         (["--questions", "why"], "'why'"),
         (["--runs", "0"], "--runs must be at least 1"),
-        (["--tables", "7", "--models", "alexnet"], "The models are cder_net"),
+        (["--tables", "7", "--models", "alexnet"], "cder_net"),
         (["--tables", "7", "--models", "cnn"], "have none of the --models"),
         (["--tables", "4", "--dataset", "kdef"], "KDEF"),
-        (["--epochs", "0"], "--epochs is at least 1"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
     ],
 )
 def test_mistakes_of_the_user(words, told, tmp_path, monkeypatch, capfd):
@@ -489,7 +489,7 @@ def test_a_failed_training_is_told_in_its_own_words(tmp_path):
 def test_the_whole_way_on_drawn_faces(tmp_path):
     """Real trainings, a real Grad-CAM sheet; as a stranger would run it."""
     script = Path(__file__).parents[2] / "scripts" / "reproduce.py"
-    words = [*SMALL, "--people", "10", "--runs", "1", "--augment", "none"]
+    words = [*SMALL, "--subjects", "10", "--runs", "1", "--augment", "none"]
     words += ["--models", "wca_mcnn", "--tables", "4", "--figures", "11,14,19"]
     done = subprocess.run(
         [sys.executable, str(script), *words, "--out", str(tmp_path / "out")],

@@ -14,7 +14,7 @@ from harness import assert_same_history, run_kerafer
 from kerafer.engine import backend_name
 
 TRAINING = (
-    *("train", "--dataset", "synthetic", "--people", "4", "--angles", "S"),
+    *("train", "--dataset", "synthetic", "--subjects", "4", "--angles", "S"),
     *("--batch-size", "8", "--epochs", "3", "--precision", "float32"),
     *("--augment", "strong", "--mix", "both"),
 )

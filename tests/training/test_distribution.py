@@ -16,7 +16,7 @@ from kerafer.datasets.pipeline import TrainingBatches
 SCRIPT = Path(__file__).with_name("distributed_fit.py")
 TRAINING = (
     *("--arch", "kerafer_edge", "--options", "width=0.25", "--dataset"),
-    *("synthetic", "--people", "4", "--angles", "S", "--image-size", "24"),
+    *("synthetic", "--subjects", "4", "--angles", "S", "--image-size", "24"),
     *("--augment", "none", "--batch-size", "8"),
 )
 
@@ -140,7 +140,7 @@ ALL = ("--num-processes", "2", "--process-id", "0", "--coordinator", "a:1")
     [
         (("--num-processes", "2"), "Missing: --process-id, --coordinator"),
         ((*ALL[:3], "2", *ALL[4:]), "--process-id is 0 to 1"),
-        ((*ALL[:1], "0", *ALL[2:]), "--num-processes is at least 1"),
+        ((*ALL[:1], "0", *ALL[2:]), "--num-processes must be at least 1"),
         ((*ALL[:5], "here"), "host:port"),
         ((*ALL, "--batch-size", "9"), "a multiple of --num-processes"),
         ((*ALL, "--folds", "3"), "Several processes train one fold"),

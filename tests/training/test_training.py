@@ -29,7 +29,7 @@ from kerafer.training.progress import EpochProgress
 from kerafer.training.run_backup import RunBackup
 
 TINY = [
-    *("--arch", "resnet18", "--dataset", "synthetic", "--people", "4"),
+    *("--arch", "resnet18", "--dataset", "synthetic", "--subjects", "4"),
     *("--angles", "S", "--image-size", "48", "--channels", "1"),
 ]
 FILES = {
@@ -73,7 +73,7 @@ def test_a_run_leaves_what_the_readme_says(trained_run):
 def test_the_scores_are_those_of_the_best_file(trained_run):
     config = yaml.safe_load((trained_run / "config.yaml").read_text())
     dataset = load(
-        "synthetic", people=config["people"], image_size=config["image_size"]
+        "synthetic", people=config["subjects"], image_size=config["image_size"]
     )
     split = read_split(trained_run / "split.csv", dataset)
     test = dataset.select((split == "test").to_numpy())
@@ -170,15 +170,15 @@ def test_defaults_are_the_articles_protocol():
         (["--dataset", "fesr"], "kaggle"),
         (["--dataset", "fer2013"], "--dataset synthetic"),
         (["--dataset", "folder"], "--data-dir"),
-        (["--epochs", "0"], "--epochs is at least 1. Received: 0"),
+        (["--epochs", "0"], "--epochs must be at least 1. Received: 0"),
         (["--learning-rate", "-1"], "more than 0"),
-        (["--learning-rate", "nan"], "more than 0"),
-        (["--channels", "4"], "--channels is 3 or 1"),
-        (["--augment", "heavy"], "none, light, strong"),
+        (["--learning-rate", "nan"], "finite"),
+        (["--channels", "4"], "3, 1"),
+        (["--augment", "heavy"], "light"),
         (["--split", "person"], "paper, subject, given"),
         (["--split", "none.csv"], "none.csv"),
-        (["--people", "99"], "Received: 99"),
-        (["--people", "2"], "at least 3 people"),
+        (["--subjects", "99"], "Received: 99"),
+        (["--subjects", "2"], "at least 3 people"),
         (["--angles", "XX"], "XX"),
         (["--image-size", "20"], "at least"),
         (["--options", "ratio=5"], "must divide"),
@@ -251,10 +251,10 @@ def test_a_configuration_file_is_checked(tmp_path, capsys):
         ("epochs: many\n", "a whole number. Received: 'many'"),
         ("epochs: 1.5\n", "a whole number"),
         ("deterministic: 1\n", "true or false"),
-        ("augment: heavy\n", "none, light, strong"),
+        ("augment: heavy\n", "light"),
         ("- a\n", "`key: value`"),
-        ("a: [\n", "no YAML file"),
-        ("!!python/object/apply:os.getcwd []\n", "no YAML file"),
+        ("a: [\n", "Cannot parse"),
+        ("!!python/object/apply:os.getcwd []\n", "Cannot parse"),
     ):
         file.write_text(text)
         assert main(["train", "--config", str(file)]) == 2
@@ -264,28 +264,26 @@ def test_a_configuration_file_is_checked(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("trian", "no command trian. Did you mean train?"),
+        ("trian", 'Did you mean "train"?'),
         ("train --leaning-rate=1", "Did you mean --learning-rate?"),
         ("train --dropout 1", "Unknown option: --dropout."),
-        ("train --epochs", "--epochs: expected one argument"),
-        ("train kdef", "No flag takes kdef."),
+        ("train --epochs", "--epochs needs a value"),
+        ("train kdef", "Unexpected argument: kdef."),
         ("evaluate --modle x", "Did you mean --model?"),
-        ("evaluate", "required: --model"),
+        ("evaluate", "--model needs a value"),
         ("--verbose", "Unknown option: --verbose."),
     ],
 )
 def test_unknown_flags_and_commands_are_told_in_two_lines(words, told, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(words.split())
-    assert caught.value.code == 2
+    assert main(words.split()) == 2
     lines = capsys.readouterr().err.splitlines()
     assert told in lines[0] and len(lines) == 2
-    assert lines[1].endswith("--help tells more.")
+    assert lines[1].endswith("--help'.")
 
 
 def test_the_program_alone_says_what_there_is(capsys):
     assert main([]) == 0
-    assert "train a model" in capsys.readouterr().out
+    assert "Train a model" in capsys.readouterr().out
 
 
 def test_a_class_weighs_inversely_to_its_count():
@@ -504,7 +502,15 @@ def test_a_loss_that_is_no_number_is_told(tmp_path, capsys):
 @pytest.mark.trains
 def test_a_kdef_tree_trains_by_the_papers_split(tmp_path, capsys):
     tree = tmp_path / "somewhere" / "KDEF"
-    words = ["synthesize", "--out", str(tree), "--people", "3", "--angles", "S"]
+    words = [
+        "synthesize",
+        "--out",
+        str(tree),
+        "--subjects",
+        "3",
+        "--angles",
+        "S",
+    ]
     assert main(words) == 0
     assert len(list(tree.rglob("*.JPG"))) == 3 * 2 * 7
     shutil.copy(next(tree.rglob("*.JPG")), tmp_path / "KDEF_copy.JPG")

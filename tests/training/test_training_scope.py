@@ -16,7 +16,7 @@ from kerafer.training.precision import resolve_precision
 from kerafer.training.scope import training_settings
 
 TINY = [
-    *("--arch", "cnn", "--dataset", "synthetic", "--people", "5"),
+    *("--arch", "cnn", "--dataset", "synthetic", "--subjects", "5"),
     *("--image-size", "64", "--epochs", "1", "--augment", "none"),
     *("--deterministic", "--seed", "7", "--precision", "mixed_bfloat16"),
 ]

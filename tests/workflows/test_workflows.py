@@ -20,7 +20,7 @@ TINY = {
     "arch": "wca_cnn",
     "options": "ratio=8",
     "dataset": "synthetic",
-    "people": 6,
+    "subjects": 6,
     "image_size": 40,
     "epochs": 2,
     "augment": "none",
@@ -43,7 +43,9 @@ def test_a_run_is_what_its_folder_says(run):
     files = pd.read_csv(run.path / "split.csv")
     pd.testing.assert_frame_equal(again.split, files)
     assert again.metrics == json.loads((run.path / "metrics.json").read_text())
-    assert yaml.safe_load((run.path / "config.yaml").read_text())["people"] == 6
+    assert (
+        yaml.safe_load((run.path / "config.yaml").read_text())["subjects"] == 6
+    )
 
 
 def test_the_test_dataset_gives_the_scores_that_were_written(run):

@@ -1,12 +1,11 @@
-"""`kerafer predict`: expressions on images, videos and from a camera."""
+"""`kerafer predict`."""
 
 from __future__ import annotations
-
-import argparse
 
 from rich.table import Table
 from rich.text import Text
 
+from kerafer.cli.options import Given, make_settings, with_options
 from kerafer.console import console
 from kerafer.errors import some
 from kerafer.runtime.prediction import (
@@ -16,7 +15,6 @@ from kerafer.runtime.prediction import (
     show_votes,
     sure_label,
 )
-from kerafer.settings import add_flags, from_flags
 from kerafer.workflows.prediction import (
     PredictConfig,
     PredictedFolder,
@@ -26,26 +24,24 @@ from kerafer.workflows.prediction import (
 _MOST_COLUMNS = 6
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.add_argument(
-        "paths",
-        nargs="*",
-        metavar="PATH",
-        help="images, videos, folders of them, patterns in quotes, or the "
-        "address of a stream, such as rtsp://...",
-    )
-    add_flags(parser, PredictConfig)
+@with_options(given=PredictConfig)
+def predict(*paths: str, given: Given | None = None) -> int:
+    """Predict expressions on images, videos or a camera.
 
+    Args:
+        paths: Images, videos, folders, quoted patterns, or the address of a
+            stream, such as rtsp://...
 
-def run(parsed: argparse.Namespace) -> int:
-    """Predict, write and show."""
-    config = from_flags(PredictConfig, parsed)
-    done = predict_to_folder(parsed.paths, config)
+    Returns:
+        The exit code: 1 if a result could not be written or a stream stopped
+        early.
+    """
+    config = make_settings(PredictConfig, given)
+    done = predict_to_folder(paths, config)
     faces = done.last[:_MOST_COLUMNS] if done.sources == 1 else []
     if faces:
         console.print(_table(faces, done.recognizer.labels))
-    _tell(done, not config.rows_only)
+    _summarize(done, not config.rows_only)
     temperature = done.recognizer.bundle.vote_temperature
     for number, face in enumerate(faces, 1):
         shown = sure_label(face.label, face.probabilities[face.label])
@@ -57,8 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
     return 1 if done.unwritten or done.stopped else 0
 
 
-def _tell(done: PredictedFolder, copies: bool) -> None:
-    """What was done, in a few lines."""
+def _summarize(done: PredictedFolder, copies: bool) -> None:
     for what, names in (
         ("can't be read", done.unreadable),
         ("without a face", done.without),

@@ -1,0 +1,104 @@
+"""`kerafer evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rich.table import Table
+
+from kerafer.cli.options import FigureFormat, Given, with_options
+from kerafer.console import console
+from kerafer.datasets.config import DataConfig
+from kerafer.figures import figures_as
+from kerafer.settings import listed
+
+if TYPE_CHECKING:
+    from kerafer.evaluation.evaluation import Evaluation
+
+
+@with_options(given=DataConfig)
+def evaluate(
+    given: Given | None = None,
+    *,
+    model: str,
+    against: str | None = None,
+    subset: Literal["test", "validation", "train", "all"] | None = None,
+    labels: str | None = None,
+    input_range: str | None = None,
+    tta: bool = False,
+    out: str | None = None,
+    force: bool = False,
+    figure_format: FigureFormat = "png",
+) -> None:
+    """Score a model on images, or compare two models.
+
+    Args:
+        model: Run, which is tested on its own test set; or, with --dataset,
+            any model file, export or included model.
+        against: Second model, which is compared on the same images.
+        subset: Part of the data set. Default: test for a run on its own data
+            set and with --split, else all.
+        labels: Class names in the order of the outputs, separated by commas,
+            for a model without them.
+        input_range: Input values of the model: 0..255, 0..1, -1..1 or
+            mean/std. Default: that of the model file.
+        tta: Average the probabilities of each image and its mirror image.
+        out: Folder of the results. Default:
+            evaluations/<model>-<dataset>-<subset>.
+        force: Overwrite an earlier evaluation in the folder.
+        figure_format: Format of figures, in addition to png.
+    """
+    from kerafer.workflows.evaluation import evaluate
+
+    with figures_as(figure_format):
+        found = evaluate(
+            model,
+            subset=subset,
+            against=against,
+            labels=listed(labels),
+            input_range=input_range,
+            tta=tta,
+            out=out,
+            force=force,
+            **(given or {}),
+        )
+        if out is None:
+            folder = _free_folder(Path("evaluations", found.folder_name), force)
+            found.write(folder, force)
+        else:
+            folder = Path(out)
+    _show(found, folder)
+
+
+def _free_folder(folder: Path, force: bool) -> Path:
+    """Return the folder, or the next free one with a number."""
+    free, number = folder, 1
+    while free.exists() and not force:
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
+
+
+def _show(found: Evaluation, out: Path) -> None:
+    scores, count = found.scores, len(found.predictions.labels)
+    where = f"{count:,} images of {found.dataset}, {found.subset}"
+    table = Table(title=f"{found.shown_name} on {where}")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column(f"95 % over {scores.groups:,} {scores.over}")
+    for row in found.rows():
+        table.add_row(*row)
+    console.print(table)
+    for note in found.own_notes:
+        console.print(note, soft_wrap=True)
+    if (comparison := found.comparison) is not None:
+        low, high = comparison.interval
+        console.print(
+            f"{found.verdict} Difference {100 * comparison.difference:+.1f} "
+            f"points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}; "
+            f"McNemar {comparison.only_first} : {comparison.only_second}, "
+            f"p = {comparison.p_value:.2g}.",
+            soft_wrap=True,
+        )
+    console.print(f"Saved {out}: {', '.join(found.files(out))}", soft_wrap=True)

@@ -1,1 +1,0 @@
-"""The subcommands of `kerafer`: `add_arguments(parser)` and `run(parsed)`."""
