@@ -67,7 +67,7 @@ def on_portraits(parsed: argparse.Namespace) -> list[dict[str, object]]:
     for margin in map(float, parsed.margins.split(",")):
         for file in parsed.models:
             model = load_model(file)
-            names = ModelSource(file).check_labels(model.output_shape[-1])
+            names = ModelSource(file).labels
             found = find(
                 parsed.images,
                 parsed.subject_pattern,

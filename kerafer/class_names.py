@@ -1,4 +1,4 @@
-"""Which names of expressions mean the same class."""
+"""Match class names that mean the same expression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from kerafer.errors import UserError
 
-# The words that one class goes by, in data sets and in what people type.
+# Words for one class in data sets and in what people type.
 _WORDS = (
     "angry anger",
     "disgusted disgust disgusting",
@@ -24,16 +24,15 @@ _WORDS = (
 
 
 def tidy(name: str) -> str:
-    """A class's name without blanks around it, and with one between words."""
+    """Strip a class name and collapse the blanks inside it."""
     return " ".join(name.split())
 
 
 def same_word(name: str) -> str:
-    """What is equal for all names of a class.
+    """Return a key that is equal for all names of a class.
 
-    Capitals, blanks and punctuation do not matter, nor whether it is
-    `"disgust"` or `"disgusted"`. Names of other classes are left as they are
-    but for capitals and blanks around.
+    Case, blanks and punctuation do not matter, nor the form of an expression:
+    `"disgust"` or `"disgusted"`. Other names are only tidied and folded.
     """
     folded = tidy(name).casefold()
     letters = "".join(filter(str.isalpha, folded))
@@ -52,15 +51,13 @@ def match_classes(
 ) -> list[int | None]:
     """Find the classes of one list in another.
 
-    Names that are equal belong together before those that mean the same.
+    Equal names are matched before names that mean the same.
 
     Args:
-        ours: Names, each once.
-        theirs: Likewise.
+        ours, theirs: Names, each once.
 
     Returns:
-        For each of `theirs` its place in `ours`, or `None` where it is not
-        there.
+        For each of `theirs` its index in `ours`, or `None`.
     """
     found: list[int | None] = [None] * len(theirs)
     for key in (str, tidy, str.casefold, same_word):
@@ -87,26 +84,25 @@ def column_order(
     class_names: Sequence[str],
     all_shown: bool = True,
 ) -> np.ndarray:
-    """Which output of a model is which class of a data set.
+    """Find a model's output for each class of a data set.
 
     Args:
         model_names: The classes in the order of the model's outputs.
         class_names: Those of the data set.
-        all_shown: Whether the model may know no class beside them. Defaults to
-            `True`.
+        all_shown: Whether the data set must have every class of the model.
+            Defaults to `True`.
 
     Returns:
-        For every class of the data set the index of the model's output.
+        The index of the output for every class of the data set.
 
     Raises:
-        UserError: Where they are not the same classes, as `match_classes`
-            understands them.
+        UserError: If the classes do not match.
     """
     order = match_classes(model_names, class_names)
     more = len(model_names) != len(class_names)
     if None in order or (more and all_shown):
         raise UserError(
-            "A model is evaluated on images of its own classes.\n"
+            "The classes of model and data set differ.\n"
             f"The model has {len(model_names)}: {', '.join(model_names)}.\n"
             f"The data has {len(class_names)}: {', '.join(class_names)}."
         )

@@ -189,7 +189,6 @@ SYNTHETIC = DatasetSpec(
         "faces of people, of any age or skin tone: it is for trying the "
         "software.",
     ),
-    margin=0.0,
     split="subject",
 )
 

@@ -16,9 +16,7 @@ from kerafer.extras import extra_for
 from kerafer.files import native_path
 from kerafer.inference.input_range import (
     METADATA_KEY,
-    PIXELS,
     UNKNOWN,
-    InputRange,
 )
 from kerafer.inference.signature import TensorSpec
 from kerafer.quiet import stderr_held_back
@@ -26,7 +24,6 @@ from kerafer.quiet import stderr_held_back
 if TYPE_CHECKING:
     import keras
 
-_MAX_ONNX_BYTES = 2**31
 # ONNX Runtime logs errors that it also raises.
 _FATAL = 4
 
@@ -168,8 +165,6 @@ class OnnxBackend:
     def __init__(self, file: Path, threads: int = 2) -> None:
         with extra_for("An .onnx file"):
             import onnxruntime
-        if file.stat().st_size > _MAX_ONNX_BYTES:
-            raise UserError(f"{file} is larger than 2 GiB.")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _FATAL
@@ -299,23 +294,6 @@ class KerasBackend:
 
         answer = keras.tree.flatten(self.model.predict_on_batch(images))
         return [np.asarray(values, np.float32) for values in answer]
-
-
-def with_scaling(model: keras.Model, taken: InputRange) -> keras.Model:
-    """Make a Keras model take pixels of 0 to 255.
-
-    Args:
-        model: Takes images in the range `taken`.
-        taken: Its input range.
-    """
-    if taken == PIXELS:
-        return model
-    import keras
-
-    mean, std = np.array(taken.mean), np.array(taken.std)
-    image = keras.Input(model.input_shape[1:])
-    scale = keras.layers.Rescaling((1 / std).tolist(), (-mean / std).tolist())
-    return keras.Model(image, model(scale(image)), name=model.name)
 
 
 def _read(file: Path) -> bytes:

@@ -14,14 +14,9 @@ import numpy as np
 from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
 from kerafer.files import digest
-from kerafer.inference.backends import (
-    Backend,
-    KerasBackend,
-    open_backend,
-    with_scaling,
-)
+from kerafer.inference.backends import Backend, KerasBackend, open_backend
 from kerafer.inference.input_range import CHOICES, PIXELS, UNKNOWN, InputRange
-from kerafer.inference.model_source import ModelSource, checked_labels
+from kerafer.inference.model_source import ModelSource, check_labels
 from kerafer.inference.probabilities import check_probabilities
 from kerafer.inference.signature import check_signature
 from kerafer.model_files import DEFAULT_MODEL
@@ -67,13 +62,12 @@ class ModelBundle:
         self.input_range = _input_range(backend, source, shown, input_range)
         shape = backend.outputs[0].shape or ()
         self._classes = int(shape[1] or 0)
-        if source is None:
-            self.labels = checked_labels(labels, self._classes, shown)
-            self.crop_margin = self.vote_temperature = None
-        else:
-            self.labels = source.check_labels(self._classes, labels)
+        self.crop_margin = self.vote_temperature = None
+        if source is not None:
+            labels = source.labels if labels is None else labels
             self.crop_margin = source.crop_margin
             self.vote_temperature = source.vote_temperature
+        self.labels = check_labels(labels, self._classes, shown)
         self._shown = shown
         self._lock = threading.Lock()
 
@@ -96,9 +90,9 @@ class ModelBundle:
             labels: Class names in the order of the outputs. Defaults to those
                 in the file, in `labels.txt` beside it, or of the run.
             input_range: The values that the model takes, as
-                `InputRange.parse` reads them. Defaults to what the file's
-                metadata or the export's manifest says. Otherwise `.tflite`
-                files of floats are refused, and others get 0 to 255.
+                `InputRange.parse` reads them, if neither the file's metadata
+                nor its export or run tells. Without it `.tflite` files of
+                floats are refused, and others get 0 to 255.
             threads: For LiteRT and ONNX Runtime. Defaults to 2.
             keras_only: Whether to open the Keras model of a folder.
 
@@ -147,8 +141,18 @@ class ModelBundle:
         return self.backend.model
 
     def keras_model_of_pixels(self) -> keras.Model:
-        """The Keras model, made to take pixels of 0 to 255."""
-        return with_scaling(self.keras_model, self.input_range)
+        """Return the Keras model, made to take pixels of 0 to 255."""
+        model, taken = self.keras_model, self.input_range
+        if taken == PIXELS:
+            return model
+        import keras
+
+        mean, std = np.array(taken.mean), np.array(taken.std)
+        image = keras.Input(self.input_shape)
+        x = keras.layers.Rescaling((1 / std).tolist(), (-mean / std).tolist())(
+            image
+        )
+        return keras.Model(image, model(x), name=model.name)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predict the classes of images.
@@ -178,26 +182,41 @@ def _input_range(
     Raises:
         ConfigError: If they are not known and must not be guessed.
     """
-    told = None if source is None else source.input_range
-    if backend.inputs[0].dtype == "uint8" and told in (None, str(PIXELS)):
-        if given is not None and InputRange.parse(given) != PIXELS:
-            raise ConfigError(
-                f"{model} takes pixels of 0 to 255 as they are. Leave out "
-                f"`input_range`. Received: {given}."
+    stated = None if given is None else InputRange.parse(given)
+    known = _known_range(backend, source)
+    if known not in (None, UNKNOWN):
+        taken = InputRange.parse(known)
+        if stated not in (None, taken):
+            console.warn(
+                f"{model} takes {taken}, as its file says. `input_range` "
+                f"{stated} is ignored for it."
             )
-        return PIXELS
-    for found in (given, backend.input_range, told):
-        if found not in (None, UNKNOWN):
-            return InputRange.parse(found)
-    if UNKNOWN in (backend.input_range, told):
+        return taken
+    if stated is not None:
+        return stated
+    if known == UNKNOWN:
         raise ConfigError(
             f"{model} takes floats of an unknown range. Set `input_range` to "
             f"the values it was trained on: {CHOICES}."
         )
     scales = isinstance(backend, KerasBackend) and backend.scales_pixels
-    if source is not None and source.run is None and not scales:
+    if source is not None and not scales:
         console.warn(
             f"Assuming that {model} takes pixels of 0 to 255. If it was "
             f"trained on other values, set `input_range`: {CHOICES}."
         )
     return PIXELS
+
+
+def _known_range(backend: Backend, source: ModelSource | None) -> str | None:
+    """The range that a file, its export or its run tells."""
+    told = None if source is None else source.input_range
+    if backend.inputs[0].dtype == "uint8" and told in (None, str(PIXELS)):
+        return str(PIXELS)
+    for found in (backend.input_range, told):
+        if found not in (None, UNKNOWN):
+            return found
+    if UNKNOWN in (backend.input_range, told):
+        return UNKNOWN
+    is_run = source is not None and source.run is not None
+    return str(PIXELS) if is_run else None

@@ -196,22 +196,6 @@ class ModelSource:
         named = test.get("per_class") if isinstance(test, dict) else None
         return tuple(named) if isinstance(named, dict) else None
 
-    def check_labels(
-        self, classes: int, labels: Sequence[str] | None = None
-    ) -> tuple[str, ...]:
-        """Return the class names of a model with so many outputs.
-
-        Args:
-            classes: The number of outputs.
-            labels: Names to use instead of those found.
-
-        Raises:
-            UserError: If there are none, two are the same, or their number is
-                another.
-        """
-        found = self.labels if labels is None else labels
-        return checked_labels(found, classes, os.fspath(self.file))
-
     @property
     def _input(self) -> dict[str, Any]:
         found = self.manifest.get("input")
@@ -232,7 +216,7 @@ class ModelSource:
             return {}
 
 
-def checked_labels(
+def check_labels(
     labels: Sequence[str] | None, classes: int, model: str
 ) -> tuple[str, ...]:
     """Check class names against the number of outputs.

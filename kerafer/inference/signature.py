@@ -8,10 +8,6 @@ from typing import NamedTuple
 
 from kerafer.errors import UserError
 
-_DTYPES = (
-    *("uint8", "int8", "int32", "bfloat16", "float16", "float32", "float64"),
-)
-
 
 class TensorSpec(NamedTuple):
     """An input or output of a model.
@@ -61,11 +57,6 @@ def check_signature(
             f"{_shown(answer.shape)}. kerafer needs a model that takes "
             "(batch, height, width, 1 or 3), images of one size, and gives "
             "(batch, classes)."
-        )
-    if image.dtype not in _DTYPES or answer.dtype not in _DTYPES:
-        raise UserError(
-            f"{name} takes {image.dtype} and gives {answer.dtype}. kerafer "
-            "needs a model that takes and gives numbers."
         )
     if classes[0] < 2:
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kerafer.runtime.face_tracker import TrackedFace
-from kerafer.runtime.prediction import FacePrediction, percent
+from kerafer.runtime.prediction import FacePrediction, percent, sure_label
 
 # Smaller images are enlarged, or their captions could not be read; but no
 # side beyond what a large photograph has.
@@ -76,12 +76,12 @@ def _draw(
         cv2.rectangle(canvas, (x, y), corner, _FRAME, line)
     order = sorted(face.probabilities.items(), key=lambda p: -p[1])
     others = [
-        f"{name} {percent(share)}%"
+        f"{name} {percent(share)} %"
         for name, share in order
         if name != face.label and share >= _LEAST
     ]
     title = f"{number}: " if number else ""
-    title += f"{face.label} {percent(face.probabilities[face.label])}%"
+    title += sure_label(face.label, face.probabilities[face.label])
     points = int(np.clip(across / 9, 13, max(13, height / 14)))
     caption = _caption(title, "  ".join(others[:_RUNNERS_UP]), points)
     above = y - caption.shape[0]

@@ -409,9 +409,7 @@ def _of_run(
         "data": dataset.source,
         "licence": dataset.licence,
         "derived_from": _derived_from(training),
-        "faces": "cut out by MTCNN"
-        if training.face_crop != "none"
-        else "as the data set has them, not cut out",
+        "faces": _framing(training.face_crop, margin),
         "split": f"that of the run, seed {training.seed}: {_sizes(data)}",
         "notes": list(data.notes),
         "limits": list(find_spec(dataset.name).limits),
@@ -427,6 +425,15 @@ def _of_run(
         external_test=others or None,
         vote_temperature=ModelSource(folder.best).vote_temperature,
     )
+
+
+def _framing(face_crop: str, margin: float | None) -> str:
+    """How the training images show faces, for the model card."""
+    if face_crop != "none":
+        return f"cropped by {face_crop}, margin {margin:g}"
+    if margin is None:
+        return "whole images, not cropped"
+    return "already cropped to the face in the data set"
 
 
 def _sizes(data: SplitDataset) -> str:

@@ -295,6 +295,15 @@ def test_the_card_and_the_manifest_tell_the_same(exported, run):
     assert str(run.parent) not in card + json.dumps(manifest)
 
 
+def test_the_card_of_a_model_of_whole_images_says_so(exported):
+    """Prediction takes images as the training did."""
+    card = (exported / "MODEL_CARD.md").read_text()
+    assert "whole images, not cropped" in card
+    assert "detector's box" not in card
+    assert manifest_of(exported)["input"]["face_margin"] is None
+    assert Recognizer(exported).uses_full_image
+
+
 def test_a_link_stays_and_its_folder_is_written(exported, run):
     assert (run.parent / "link").is_symlink()
     assert (run.parent / "link" / "manifest.json").is_file()

