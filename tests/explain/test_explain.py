@@ -660,7 +660,7 @@ def test_wrong_words_end_with_2_and_say_the_rule(here, runs, capsys):
     plain = ("--model", runs / "plain")
     for words, message in (
         (("a.png",), "--model says"),
-        (("a.png", "--model", "nowhere"), "There is no nowhere"),
+        (("a.png", "--model", "nowhere"), "File not found: nowhere"),
         (("a.png", "--model", "tiny.tflite"), "gradients"),
         (("nothing.png", *plain), "There is no nothing.png"),
         (("a.png", *plain, "--class", "bored"), "--class bored"),
