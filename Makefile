@@ -81,9 +81,9 @@ test-backends: $(VENV)/.installed-test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m trains
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m trains
 
-# Kills, full disks, damaged files, load: all trials, and a table. An hour.
+# Kills, full disks and damaged files, many times. Half an hour.
 faults: $(VENV)/.installed-test
-	$(BIN)/python tests/faults/trials.py
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/faults
 
 # Which changes of the package no test notices. Hours.
 mutants: $(VENV)/.installed-test

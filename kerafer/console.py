@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import sys
+import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -20,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from kerafer.errors import shown, with_flags
+from kerafer.errors import UserError, shown, with_flags
 
 Item = TypeVar("Item")
 
@@ -94,6 +97,30 @@ def show_progress() -> Iterator[None]:
         yield
     finally:
         console.quiet, console.flags = before, ()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Drop what is written to file descriptor 2, and show it after an error.
+
+    TensorFlow and OpenCV write messages there that no setting turns off. This
+    affects all threads, so it is for commands and not for a library.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as dropped:
+        os.dup2(dropped.fileno(), 2)
+        try:
+            yield
+        except UserError:
+            raise
+        except BaseException:
+            dropped.seek(0)
+            os.write(stderr, dropped.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def track(

@@ -8,10 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
+from kerafer.console import silence
 from kerafer.errors import UserError, first_line
 from kerafer.extras import EXTRAS, MissingExtraError, install
-from kerafer.foreign import read_json
-from kerafer.quiet import stderr_held_back
+from kerafer.untrusted import read_json
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -135,7 +135,7 @@ def _load() -> None:
     os.environ.update(ours)
     try:
         # Both are read here, once.
-        with stderr_held_back():
+        with silence():
             import tensorflow as tf
 
             tf.config.list_physical_devices("GPU")

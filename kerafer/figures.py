@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerafer.errors import ConfigError
-from kerafer.files import written_beside
+from kerafer.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,5 +62,5 @@ def save_figure(
     """
     file = Path(file)
     for kind in dict.fromkeys(("png", figure_format())):
-        with written_beside(file.with_suffix(f".{kind}")) as beside:
+        with atomic_write(file.with_suffix(f".{kind}")) as beside:
             figure.savefig(beside, dpi=dpi, format=kind)

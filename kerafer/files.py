@@ -1,11 +1,9 @@
-"""Files that are whole or not there, and the folders that they go to."""
+"""Atomic file writes, locks, and checks of where results go."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import glob
 import hashlib
 import os
 import secrets
@@ -15,88 +13,130 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kerafer.errors import ConfigError, UserError, some
-from kerafer.locks import locked
 
-# Bytes.
+# Bytes, of a file's name and of the suffixes that a temporary name keeps.
+_LONGEST_NAME = 255
 _LONGEST_SUFFIXES = 40
-# Of Linux' renameat2.
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
-def written_beside(file: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path to write to; rename it to `file` when all went well.
+def atomic_write(file: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path, and rename it to `file` if no error occurs.
 
-    The path has the suffixes of `file`, so writers that look at them work. A
-    folder that is missing is made.
+    The path has the suffixes of `file`, because some writers look at them. A
+    missing folder is created.
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     suffixes = "".join(file.suffixes[-2:])
     if len(os.fsencode(suffixes)) > _LONGEST_SUFFIXES:
         suffixes = ""
-    # A name that leaves room, however long that of the file is.
-    beside = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{suffixes}")
+    # Not the file's own name, which may be as long as a name can be.
+    part = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{suffixes}")
     try:
-        yield beside
-        to_disk(beside)
-        os.replace(beside, file)
+        yield part
+        sync(part)
+        os.replace(part, file)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def to_disk(file: Path) -> None:
-    """Wait until a file is on the disk, or a power cut leaves an empty one."""
+def write_text(file: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 file atomically."""
+    with atomic_write(file) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def sync(file: Path) -> None:
+    """Wait until a file is on the disk, so that a power cut cannot empty it."""
     with file.open("rb+") as stream:
         os.fsync(stream.fileno())
 
 
-def is_full(error: OSError) -> bool:
-    """Whether an error says that nothing more fits where it was to go."""
-    # Windows has no quotas by this name.
-    quota = getattr(errno, "EDQUOT", errno.ENOSPC)
-    return error.errno in (errno.ENOSPC, quota, errno.EFBIG)
+@contextlib.contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Give a new folder, and put it in place of `folder` if no error occurs.
 
-
-def reserve(file: int, size: int) -> None:
-    """Take room on the disk for a file, where the system can.
-
-    Writing to one that has holes, through memory, ends the process where the
-    disk is full; this raises.
-
-    Args:
-        file: Its descriptor, open for writing.
-        size: Bytes.
+    Only one process at a time can replace a folder. If one is killed between
+    the two renames, the next call restores the old folder.
 
     Raises:
-        OSError: If there is not so much room.
+        UserError: If another process is replacing the folder.
     """
-    allocate = getattr(os, "posix_fallocate", None)
-    if allocate is None or not size:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.part")
+    old = folder.with_name(f".{folder.name}.old")
+    with locked(folder.with_name(f".{folder.name}.lock"), f"Folder {folder}"):
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        remove(old)
+        remove(part)
+        part.mkdir()
+        try:
+            yield part
+            for file in part.rglob("*"):
+                if file.is_file():
+                    sync(file)
+            if folder.exists():
+                folder.rename(old)
+            part.rename(folder)
+        finally:
+            remove(part)
+            if folder.exists():
+                remove(old)
+
+
+@contextlib.contextmanager
+def locked(file: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Hold a lock as long as the context lasts.
+
+    The lock ends with the process, however that ends. There is no lock in a
+    read-only folder and on file systems that do not support locks.
+
+    Args:
+        file: The lock file, in an existing folder.
+        what: What is locked, for the message, such as `"Run runs/one"`.
+
+    Raises:
+        UserError: If another process holds the lock.
+    """
+    # Only loaded by commands that write.
+    import filelock
+
+    lock = filelock.FileLock(file, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(
+            f"{what} is locked by another process.\nWait until it has ended, "
+            "or use another folder."
+        ) from None
+    except (OSError, NotImplementedError):
+        yield
         return
     try:
-        allocate(file, 0, size)
-    except OSError as error:
-        # Some file systems can't.
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-            raise
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(file)
+        lock.release()
 
 
 @contextlib.contextmanager
 def native_path(path: str | os.PathLike[str]) -> Iterator[str]:
     """Give the path of a file or folder as native libraries can open it.
 
-    OpenCV, LiteRT and TensorFlow take UTF-8 alone: of another name OpenCV
-    crashes. FFmpeg takes a relative name with a colon for an address. So the
-    path is absolute, and a name that is not UTF-8 gets a link in a private
-    folder for as long as the context lasts, for reading and for writing.
+    OpenCV, LiteRT and TensorFlow require UTF-8; OpenCV crashes on other
+    names. FFmpeg takes a relative name with a colon for an address. The path
+    is therefore absolute, and a name that is not UTF-8 gets a link in a
+    private folder as long as the context lasts, for reading and writing.
 
     Args:
-        path: What to open. A folder to be written must exist.
+        path: What to open. A folder to write to must exist.
     """
     whole = os.path.abspath(path)
-    # Halves of characters, which stand for bytes that are not UTF-8, do not
-    # come through; nor do characters where the locale is not UTF-8.
+    # Python decodes bytes that are not UTF-8 to surrogates, and all names by
+    # the locale.
     if whole.encode("utf-8", "replace") == os.fsencode(whole):
         yield whole
         return
@@ -107,94 +147,15 @@ def native_path(path: str | os.PathLike[str]) -> Iterator[str]:
         yield link
 
 
-def write_text(file: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 file, whole or not at all."""
-    with written_beside(file) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def folder_beside(folder: Path) -> Iterator[Path]:
-    """Give a new folder next to `folder`, which is gone afterwards.
-
-    `take_place` puts it where `folder` is. Nobody else writes there meanwhile,
-    and what a process left that was killed is put right first.
-
-    Raises:
-        UserError: Where another process writes there.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    lock = folder.with_name(f".{folder.name}.lock")
-    with locked(lock, f"The folder {folder}"):
-        _put_right(folder)
-        beside.mkdir()
-        try:
-            yield beside
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-
-
-def take_place(beside: Path, folder: Path) -> None:
-    """Put a folder where another is, in one step where the system can.
-
-    Elsewhere the other has another name for a moment, under which
-    `folder_beside` finds it after a kill.
-    """
-    for file in beside.rglob("*"):
-        if file.is_file():
-            to_disk(file)
-    if not folder.exists():
-        beside.rename(folder)
-        return
-    if _exchange(beside, folder):
-        shutil.rmtree(beside, ignore_errors=True)
-        return
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    folder.rename(old)
-    try:
-        beside.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Whether two paths have changed places, which Linux does in one step."""
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    done = rename(
-        _AT_FDCWD,
-        os.fsencode(one),
-        _AT_FDCWD,
-        os.fsencode(other),
-        _RENAME_EXCHANGE,
-    )
-    return done == 0
-
-
-def _put_right(folder: Path) -> None:
-    name = glob.escape(f".{folder.name}")
-    for old in sorted(folder.parent.glob(f"{name}.*.old")):
-        if not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    for part in folder.parent.glob(f"{name}.*.part"):
-        shutil.rmtree(part, ignore_errors=True)
-
-
 def remove(path: Path) -> None:
-    """Take away a file or a folder, if it is there."""
+    """Delete a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's files with their names."""
+    """Return the sha256 of a file, or of a folder's files and their names."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -207,9 +168,32 @@ def digest(path: Path) -> str:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Return the bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether an error means that the disk is full."""
+    # Windows has no quotas by this name.
+    quota = getattr(errno, "EDQUOT", errno.ENOSPC)
+    return error.errno in (errno.ENOSPC, quota, errno.EFBIG)
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raise an error if a folder's disk has less free space than needed.
+
+    For writers that crash on a full disk, and before long work.
+
+    Args:
+        folder: Exists.
+        needed: Bytes.
+
+    Raises:
+        OSError: If there is less.
+    """
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def output_folder(
@@ -217,53 +201,43 @@ def output_folder(
     default: str | os.PathLike[str] | None = None,
     name: str = "`out`",
 ) -> Path:
-    """The folder that results go to, found out before the work is done.
-
-    It is made and written to for a try, which leaves no trace.
+    """Check the folder for results before the work begins.
 
     Args:
-        given: What the user named, or `None`.
-        default: The folder where the user named none.
-        name: What the user named it with, for the message. Defaults to
-            the setting `out`.
+        given: The user's choice, or `None`.
+        default: Used for `None`.
+        name: The setting, for the message. Default: `out`.
+
+    Returns:
+        The folder, which need not exist.
 
     Raises:
-        UserError: If no file could be written there.
+        UserError: If it cannot be a folder that is written to.
     """
-    named = default if given is None else given
-    folder = "" if named is None else named
-    try:
-        # Path("") is the current folder, which nobody means by "".
-        if not os.fspath(folder):
-            raise ValueError("the name is empty")
-        if os.path.isfile(folder):
-            raise UserError(
-                f"{name} is a folder. Received the file {os.fspath(folder)}."
-            )
-        _try_to_write(Path(folder))
-    # ValueError also stands for a name with NUL or half a character in it.
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    folder = default if given is None else given
+    folder = "" if folder is None else folder
+    problem = _find_problem(folder)
+    if problem:
         raise UserError(
-            f"{name} is a folder that can be written. Received: "
-            f"{os.fspath(folder)!r} ({reason})."
-        ) from None
+            f"{name} is not a folder that can be written: "
+            f"{os.fspath(folder)!r} ({problem}). Choose another folder."
+        )
     return Path(folder)
 
 
 def results_folder(
     given: str | os.PathLike[str] | None, default: str, force: bool
 ) -> Path:
-    """The `output_folder` of results that may be there already.
+    """Check the folder for results, which may exist.
 
     Args:
-        given: What the user named, or `None`.
-        default: The folder where the user named none, or the first of
-            `<default>-2`, `-3` ... that is not there.
-        force: Whether what is there may be replaced: the default stays.
+        given: The user's choice, or `None` for the first of `<default>`,
+            `<default>-2`, ... that does not exist.
+        default: See `given`.
+        force: Use `<default>` even if it exists.
 
     Raises:
-        UserError: As `output_folder`.
+        UserError: See `output_folder`.
     """
     folder, number = Path(default), 2
     while not force and folder.exists():
@@ -272,79 +246,64 @@ def results_folder(
     return output_folder(given, folder)
 
 
-def keep_results(
-    files: Iterable[Path], force: bool, name: str = "`out`"
-) -> None:
-    """Refuse to replace results that nobody said may go.
-
-    Args:
-        files: What will be written.
-        force: Whether they may be replaced.
-        name: What the user named their folder with, for the message. Defaults
-            to the setting `out`.
-
-    Raises:
-        ConfigError: Where one of them is there.
-    """
-    # A name that is too long is an error of `Path.exists`.
-    there = [] if force else [str(x) for x in files if os.path.exists(x)]
-    if there:
-        raise ConfigError(
-            f"Results are kept: there is {some(there)} already. `force` "
-            f"replaces what is there; another {name} keeps it."
-        )
-
-
 def output_file(given: str | os.PathLike[str], name: str = "`out`") -> Path:
-    """The file that a result goes to, found out before the work is done.
+    """Check the file for a result before the work begins.
 
     Args:
-        given: What the user named; one that is there gets replaced.
-        name: What the user named it with, for the message. Defaults to
-            the setting `out`.
+        given: The user's choice. An existing file will be replaced.
+        name: The setting, for the message. Default: `out`.
 
     Raises:
-        UserError: If it could not be written.
+        UserError: If it cannot be a file that is written to.
     """
-    try:
-        if not os.fspath(given):
-            raise ValueError("the name is empty")
-        file = Path(given)
-        if file.is_dir() or not file.name:
-            raise ValueError("it is a folder")
-        # A name that is too long, or with NUL in it, is an error here.
-        with contextlib.suppress(FileNotFoundError):
-            file.stat()
-        _try_to_write(file.parent)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    file = Path(given)
+    if os.path.isdir(given) or not file.name:
+        problem: str | None = "it is a folder, or has no name"
+    else:
+        problem = _find_problem(file.parent if os.path.isfile(file) else given)
+    if problem:
         raise UserError(
-            f"{name} is a file that can be written. Received: "
-            f"{os.fspath(given)!r} ({reason})."
-        ) from None
+            f"{name} is not a file that can be written: "
+            f"{os.fspath(given)!r} ({problem}). Choose another file."
+        )
     return file
 
 
-def _try_to_write(folder: Path) -> None:
-    # A link may lead to what is not there yet.
-    folder = Path(os.path.realpath(folder))
-    with _made(folder), tempfile.TemporaryFile(dir=folder):
-        pass
+def keep_results(
+    files: Iterable[Path], force: bool, name: str = "`out`"
+) -> None:
+    """Refuse to overwrite existing results.
+
+    Args:
+        files: The files that will be written.
+        force: Allow it.
+        name: The setting of their folder, for the message. Default: `out`.
+
+    Raises:
+        ConfigError: If one of them exists.
+    """
+    # A name that is too long is an error of `Path.exists`.
+    existing = [] if force else [str(x) for x in files if os.path.exists(x)]
+    if existing:
+        raise ConfigError(
+            f"{some(existing)} exists. Use `force` to overwrite it, or choose "
+            f"another {name}."
+        )
 
 
-@contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Make a folder, and take away again what was not there before."""
-    new = []
-    for place in (folder, *folder.parents):
-        if os.path.lexists(place):
-            break
-        new.append(place)
+def _find_problem(folder: str | os.PathLike[str]) -> str | None:
+    """Return why a folder cannot be written to, without creating it."""
+    if not os.fspath(folder):
+        return "the name is empty"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    finally:
-        for place in new:
-            # Another process may have put something there by now.
-            with contextlib.suppress(OSError):
-                place.rmdir()
+        whole = Path(os.path.realpath(folder))
+    except ValueError as error:
+        return str(error)
+    if any(len(os.fsencode(x)) > _LONGEST_NAME for x in whole.parts):
+        return "the name is too long"
+    nearest = next(x for x in (whole, *whole.parents) if os.path.exists(x))
+    if not nearest.is_dir():
+        return f"{nearest} is a file"
+    if not os.access(nearest, os.W_OK):
+        return f"no permission to write to {nearest}"
+    return None

@@ -20,7 +20,7 @@ from kerafer.errors import (
     first_line,
     flag_of,
 )
-from kerafer.foreign import parse_yaml, read_text
+from kerafer.untrusted import parse_yaml, read_text
 
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
 Threads = Annotated[int, Interval(ge=1, le=1024)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from kerafer.files import written_beside
+from kerafer.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def write_table(
         table: The rows.
         **options: Of `DataFrame.to_csv`, such as `float_format`.
     """
-    with written_beside(file) as beside:
+    with atomic_write(file) as beside:
         table.to_csv(
             beside,
             index=False,

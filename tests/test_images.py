@@ -20,6 +20,7 @@ from kerafer.images import (
     find_flaw,
     is_blank,
     read_image,
+    read_reduced,
     resize,
 )
 
@@ -439,3 +440,12 @@ def test_a_small_part_of_16_bits_is_worth_a_warning(
     read_image(file)
     read_image(file)
     assert capfd.readouterr().err.count(f"a{suffix}") == (times == 1)
+
+
+def test_a_large_jpeg_is_decoded_small(tmp_path):
+    file = tmp_path / "a.jpg"
+    Image.new("RGB", (4000, 3001), "orange").save(file)
+    image, times = read_reduced(file, 900)
+    assert times == 4 and image.shape == (751, 1000, 3)
+    image, times = read_reduced(file, 4000)
+    assert times == 1 and image.shape == read_image(file).shape

@@ -15,7 +15,7 @@ from kerafer.console import console, show_progress
 from kerafer.errors import UserError, shown, with_flags
 from kerafer.extras import extra_for
 from kerafer.files import is_full
-from kerafer.lifetimes import end_with_parent, interruption, interrupts_kept
+from kerafer.signals import interruptible
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = f"kerafer {command}".strip()
     flags: Collection[str] = ()
     try:
-        with show_progress(), interrupts_kept(), extra_for(name):
+        with show_progress(), interruptible(), extra_for(name):
             from cyclopts import CycloptsError
 
             if command:
@@ -65,7 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             app = make_app()
             flags = _flags(app[command]) if command else ()
             console.flags = flags
-            end_with_parent()
             try:
                 run, bound, _ = app.parse_args(
                     words, print_error=False, exit_on_error=False
@@ -88,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         told, code = "Not enough memory.", 2
     except KeyboardInterrupt as stop:
-        told, code = interruption(stop), 130
+        told, code = str(stop) or "interrupted", 130
     print(shown(f"{name}: {told}"), file=sys.stderr)
     return code
 

@@ -6,10 +6,9 @@ import contextlib
 import shlex
 
 from kerafer.cli.options import Int
-from kerafer.console import console
+from kerafer.console import console, silence
 from kerafer.errors import UserError
 from kerafer.model_files import DEFAULT_MODEL
-from kerafer.quiet import stderr_held_back
 
 
 def demo(
@@ -41,7 +40,7 @@ def demo(
     if write is not None:
         from kerafer.demo.page import write_page
 
-        with stderr_held_back():
+        with silence():
             folder = write_page(model, write, force)
         _print(
             f"The page is in {folder}, for any web server. To look at it:\n\n"
@@ -51,7 +50,7 @@ def demo(
     from kerafer.demo.server import DemoServer
 
     # LiteRT prints its delegate.
-    with stderr_held_back():
+    with silence():
         server = DemoServer(model, port)
     _print(f"{server.model.file} on\n\n    {server.address}\n")
     if "/litert/index.js" not in server.files:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from kerafer.errors import did_you_mean
-from kerafer.foreign import parse_yaml, read_text
+from kerafer.untrusted import parse_yaml, read_text
 
 
 def suggest(flag: str, flags: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from kerafer.datasets.cache import cache_folder, make_room
 from kerafer.datasets.cores import map_in_threads
 from kerafer.datasets.dataset import Dataset
 from kerafer.faces.crops import MARGIN, Box, crop
-from kerafer.files import reserve
+from kerafer.files import check_space
 from kerafer.images import fit
 
 # Counts up when decoding, cropping or resizing changes what it returns.
@@ -77,9 +77,9 @@ def _write(
     make_room(file.parent, int(np.prod(shape)))
     beside = file.with_name(f"{file.name}.{threading.get_native_id()}.part")
     try:
+        # Writing to mapped memory crashes on a full disk.
+        check_space(file.parent, int(np.prod(shape)))
         images = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
-        with beside.open("rb+") as stream:
-            reserve(stream.fileno(), beside.stat().st_size)
         _fill(images, dataset, boxes, margin)
         images.flush()
         del images

@@ -13,7 +13,7 @@ from kerafer.demo.examples import draw_examples
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.demo.page_model import PageModel
 from kerafer.errors import UserError
-from kerafer.files import keep_results, output_folder, written_beside
+from kerafer.files import atomic_write, keep_results, output_folder
 from kerafer.images import MAX_PIXELS
 
 # Size limit of an image file that the page takes.
@@ -108,7 +108,7 @@ def write_page(
     target = output_folder(folder, name="`write`")
     keep_results([target / name for name in files], force, "`write`")
     for name, content in files.items():
-        with written_beside(target / name) as part:
+        with atomic_write(target / name) as part:
             if isinstance(content, bytes):
                 part.write_bytes(content)
             else:

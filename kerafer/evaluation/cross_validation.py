@@ -16,11 +16,11 @@ from kerafer.datasets.splits import parse_fold
 from kerafer.errors import ConfigError, UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
 from kerafer.evaluation.predictions import Predictions
-from kerafer.foreign import read_json
 from kerafer.settings import as_flags
 from kerafer.tables import read_table
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
+from kerafer.untrusted import read_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+import kerafer
 from kerafer.errors import UserError
 from kerafer.export.inference import Inference
-from kerafer.lifetimes import end_with_parent, with_package
 
 QUANTIZED = ("int8",)
 _MOST_WORDS = 300
@@ -110,7 +110,7 @@ class Converter:
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__],
-                env=with_package(),
+                env=_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -138,6 +138,13 @@ class Converter:
             process.stdout.close()
 
 
+def _environment() -> dict[str, str]:
+    """This environment, in which the process finds the package."""
+    folders = [os.path.dirname(kerafer.__path__[0])]
+    folders += filter(None, [os.environ.get("PYTHONPATH")])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+
+
 def _in_words(error: str) -> str:
     """What the converter said, in three lines at most."""
     outside = set(re.findall(r"'tf\.(\w+)' op is neither", error))
@@ -156,7 +163,6 @@ def _in_words(error: str) -> str:
 
 
 def _work() -> None:
-    end_with_parent()
     # What the converter prints must not stand among the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -41,12 +41,12 @@ from kerafer.export.verify import (
     answer,
     verify,
 )
-from kerafer.files import digest, folder_beside, remove, take_place
-from kerafer.foreign import read_json
+from kerafer.files import digest, remove, replace_folder
 from kerafer.inference import InputRange
 from kerafer.inference.input_range import METADATA_KEY, PIXELS, UNKNOWN
 from kerafer.inference.probabilities import is_probabilities
 from kerafer.models.save import save_model
+from kerafer.untrusted import read_json
 from kerafer.versions import versions
 
 MANIFEST = "manifest.json"
@@ -116,7 +116,7 @@ def export(
     names = source.reference.names
     files, left_out, answers, tested = {}, {}, {}, {}
     given = contextlib.nullcontext(converter) if converter else Converter()
-    with folder_beside(out) as folder, given as converter:
+    with replace_folder(out) as folder, given as converter:
         earlier = earlier_export(out, source.facts["sha256"])
         traced = _Traced(source)
         for kind in config.chosen:
@@ -166,7 +166,6 @@ def export(
             earlier=earlier,
         )
         _write_beside(folder, source, golden, answers, manifest)
-        take_place(folder, out)
     return manifest, left_out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kerafer.console import console
+from kerafer.console import console, silence
 from kerafer.engine import load_backend, load_tensorflow
 from kerafer.errors import UserError, first_line
 from kerafer.extras import extra_for
@@ -19,7 +19,6 @@ from kerafer.inference.input_range import (
     UNKNOWN,
 )
 from kerafer.inference.signature import TensorSpec
-from kerafer.quiet import stderr_held_back
 
 if TYPE_CHECKING:
     import keras
@@ -315,9 +314,9 @@ def _interpreter(file: Path, content: bytes, threads: int) -> Any:
             '    pip install "ai-edge-litert>=2.1,<3"'
         ) from None
     # LiteRT writes about its delegate; only a command may silence a process.
-    silence = contextlib.nullcontext() if console.quiet else stderr_held_back()
+    quietly = contextlib.nullcontext() if console.quiet else silence()
     try:
-        with silence:
+        with quietly:
             interpreter = Interpreter(
                 model_content=content, num_threads=threads
             )

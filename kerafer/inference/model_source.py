@@ -13,7 +13,6 @@ from typing import Any
 from kerafer.datasets.specs import face_margin, find_spec
 from kerafer.errors import ConfigError, UserError
 from kerafer.faces.crops import MARGIN
-from kerafer.foreign import decode_text, parse_yaml, read_json, read_text
 from kerafer.inference.input_range import PIXELS, UNKNOWN
 from kerafer.model_files import (
     find_keras_file,
@@ -22,6 +21,7 @@ from kerafer.model_files import (
     model_path,
     other_format_hint,
 )
+from kerafer.untrusted import decode_text, parse_yaml, read_json, read_text
 
 # In an export the first that exists, unless the manifest tells whose scores
 # are published. float16 has the answers of float32 at half the size.

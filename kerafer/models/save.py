@@ -8,7 +8,7 @@ import os
 import keras
 import numpy as np
 
-from kerafer.files import written_beside
+from kerafer.files import atomic_write
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -21,7 +21,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
         model: Built. The optimizer of a model of a class of its own stays.
         path: Ends in `.keras`.
     """
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         _bare(model).save(beside)
 
 

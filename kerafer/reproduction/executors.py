@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -14,7 +15,6 @@ from typing import Any
 
 from kerafer.errors import UserError
 from kerafer.extras import extra_for
-from kerafer.lifetimes import with_parent
 from kerafer.reproduction.plan import Training
 from kerafer.settings import as_flags
 
@@ -41,7 +41,6 @@ def run_here(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
                 _command(training),
                 stdout=stream,
                 stderr=stream,
-                env=with_parent(),
             ).returncode
         if code:
             raise UserError(_failure(training, log.read_text("utf-8")))
@@ -115,7 +114,7 @@ def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
             stderr=subprocess.STDOUT,
             text=True,
             # The cluster reserved one core.
-            env=with_parent()
+            env=os.environ
             | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
         )
         packed = io.BytesIO()

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from kerafer.datasets import Dataset
 from kerafer.errors import ConfigError, UserError
 from kerafer.figures import COLOURS, save_figure
-from kerafer.foreign import read_json
 from kerafer.reproduction.ablations import Variant, ablations
 from kerafer.reproduction.plan import Training, find_runs
 from kerafer.training.config import TrainingConfig
+from kerafer.untrusted import read_json
 
 _LINES = ("-", "--", "-.", ":")
 

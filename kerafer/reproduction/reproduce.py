@@ -13,8 +13,7 @@ from kerafer import markdown
 from kerafer.console import console
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError
-from kerafer.files import output_folder, write_text
-from kerafer.locks import locked
+from kerafer.files import locked, output_folder, write_text
 from kerafer.reproduction.ablations import (
     Ablation,
     ablations,

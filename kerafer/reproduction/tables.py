@@ -10,12 +10,12 @@ import pandas as pd
 from scipy import stats
 
 from kerafer.evaluation import complexity
-from kerafer.foreign import parse_yaml, read_json, read_text
 from kerafer.models import create_model, list_models
 from kerafer.reproduction.ablations import Ablation
 from kerafer.reproduction.plan import Training, find_runs
 from kerafer.settings import as_flags
 from kerafer.training.config import TrainingConfig
+from kerafer.untrusted import parse_yaml, read_json, read_text
 
 FOOTNOTE = (
     "Counted for 7 classes and 224 x 224 pixels by the article's rule: "

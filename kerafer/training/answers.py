@@ -12,7 +12,6 @@ import numpy as np
 
 from kerafer.datasets.pipeline import Batches
 from kerafer.files import write_text
-from kerafer.foreign import read_json
 from kerafer.models.save import save_model
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
@@ -21,6 +20,7 @@ from kerafer.training.temperature_scaling import (
     divide_logits,
     find_temperature,
 )
+from kerafer.untrusted import read_json
 
 
 @dataclasses.dataclass(frozen=True)

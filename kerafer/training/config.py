@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Interval
 
 from kerafer.datasets.config import DataConfig
 from kerafer.errors import ConfigError
-from kerafer.foreign import parse_yaml
+from kerafer.untrusted import parse_yaml
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import keras
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kerafer.console import console
-from kerafer.lifetimes import raise_if_interrupted
+from kerafer.signals import raise_if_interrupted
 
 
 class EpochProgress(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from kerafer.errors import UserError, first_line
-from kerafer.files import reserve, to_disk
+from kerafer.files import check_space, sync
 
 # Of an array in a file of h5py, generously.
 _HEADER = 4096
@@ -90,14 +90,12 @@ class RunBackup(keras.callbacks.BackupAndRestore):
             if not os.path.isfile(file) or not os.path.getsize(file):
                 raise _damaged(state, f"{os.path.basename(file)} is empty")
 
-    def _make_sure_of_room(self, file: Path) -> None:
-        """Find out that the disk is full before h5py does, which crashes."""
+    def _check_space(self) -> None:
+        """Find a full disk before h5py does, which crashes."""
         trainer = self.model
         variables = [*trainer.variables, *trainer.optimizer.variables]
         size = sum(4 * math.prod(v.shape) for v in variables)
-        with file.open("wb") as stream:
-            reserve(stream.fileno(), size + len(variables) * _HEADER)
-        file.unlink()
+        check_space(self.folder, size + len(variables) * _HEADER)
 
     def _point_to(self, state: Path) -> None:
         self.backup_dir = str(state)
@@ -111,10 +109,10 @@ class RunBackup(keras.callbacks.BackupAndRestore):
             shutil.rmtree(left_over)
         part.mkdir(parents=True)
         self._point_to(part)
-        self._make_sure_of_room(part / "room")
+        self._check_space()
         super()._save_model()
         for file in part.iterdir():
-            to_disk(file)
+            sync(file)
         os.replace(part, done)
         for state in self.folder.iterdir():
             if state != done:

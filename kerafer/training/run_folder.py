@@ -13,8 +13,7 @@ from pathlib import Path
 import yaml
 
 from kerafer.errors import ConfigError, UserError
-from kerafer.files import output_folder, write_text
-from kerafer.locks import locked
+from kerafer.files import locked, output_folder, write_text
 from kerafer.settings import read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.versions import versions

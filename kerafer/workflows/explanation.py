@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kerafer.class_names import column_order, match_classes
-from kerafer.console import console, track
+from kerafer.console import console, silence, track
 from kerafer.datasets.left_out import tell_left_out
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError, some
@@ -21,7 +21,6 @@ from kerafer.faces.detectors import DEFAULT, make_detector
 from kerafer.files import is_full, keep_results, results_folder
 from kerafer.images import UnreadableImageError, fit, read_image
 from kerafer.inference import ModelBundle, ModelSource
-from kerafer.quiet import stderr_held_back
 from kerafer.runtime.sources import (
     Source,
     find_left_out,
@@ -180,7 +179,7 @@ def _files(models: Sequence[str | os.PathLike[str]]) -> list[ModelSource]:
 
 
 def _sources(paths: list[str], out: Path, method: str) -> list[Source]:
-    with stderr_held_back():
+    with silence():
         found = find_sources(paths, out)
     tell_left_out(find_left_out(paths, out))
     sources = [source for source in found if not source.is_video]
@@ -252,7 +251,7 @@ def _explain_sources(
     if found_by == "auto":
         found_by = "none" if margin is None else DEFAULT
     margin = MARGIN if margin is None else margin
-    with stderr_held_back():
+    with silence():
         detector = make_detector(found_by)
     sheets: list[Path] = []
     unreadable: list[str] = []

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
-from kerafer.console import console, track
+from kerafer.console import console, silence, track
 from kerafer.datasets.left_out import tell_left_out
 from kerafer.errors import ConfigError, UserError
 from kerafer.faces.detector import FaceDetector
@@ -24,13 +24,12 @@ from kerafer.faces.detectors import (
     make_detector,
 )
 from kerafer.files import (
+    atomic_write,
     is_full,
     keep_results,
     results_folder,
-    written_beside,
 )
 from kerafer.images import has_several_frames
-from kerafer.quiet import stderr_held_back
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.face_tracker import FaceTracker
 from kerafer.runtime.image_files import ImagePrediction, predict_files
@@ -152,10 +151,10 @@ def predict_to_folder(
     given = [os.fspath(path) for path in paths]
     out = results_folder(config.out, "predictions", config.force)
     # OpenCV writes about videos that it cannot open.
-    with stderr_held_back():
+    with silence():
         sources = _sources(config, given, out)
     recognizer = _recognizer(config)
-    with stderr_held_back():
+    with silence():
         _tracker(config, recognizer)
         reader = None if config.camera is None else VideoReader(config.camera)
     tell_left_out(find_left_out(given, out))
@@ -308,7 +307,7 @@ class _Job:
 
     def _file_video(self, source: Source, rows: RowWriter) -> None:
         try:
-            with stderr_held_back():
+            with silence():
                 reader = VideoReader(source.path)
         except UserError as error:
             self.done.unreadable.append(str(error))
@@ -373,5 +372,5 @@ def _write(file: Path, image: np.ndarray) -> None:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(file) as beside:
+    with atomic_write(file) as beside:
         beside.write_bytes(encoded.tobytes())

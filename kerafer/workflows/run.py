@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerafer.errors import UserError
-from kerafer.foreign import read_json
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run_folder import RunFolder
+from kerafer.untrusted import read_json
 
 if TYPE_CHECKING:
     import keras

@@ -25,10 +25,9 @@ from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
 from kerafer.figures import figure_format, figures_as
 from kerafer.files import write_text
-from kerafer.foreign import read_json
-from kerafer.lifetimes import interruption
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import Processes
+from kerafer.untrusted import read_json
 from kerafer.workflows.run import Run
 
 # Exit codes of a worker that told by itself why it ended; 1 is a defect.
@@ -175,7 +174,7 @@ def _work() -> NoReturn:
     except UserError as error:
         code, told = 2, str(error)
     except KeyboardInterrupt as stop:
-        code, told = 130, interruption(stop)
+        code, told = 130, str(stop) or "interrupted"
     except BaseException as error:
         lost = any(word in str(error) for word in _SAID_OF_LOST)
         traceback.print_exc(file=sys.__stderr__ if lost else sys.stderr)

@@ -12,7 +12,7 @@ from kerafer.console import console
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.files import is_full, output_folder
-from kerafer.lifetimes import interrupts_kept
+from kerafer.signals import interruptible
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import ALONE, DEVICES, Processes
 from kerafer.training.run_folder import RunFolder
@@ -177,7 +177,7 @@ def _train(
             f"{config.arch}: {trainable_parameters(model):,} parameters, "
             f"{precision}, in {folder.path}"
         )
-        with interrupts_kept():
+        with interruptible():
             history = _fit(
                 config,
                 model,

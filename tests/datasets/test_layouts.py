@@ -10,8 +10,8 @@ from PIL import Image
 from kerafer import cli
 from kerafer.datasets import load, read_split
 from kerafer.errors import UserError
-from kerafer.foreign import read_json
 from kerafer.inference.model_source import read_labels, split_labels
+from kerafer.untrusted import read_json
 
 FACE = " ".join(str(i % 251) for i in range(48 * 48))
 

@@ -17,10 +17,10 @@ from PIL import Image
 
 from kerafer.datasets.archive import unpack
 from kerafer.errors import UserError
-from kerafer.foreign import parse_yaml, read_json
 from kerafer.images import UnreadableImageError, read_image
 from kerafer.inference.model_source import read_labels
 from kerafer.tables import read_table
+from kerafer.untrusted import parse_yaml, read_json
 
 PIXELS = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=400)
@@ -70,6 +70,23 @@ def spoilt(draw, *whole):
         length = draw(st.integers(0, 8))
         content[place : place + length] = draw(st.binary(max_size=8))
     return bytes(content)
+
+
+@st.composite
+def repacked(draw, whole):
+    """An archive with one damaged file in it, whose checksum is right."""
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(whole)) as old,
+        zipfile.ZipFile(stream, "w") as new,
+    ):
+        chosen = draw(st.sampled_from(old.namelist()))
+        for name in old.namelist():
+            content = old.read(name)
+            if name == chosen:
+                content = draw(spoilt(content))
+            new.writestr(name, content)
+    return stream.getvalue()
 
 
 def test_images(count):
@@ -159,7 +176,7 @@ def test_keras_files(count, tmp_path):
 
     # A model takes a hundred times as long to load as an image.
     @fuzz(max(10, count // 10))
-    @given(content=st.binary(max_size=100) | spoilt(whole))
+    @given(content=st.binary(max_size=100) | spoilt(whole) | repacked(whole))
     def read(content):
         file.write_bytes(content)
         with contextlib.suppress(UserError):

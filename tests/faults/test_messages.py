@@ -8,18 +8,20 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from kerafer import files
 from kerafer.cli import main
 from kerafer.console import console, track
 from kerafer.errors import UserError, shown
-from kerafer.evaluation import bootstrap_intervals, classify
-from kerafer.foreign import parse_yaml, read_json
-from kerafer.images import read_image, read_reduced
-from kerafer.locks import locked
+from kerafer.files import (
+    atomic_write,
+    check_space,
+    is_full,
+    locked,
+    replace_folder,
+    write_text,
+)
+from kerafer.untrusted import parse_yaml, read_json
 
 TRAIN = [
     *("train", "--arch", "kerafer_edge", "--options", "width=0.25"),
@@ -141,10 +143,10 @@ def test_json_that_is_no_object_is_a_value_error(text, tmp_path):
 # === Folders that are written ===
 
 
-def test_a_lock_names_who_holds_it(tmp_path):
+def test_a_lock_ends_with_its_process(tmp_path):
     script = (
-        "import sys, time\nfrom kerafer.locks import locked\n"
-        "with locked(sys.argv[1], 'The run'):\n"
+        "import sys, time\nfrom kerafer.files import locked\n"
+        "with locked(sys.argv[1], 'Run one'):\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )
     lock = tmp_path / ".lock"
@@ -153,54 +155,65 @@ def test_a_lock_names_who_holds_it(tmp_path):
     )
     try:
         assert other.stdout.readline() == "held\n"
-        with (
-            pytest.raises(UserError, match=f"process {other.pid} "),
-            locked(lock, "The run"),
-        ):
+        with pytest.raises(UserError, match="Run one"), locked(lock, "Run one"):
             pass
     finally:
         other.kill()
         other.communicate()
-    # It goes with the process, however that ends.
-    with locked(lock, "The run"):
+    with locked(lock, "Run one"):
         assert lock.exists()
     assert not lock.exists()
 
 
-def test_a_folder_takes_the_place_of_another_in_one_step(tmp_path, monkeypatch):
+def test_a_folder_is_replaced_only_when_all_went_well(tmp_path):
     out = tmp_path / "out"
-    for number, exchange in enumerate((True, False)):
-        if not exchange:
-            monkeypatch.setattr(files, "_exchange", lambda *_: False)
-        with files.folder_beside(out) as beside:
-            (beside / "a").write_text(str(number))
-            files.take_place(beside, out)
-        assert (out / "a").read_text() == str(number)
-        assert {p.name for p in tmp_path.iterdir()} == {"out"}
+    for text in ("old", "new"):
+        with replace_folder(out) as part:
+            (part / "a").write_text(text)
+    with pytest.raises(KeyError), replace_folder(out) as part:
+        (part / "a").write_text("half")
+        raise KeyError
+    assert (out / "a").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_a_kill_left_between_two_renames_comes_back(tmp_path):
+def test_a_folder_comes_back_after_a_kill_between_two_renames(tmp_path):
     out = tmp_path / "out"
-    (tmp_path / ".out.123.old").mkdir()
-    (tmp_path / ".out.123.old" / "a").write_text("old")
-    (tmp_path / ".out.123.part").mkdir()
-    (tmp_path / ".out-other.1.part").mkdir()
-    with files.folder_beside(out):
-        assert (out / "a").read_text() == "old"
-    names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"out", ".out-other.1.part"}
+    (tmp_path / ".out.old").mkdir()
+    (tmp_path / ".out.old" / "a").write_text("old")
+    (tmp_path / ".out.part").mkdir()
+    with pytest.raises(KeyError), replace_folder(out):
+        raise KeyError
+    assert (out / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_two_exports_to_one_folder_do_not_meet(tmp_path):
+def test_a_folder_is_replaced_by_one_process(tmp_path):
     with (
-        files.folder_beside(tmp_path / "out"),
-        pytest.raises(UserError, match="is being written by"),
-        files.folder_beside(tmp_path / "out"),
+        replace_folder(tmp_path / "out"),
+        pytest.raises(UserError, match="out"),
+        replace_folder(tmp_path / "out"),
     ):
         pass
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
+    file = tmp_path / ("n" * 255)
+    write_text(file, "old")
+    with pytest.raises(KeyError), atomic_write(file) as part:
+        part.write_text("half")
+        raise KeyError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_missing_space_is_found_before_the_work(tmp_path):
+    check_space(tmp_path, 1)
+    with pytest.raises(OSError) as raised:
+        check_space(tmp_path, 2**60)
+    assert is_full(raised.value)
+
+
 def test_a_full_disk_is_told(monkeypatch, tmp_path, capsys):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "a.npy")
@@ -208,11 +221,6 @@ def test_a_full_disk_is_told(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("kerafer.cli.synthesize.synthesize", full)
     assert main(["synthesize", "--out", str(tmp_path / "s")]) == 2
     assert "The disk is full: a.npy" in capsys.readouterr().err
-
-
-def test_room_that_is_not_there_is_an_error_at_once(tmp_path):
-    with (tmp_path / "a").open("wb") as stream, pytest.raises(OSError):
-        files.reserve(stream.fileno(), 2**60)
 
 
 # === Trainings that go wrong ===
@@ -275,31 +283,6 @@ def test_no_number_in_the_first_epoch_is_told_again(tmp_path, capsys):
     assert "NaN" in capsys.readouterr().err
     assert main(["train", "--resume", str(out)]) == 2
     assert "NaN" in capsys.readouterr().err
-
-
-def test_a_class_without_images_is_left_out_of_the_means_and_named():
-    labels = np.array([0, 0, 1, 1])
-    probabilities = np.eye(3)[[0, 1, 1, 1]]
-    scores = classify(labels, probabilities, ("a", "b", "c"))
-    # By hand: a has precision 1 and recall 1/2, b 2/3 and 1.
-    assert scores.macro["f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
-    assert "No image is of c" in scores.notes()[0]
-    interval = bootstrap_intervals(
-        labels, probabilities.argmax(1), 3, resamples=200
-    )["macro_f1"]
-    assert interval.low <= scores.macro["f1"] <= interval.high == 1
-
-
-# === Images ===
-
-
-def test_a_large_jpeg_is_decoded_small(tmp_path):
-    file = tmp_path / "a.jpg"
-    Image.new("RGB", (4000, 3001), "orange").save(file)
-    image, times = read_reduced(file, 900)
-    assert times == 4 and image.shape == (751, 1000, 3)
-    image, times = read_reduced(file, 4000)
-    assert times == 1 and image.shape == read_image(file).shape
 
 
 def test_manifests_of_others_are_not_believed(tmp_path):
