@@ -269,7 +269,7 @@ def test_predictions_are_kept_until_somebody_says_else(here, model, capsys):
     capsys.readouterr()
     words = ("blue.png", *whole, "--out", "predictions")
     assert run(*words) == 2
-    assert "--force replaces what is there" in capsys.readouterr().err
+    assert "--force" in capsys.readouterr().err
     assert rows()[0]["label"] == "red"
     assert run(*words, "--force") == 0
     assert rows()[0]["label"] == "blue"
@@ -431,7 +431,7 @@ def test_a_copy_that_cannot_be_written_ends_nothing(here, model, capsys):
         (("a.png", "--labels", "x,y"), "has 3 outputs"),
         (("a.png", "--threads", "0"), "1 to 1024"),
         (("a.png", "--every", "0"), "at least 1"),
-        (("a.png", "--out", "bad.png"), "--out is a folder"),
+        (("a.png", "--out", "bad.png"), "--out is not a folder"),
     ],
 )
 def test_mistakes_end_with_a_sentence(here, model, capfd, words, told):
