@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import re
@@ -19,12 +18,6 @@ from kerafer.signals import interruptible
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
-
-# Errors that a path given by the user can cause.
-_PATH_ERRORS = (
-    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM),
-    *(errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ENODEV),
-)
 
 COMMANDS = {
     "train": "Train a model on a data set and test it.",
@@ -81,9 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        told, code = _describe_os_error(error), 2
-        if not told:
+        place = error.filename and os.fsdecode(error.filename)
+        if not place and not is_full(error):
             raise
+        reason = "The disk is full" if is_full(error) else error.strerror
+        told, code = f"{reason}: {place or error}", 2
     except MemoryError:
         told, code = "Not enough memory.", 2
     except KeyboardInterrupt as stop:
@@ -143,16 +138,6 @@ def _describe(
         name = error.argument.name
         return f"{name} needs a value. Write {name}=-1 if it starts with -."
     return str(error)
-
-
-def _describe_os_error(error: OSError) -> str:
-    """Describe an error of the system if it is about a path of the user's."""
-    if is_full(error):
-        place = f": {error.filename}" if error.filename else ""
-        return f"The disk is full{place}. Free some space and try again."
-    if error.filename is None or error.errno not in _PATH_ERRORS:
-        return ""
-    return f"{error.strerror}: {os.fsdecode(error.filename)}"
 
 
 def _expand_home(word: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
@@ -10,9 +9,8 @@ from kerafer.cli.options import Given, Int, make_settings, with_options
 from kerafer.console import console
 from kerafer.datasets.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.files import keep_results, output_file, output_folder, write_text
+from kerafer.files import keep_results, output_file, output_folder
 from kerafer.settings import as_flags
-from kerafer.tables import write_table
 
 
 @with_options(
@@ -57,39 +55,23 @@ def audit(
         output_file(clean, "`clean`")
     from kerafer.datasets import write_split
     from kerafer.datasets.audit import audit
-    from kerafer.datasets.audit_report import (
-        audit_report,
-        audit_summary,
-        findings,
-        plot_duplicates,
-    )
+    from kerafer.datasets.audit_report import findings, write_audit
     from kerafer.workflows.split_dataset import find_data
 
     data = find_data(config)
-    dataset = data.dataset
-    found = audit(dataset, data.split, max_hash_distance)
-    folder.mkdir(parents=True, exist_ok=True)
+    found = audit(data.dataset, data.split, max_hash_distance)
     flags = as_flags(config.anywhere(), always=("dataset",))
-    command = shlex.join(["python", "scripts/audit.py", *flags])
-    title = f"Audit of {dataset.name}, split {data.split_name}"
-    write_text(folder / "audit.md", audit_report(found, title, command))
-    summary = json.dumps(audit_summary(found), indent=2)
-    write_text(folder / "audit.json", summary + "\n")
-    write_table(folder / "duplicates.csv", found.duplicates)
-    names = "audit.md, audit.json, duplicates.csv"
-    if plot_duplicates(found, dataset, folder / "duplicates.png"):
-        names += ", duplicates.png"
-    else:
-        # That of an earlier audit would show other groups.
-        (folder / "duplicates.png").unlink(missing_ok=True)
+    command = shlex.join(["kerafer", "audit", *flags])
+    title = f"Audit of {data.dataset.name}, split {data.split_name}"
+    names = write_audit(folder, found, data.dataset, title, command)
     for sentence in findings(found):
         console.print(f"* {sentence}", soft_wrap=True)
     if clean:
         cleaned = found.cleaned()
-        write_split(clean, dataset, cleaned)
+        write_split(clean, data.dataset, cleaned)
         console.print(
             f"{(cleaned != found.split).sum():,} images are not used in "
             f"{clean}. Train with --split {clean}",
             soft_wrap=True,
         )
-    console.print(f"Saved {names} in {folder}", soft_wrap=True)
+    console.print(f"Saved {', '.join(names)} in {folder}", soft_wrap=True)

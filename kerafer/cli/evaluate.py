@@ -11,6 +11,7 @@ from kerafer.cli.options import FigureFormat, Given, with_options
 from kerafer.console import console
 from kerafer.datasets.config import DataConfig
 from kerafer.figures import figures_as
+from kerafer.files import results_folder
 from kerafer.settings import listed
 
 if TYPE_CHECKING:
@@ -63,21 +64,12 @@ def evaluate(
             force=force,
             **(given or {}),
         )
+        folder = Path(out or "")
         if out is None:
-            folder = _free_folder(Path("evaluations", found.folder_name), force)
+            name = f"evaluations/{found.folder_name}"
+            folder = results_folder(None, name, force)
             found.write(folder, force)
-        else:
-            folder = Path(out)
     _show(found, folder)
-
-
-def _free_folder(folder: Path, force: bool) -> Path:
-    """Return the folder, or the next free one with a number."""
-    free, number = folder, 1
-    while free.exists() and not force:
-        number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
 
 
 def _show(found: Evaluation, out: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,38 @@ from kerafer.datasets.audit import Audit
 from kerafer.datasets.dataset import Dataset
 from kerafer.datasets.splits import PARTS
 from kerafer.figures import save_figure
+from kerafer.files import write_text
+from kerafer.tables import write_table
 
 _NAMED = 10
+
+
+def write_audit(
+    folder: Path, found: Audit, dataset: Dataset, title: str, command: str
+) -> list[str]:
+    """Write the report of an audit.
+
+    Args:
+        folder: Where to write it.
+        found: The audit.
+        dataset: The data set, whose duplicates are plotted.
+        title: Heading of the report.
+        command: The command that wrote it.
+
+    Returns:
+        The names of the files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "audit.md", audit_report(found, title, command))
+    summary = json.dumps(audit_summary(found), indent=2)
+    write_text(folder / "audit.json", summary + "\n")
+    write_table(folder / "duplicates.csv", found.duplicates)
+    names = ["audit.md", "audit.json", "duplicates.csv"]
+    if plot_duplicates(found, dataset, folder / "duplicates.png"):
+        return [*names, "duplicates.png"]
+    # That of an earlier audit would show other groups.
+    (folder / "duplicates.png").unlink(missing_ok=True)
+    return names
 
 
 def audit_summary(found: Audit) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def write_run(
 
 def _command(config: TrainingConfig) -> str:
     flags = as_flags(config, always=("dataset", "arch"))
-    return shlex.join(["python", "scripts/train.py", *flags])
+    return shlex.join(["kerafer", "train", *flags])
 
 
 def show_run(run: Run) -> None:

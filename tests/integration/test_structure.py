@@ -5,7 +5,6 @@ import importlib
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -141,26 +140,6 @@ def test_importing_does_nothing(tmp_path):
         run_python(program)
     finally:
         os.chdir(here)
-
-
-@pytest.mark.parametrize("command", cli.COMMANDS)
-def test_script_and_subcommand_have_the_same_flags(command):
-    words = [[sys.executable, "-m", "kerafer", command]]
-    scripts = [
-        s
-        for s in (ROOT / "scripts").glob("*.py")
-        if f'main(["{command}"' in s.read_text(encoding="utf-8")
-    ]
-    assert len(scripts) == 1
-    words.append([sys.executable, str(scripts[0])])
-    pages = [
-        subprocess.run([*w, "--help"], capture_output=True, text=True).stdout
-        for w in words
-    ]
-    assert "Options:" in pages[0]
-    assert re.sub(r"usage: \S+", "", pages[0]) == re.sub(
-        r"usage: \S+", "", pages[1]
-    )
 
 
 def test_files_name_nothing_of_the_workplace():

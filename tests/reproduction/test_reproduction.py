@@ -4,7 +4,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -488,11 +487,18 @@ def test_a_failed_training_is_told_in_its_own_words(tmp_path):
 @pytest.mark.slow
 def test_the_whole_way_on_drawn_faces(tmp_path):
     """Real trainings, a real Grad-CAM sheet; as a stranger would run it."""
-    script = Path(__file__).parents[2] / "scripts" / "reproduce.py"
     words = [*SMALL, "--subjects", "10", "--runs", "1", "--augment", "none"]
     words += ["--models", "wca_mcnn", "--tables", "4", "--figures", "11,14,19"]
     done = subprocess.run(
-        [sys.executable, str(script), *words, "--out", str(tmp_path / "out")],
+        [
+            sys.executable,
+            "-m",
+            "kerafer",
+            "reproduce",
+            *words,
+            "--out",
+            str(tmp_path / "out"),
+        ],
         capture_output=True,
         text=True,
     )
