@@ -101,7 +101,9 @@ def make_app() -> App:
         help_formatter=HelpFormatter(),
         help_epilogue="Show the options of a command: kerafer COMMAND --help",
         group_parameters=Group("Options", sort_key=0),
-        default_parameter=Parameter(negative=(), consume_multiple=False),
+        default_parameter=Parameter(
+            negative=(), consume_multiple=False, allow_repeating=True
+        ),
         suppress_keyboard_interrupt=False,
     )
     for order, (name, text) in enumerate(COMMANDS.items()):

@@ -169,6 +169,9 @@ def test_paths_and_repeated_options_reach_the_command(monkeypatch):
     found = parse("explain", "a b.jpg", "--model", "x", "--model", "y", "c.jpg")
     assert found["paths"] == ("a b.jpg", "c.jpg")
     assert found["model"] == ["x", "y"]
+    # The last one counts, so that scripts can append options.
+    found = parse("train", "--seed", "1", "--seed", "2")
+    assert found["given"] == {"seed": 2}
     found = parse("predict", "--out", "x", "--", "--odd.jpg", "Gr\udce4.jpg")
     assert found["paths"] == ("--odd.jpg", "Gr\udce4.jpg")
     assert found["given"] == {"out": "x"}

@@ -260,7 +260,7 @@ def test_the_command_writes_what_train_takes(folder, tmp_path, capfd):
     assert main([*words, "--out", str(out), "--clean", str(clean)]) == 0
     told = capfd.readouterr().err
     assert "3 groups of equal or nearly equal images stand in" in told
-    assert "6 images are out of use" in told
+    assert "6 images are not used" in told
     files = {file.name for file in out.iterdir()}
     assert files == {
         *("audit.md", "audit.json", "duplicates.csv", "duplicates.png"),
@@ -289,7 +289,7 @@ def test_the_command_writes_what_train_takes(folder, tmp_path, capfd):
     "words, told",
     [
         (["--max-hash-distance", "40"], "--max-hash-distance must be 0 to 16"),
-        (["--clean", "clean.txt"], "--clean is a .csv file"),
+        (["--clean", "clean.txt"], "--clean must be a .csv file"),
         (["--out", "a-file"], "--out is a folder"),
         (["--dataset", "nothing"], "A data set is one of"),
         (["--dataset", "folder", "--data-dir", "nowhere"], "nowhere"),

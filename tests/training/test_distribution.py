@@ -143,10 +143,10 @@ ALL = ("--num-processes", "2", "--process-id", "0", "--coordinator", "a:1")
         ((*ALL[:1], "0", *ALL[2:]), "--num-processes must be at least 1"),
         ((*ALL[:5], "here"), "host:port"),
         ((*ALL, "--batch-size", "9"), "a multiple of --num-processes"),
-        ((*ALL, "--folds", "3"), "Several processes train one fold"),
+        ((*ALL, "--folds", "3"), "--folds"),
         (
             (*ALL, "--devices", "all"),
-            "Several processes train on one device each",
+            "--devices all",
         ),
         (ALL, "KERAS_BACKEND=jax"),
         (("--devices", "all"), "Keras sees 1 CPU"),

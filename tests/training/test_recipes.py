@@ -377,7 +377,7 @@ def test_recipes_are_settings(name):
         ({"freeze_until": "stem"}, "no `init_from`"),
         ({"face_margin": 0.1}, "no `face_crop`"),
         ({"label_smoothing": 1.0}, "less than 1. Received: 1.0"),
-        ({"ema": -0.1}, "`ema` is 0 or more"),
+        ({"ema": -0.1}, "`ema` must be at least 0"),
         ({"distill_alpha": 1.5}, "`distill_alpha` must be 0 to 1"),
         ({"temperature": 0.0}, "`temperature` must be more than 0"),
         ({"mix_alpha": float("nan")}, "`mix_alpha` must be a finite number"),
