@@ -100,7 +100,7 @@ class ExternalTest:
             As `Scores.as_dict`, with `folder`, `how` and `searched`.
         """
         probabilities = checked_probabilities(
-            probabilities, "The exported file"
+            probabilities, "the exported file"
         )
         scores = score(self.labels, probabilities, class_names, self.subjects)
         return {

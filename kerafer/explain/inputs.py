@@ -42,7 +42,7 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
         UserError: Where the model gives something else, such as logits.
     """
     answers = _answers(model, images)
-    check_probabilities(answers, f"The model {model.name}")
+    check_probabilities(answers, f"model {model.name}")
     return answers
 
 

@@ -24,6 +24,11 @@ from kerafer.model_files import DEFAULT_MODEL
 if TYPE_CHECKING:
     import keras
 
+_RESCALING = (
+    "\nOr save a model that takes pixels of 0 to 255:\n"
+    "    keras.Model(x, model(keras.layers.Rescaling(1 / 255)(x)))"
+)
+
 
 class ModelBundle:
     """A model with its labels, input size, range and crop margin.
@@ -194,10 +199,11 @@ def _input_range(
         return taken
     if stated is not None:
         return stated
+    is_keras = isinstance(backend, KerasBackend)
     if known == UNKNOWN:
         raise ConfigError(
             f"{model} takes floats of an unknown range. Set `input_range` to "
-            f"the values it was trained on: {CHOICES}."
+            f"the values it was trained on: {CHOICES}.{_RESCALING * is_keras}"
         )
     scales = isinstance(backend, KerasBackend) and backend.scales_pixels
     if source is not None and not scales:

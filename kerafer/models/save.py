@@ -1,4 +1,4 @@
-"""Models to disk."""
+"""Save models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kerafer.files import atomic_write
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Write a `.keras` file with the weights but without the optimizer.
 
-    An optimizer is twice as large as the model and of no use to those who run
-    it. The file is written beside and renamed, so it is always whole.
+    The optimizer is twice as large as the model and not needed to run it. The
+    file is written beside and renamed, so it is always whole.
 
     Args:
-        model: Built. The optimizer of a model of a class of its own stays.
+        model: Built. A subclassed model keeps its optimizer.
         path: Ends in `.keras`.
     """
     with atomic_write(path) as beside:
@@ -26,7 +26,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 
 def _bare(model: keras.Model) -> keras.Model:
-    """A model of the same layers that was never compiled."""
+    """Return a model of the same layers without compile state."""
     if not model.compiled:
         return model
     if isinstance(model, keras.Sequential):
@@ -37,7 +37,7 @@ def _bare(model: keras.Model) -> keras.Model:
 
 
 def digest_of_weights(model: keras.Model) -> str:
-    """sha256 of a model's weights with their names, for one without a file."""
+    """Return the sha256 of a model's weights and their names."""
     found = hashlib.sha256()
     for variable in model.variables:
         found.update(variable.path.encode())
