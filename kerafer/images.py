@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from kerafer.console import console
 from kerafer.errors import UserError
 
 FORMATS = (
@@ -431,6 +430,9 @@ def _load(image: Image.Image) -> np.ndarray:
 
 @functools.lru_cache(64)
 def _warn_of_small_range(folder: str, name: str) -> None:
+    # Takes long to import.
+    from kerafer.console import console
+
     console.warn(
         f"The 16-bit image {name} uses less than a tenth of its range and may "
         "appear nearly uniform. If its values have fewer bits, scale them, or "

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
 from kerafer.files import digest
 from kerafer.inference.backends import Backend, KerasBackend, open_backend
@@ -192,7 +191,7 @@ def _input_range(
     if known not in (None, UNKNOWN):
         taken = InputRange.parse(known)
         if stated not in (None, taken):
-            console.warn(
+            _warn(
                 f"{model} takes {taken}, as its file says. `input_range` "
                 f"{stated} is ignored for it."
             )
@@ -207,7 +206,7 @@ def _input_range(
         )
     scales = isinstance(backend, KerasBackend) and backend.scales_pixels
     if source is not None and not scales:
-        console.warn(
+        _warn(
             f"Assuming that {model} takes pixels of 0 to 255. If it was "
             f"trained on other values, set `input_range`: {CHOICES}."
         )
@@ -226,3 +225,10 @@ def _known_range(backend: Backend, source: ModelSource | None) -> str | None:
         return UNKNOWN
     is_run = source is not None and source.run is not None
     return str(PIXELS) if is_run else None
+
+
+def _warn(text: str) -> None:
+    # Takes long to import.
+    from kerafer.console import console
+
+    console.warn(text)
