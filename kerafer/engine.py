@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 
-from kerafer.console import silence
 from kerafer.errors import UserError, first_line
 from kerafer.extras import EXTRAS, MissingExtraError, install
 from kerafer.untrusted import read_json
@@ -133,6 +132,9 @@ def _load() -> None:
     ours = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
     ours = {name: ours[name] for name in ours if name not in os.environ}
     os.environ.update(ours)
+    # Takes long to import.
+    from kerafer.console import silence
+
     try:
         # Both are read here, once.
         with silence():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kerafer.console import console, silence
 from kerafer.engine import load_backend, load_tensorflow
 from kerafer.errors import UserError, first_line
 from kerafer.extras import extra_for
@@ -312,10 +313,8 @@ def _interpreter(file: Path, content: bytes, threads: int) -> Any:
             f".tflite files need a package that is missing ({error}):\n"
             '    pip install "ai-edge-litert>=2.1,<3"'
         ) from None
-    # LiteRT writes about its delegate; only a command may silence a process.
-    quietly = contextlib.nullcontext() if console.quiet else silence()
     try:
-        with quietly:
+        with _without_remarks():
             interpreter = Interpreter(
                 model_content=content, num_threads=threads
             )
@@ -326,6 +325,15 @@ def _interpreter(file: Path, content: bytes, threads: int) -> Any:
             "file is damaged or has operations that LiteRT does not know."
         ) from None
     return interpreter
+
+
+def _without_remarks() -> contextlib.AbstractContextManager[None]:
+    """Drop LiteRT's remarks in a command; a library must not do so."""
+    # It takes long to import, and is not needed in the library.
+    console = sys.modules.get("kerafer.console")
+    if console is None or console.console.quiet:
+        return contextlib.nullcontext()
+    return console.silence()
 
 
 def _joined(parts: Sequence[Any]) -> np.ndarray:
