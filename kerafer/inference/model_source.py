@@ -27,7 +27,7 @@ from kerafer.untrusted import decode_text, parse_yaml, read_json, read_text
 # are published. float16 has the answers of float32 at half the size.
 EXPORTED = (
     *("float16.tflite", "float32.tflite", "int8.tflite", "dynamic.tflite"),
-    *("saved_model"),
+    "saved_model",
 )
 _SUFFIXES = (".tflite", ".keras", ".onnx")
 _MAX_LABEL_BYTES = 1_000_000

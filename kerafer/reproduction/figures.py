@@ -315,8 +315,8 @@ def _draw_attention(
 ) -> None:
     """Grad-CAM of a test image of every class, of the first run's split."""
     from kerafer.datasets import read_split
-    from kerafer.explain import cam_sheet
-    from kerafer.models import load_model
+    from kerafer.explain.sheet import explain_answers, plot_sheet
+    from kerafer.inference import ModelBundle
 
     first = next(iter(found.values()))[0]
     split = read_split(first / "split.csv", dataset).to_numpy()
@@ -327,13 +327,13 @@ def _draw_attention(
             for index in range(len(names))
         ]
     )
-    cam_sheet(
-        {
-            name: load_model(folders[0] / "best.keras")
+    shown = list(images[rows])
+    plot_sheet(
+        shown,
+        [
+            (name, explain_answers(ModelBundle.load(folders[0]), shown))
             for name, folders in found.items()
-        },
-        np.ascontiguousarray(images[rows]),
-        [names[labels[row]] for row in rows],
-        names,
+        ],
         file,
+        [names[labels[row]] for row in rows],
     )

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
         cross_validate as cross_validate,
     )
     from kerafer.workflows.evaluation import evaluate as evaluate
-    from kerafer.workflows.explanation import explain_images as explain_images
-    from kerafer.workflows.explanation import (
-        explain_wavelets as explain_wavelets,
-    )
     from kerafer.workflows.export import export_model as export_model
     from kerafer.workflows.prediction import (
         predict_to_folder as predict_to_folder,
@@ -37,8 +33,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "Run": "kerafer.workflows.run",
         "cross_validate": "kerafer.workflows.cross_validation",
         "evaluate": "kerafer.workflows.evaluation",
-        "explain_images": "kerafer.workflows.explanation",
-        "explain_wavelets": "kerafer.workflows.explanation",
         "export_model": "kerafer.workflows.export",
         "predict_to_folder": "kerafer.workflows.prediction",
         "train": "kerafer.workflows.training",

@@ -7,7 +7,7 @@ from harness import check_layer, pictures
 from scipy.special import expit
 
 import kerafer
-from kerafer.explain import channel_weights, wavelet_table
+from kerafer.explain.wavelets import wavelet_table
 from kerafer.layers import ChannelAttention, WaveletChannelAttention
 from kerafer.models.attention import make_attention
 
@@ -137,10 +137,8 @@ def test_fusions_as_an_option_train_and_are_saved(fusion, tmp_path):
     np.testing.assert_array_equal(
         kerafer.load_model(tmp_path / "small.keras")(features), small(features)
     )
-    # One set of 48 wavelets, and a weight for each of 192 channels.
+    # One set of 48 wavelets.
     assert len(wavelet_table(model)) == 48
-    table = channel_weights(model, images, np.arange(4) % 3, ("a", "b", "c"))
-    assert len(table) == 3 * 192
 
 
 def test_wrong_fusions_are_refused():
