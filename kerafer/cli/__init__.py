@@ -138,7 +138,8 @@ def _describe(
         return f"Unexpected argument: {error.unused_tokens[0]}."
     if isinstance(error, MissingArgumentError) and error.argument:
         name = error.argument.name
-        return f"{name} needs a value. Write {name}=-1 if it starts with -."
+        hint = f" Write {name}=-1 if it starts with -." if name in words else ""
+        return f"{name} needs a value.{hint}"
     return str(error)
 
 

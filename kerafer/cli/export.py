@@ -18,7 +18,6 @@ GATE_MISSED = 3
 
 @with_options(given=ExportConfig)
 def export(
-    given: Given | None = None,
     *,
     model: str,
     out: str | None = None,
@@ -28,6 +27,7 @@ def export(
     input: Literal["uint8", "float32"] = "uint8",
     data_dir: str | None = None,
     force: bool = False,
+    given: Given | None = None,
 ) -> int:
     """Export a trained model for phones and other machines.
 

@@ -9,12 +9,22 @@ from cyclopts.help import HelpEntry, HelpPanel, PlainFormatter
 from rich.console import Console
 
 _INDENT = " " * 26
-_METAVARS = {"INT": "N", "FLOAT": "X", "STR": "NAME"}
-_PATHS = (
-    *("--against", "--clean", "--config", "--data-dir", "--detector-file"),
-    *("--external-test", "--images", "--init-from", "--model", "--out"),
-    *("--resume", "--write"),
-)
+_OF_TYPES = {"INT": "N", "FLOAT": "X", "STR": "NAME", "BOOL": ""}
+_METAVARS = {
+    "--coordinator": "HOST:PORT",
+    "--figures": "N,N",
+    "--input-range": "RANGE",
+    "--subject-pattern": "REGEX",
+    "--tables": "N,N",
+    **dict.fromkeys(
+        (
+            *("--against", "--clean", "--config", "--data-dir"),
+            *("--detector-file", "--external-test", "--images", "--init-from"),
+            *("--model", "--out", "--resume", "--write"),
+        ),
+        "PATH",
+    ),
+}
 
 
 class HelpFormatter(PlainFormatter):
@@ -44,6 +54,11 @@ class HelpFormatter(PlainFormatter):
         if panel.entries:
             console.print(*lines, "", sep="\n", highlight=False, markup=False)
 
+    def render_usage(self, console: Console, options: Any, usage: Any) -> None:
+        """Print the synopsis."""
+        text = str(usage).replace(" STR", " PATH")
+        super().render_usage(console, options, text)
+
 
 def _label(entry: HelpEntry) -> str:
     if entry.positional_label:
@@ -51,7 +66,5 @@ def _label(entry: HelpEntry) -> str:
     names = [*entry.positive_names, *entry.positive_shorts]
     if entry.choices:
         return f"{names[0]} {'|'.join(entry.choices)}"
-    if names[0] in _PATHS:
-        return f"{names[0]} PATH"
-    metavar = _METAVARS.get(entry.metavar or "", entry.metavar or "")
-    return f"{', '.join(names)} {metavar}".rstrip()
+    metavar = _METAVARS.get(names[0]) or entry.metavar or ""
+    return f"{', '.join(names)} {_OF_TYPES.get(metavar, metavar)}".rstrip()

@@ -13,7 +13,7 @@ from kerafer.datasets.config import DataConfig
 from kerafer.errors import ConfigError, UserError
 from kerafer.export.config import ExportConfig
 from kerafer.models.registry import find_model
-from kerafer.settings import Settings, as_flags, split_type, types_of
+from kerafer.settings import Settings, split_type, types_of
 from kerafer.training.config import TrainingConfig
 from kerafer.training.processes import PlaceConfig
 from kerafer.workflows.prediction import PredictConfig
@@ -102,14 +102,6 @@ def test_every_number_has_a_range(kind):
             assert ranges, name
 
 
-def test_options_stand_for_settings():
-    config = TrainingConfig(subjects=6, calibrate=True, options="ratio=8")
-    assert as_flags(config, always=("dataset",)) == [
-        *("--dataset", "synthetic", "--subjects", "6"),
-        *("--options", "ratio=8", "--calibrate"),
-    ]
-
-
 @pytest.mark.parametrize("option", ["2", "0.5", "1e0"])
 def test_options_of_a_model_may_be_any_numbers(option):
     config = TrainingConfig(options=f"width={option}")
@@ -137,10 +129,3 @@ def test_arguments_of_another_kind_are_user_errors(call, told):
     with pytest.raises(UserError) as caught:
         call()
     assert told in str(caught.value)
-
-
-def test_numbers_of_numpy_make_a_model():
-    model = kerafer.create_model(
-        "cnn", np.int64(5), tuple(np.array([64, 64, 1]))
-    )
-    assert model.output_shape == (None, 5)
