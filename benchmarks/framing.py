@@ -34,7 +34,7 @@ from kerafer.files import write_text
 from kerafer.images import resize
 from kerafer.inference import ModelSource
 from kerafer.models import load_model
-from kerafer.training.temperature_scaling import divide_by_prior
+from kerafer.training.calibration import divide_by_prior
 
 _POWER = 0.35
 _LOOSE = 0.2

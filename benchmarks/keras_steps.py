@@ -22,7 +22,7 @@ def make_step(
 
     from kerafer.models import create_model
     from kerafer.training.config import TrainingConfig
-    from kerafer.training.objective import make_objective
+    from kerafer.training.losses import make_objective
     from kerafer.training.optimizer import make_optimizer
     from kerafer.training.trainer import Trainer
 

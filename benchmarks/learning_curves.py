@@ -22,7 +22,6 @@ from matplotlib.ticker import MaxNLocator
 
 from kerafer.figures import COLOURS, save_figure
 from kerafer.files import write_text
-from kerafer.training.run_folder import RunFolder
 
 COLUMNS = (
     *("run", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"),
@@ -66,7 +65,7 @@ def read(run: str) -> pd.DataFrame:
     """The epochs of a run from 1, or of all in a table of this script."""
     if run.endswith(".csv"):
         return pd.read_csv(run)
-    history = pd.read_csv(RunFolder(Path(run)).history)
+    history = pd.read_csv(Path(run) / "history.csv")
     return history.assign(run=Path(run).name, epoch=history["epoch"] + 1)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from kerafer.files import write_text
 from kerafer.reproduction.plan import Training
 from kerafer.reproduction.tables import run_table
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 
 
 def main() -> None:
@@ -22,8 +22,8 @@ def main() -> None:
     parsed = parser.parse_args()
     trainings = []
     for run in parsed.runs:
-        folder, config = RunFolder.open(run)
-        trainings.append(Training(config, folder.path, "done"))
+        found = Run.open(run)
+        trainings.append(Training(found.config, found.path, "done"))
     table = run_table(trainings)
     table["run"] = [Path(run).name for run in parsed.runs]
     write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))

@@ -39,7 +39,8 @@ def main() -> None:
     parsed = parser.parse_args()
     load_backend()
     from kerafer.models import load_model
-    from kerafer.training.answers import change_answers
+    from kerafer.training.calibration import calibrate
+    from kerafer.training.config import TrainingConfig
 
     dataset = load("ferplus", parsed.ferplus)
     names, labels, shares = dataset.class_names, dataset.labels, dataset.targets
@@ -54,7 +55,8 @@ def main() -> None:
         for power in map(float, parsed.powers.split(",")):
             # Dividing changes it.
             model = load_model(file)
-            changed = change_answers(model, chosen, prior, power, True, True)
+            config = TrainingConfig(prior_correction=power, calibrate=True)
+            changed = calibrate(model, config, chosen, prior, has_votes=True)
             for part in ("validation", "test"):
                 here = rows[part]
                 said = model.predict(images[here], 256, verbose=0)

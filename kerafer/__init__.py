@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from kerafer.runtime.predict import predict as predict
     from kerafer.runtime.recognizer import Recognizer as Recognizer
     from kerafer.training.config import TrainingConfig as TrainingConfig
+    from kerafer.training.run import Run as Run
+    from kerafer.training.train import (
+        InterruptedTraining as InterruptedTraining,
+    )
+    from kerafer.training.train import train as train
     from kerafer.workflows.evaluation import evaluate as evaluate
     from kerafer.workflows.export import export_model as export_model
-    from kerafer.workflows.run import Run as Run
-    from kerafer.workflows.training import train as train
 
 __version__ = "0.1.0"
 
@@ -37,8 +40,9 @@ _find, _, _names = lazy_names(
     __name__,
     {
         "Dataset": "kerafer.datasets",
+        "InterruptedTraining": "kerafer.training.train",
         "Recognizer": "kerafer.runtime",
-        "Run": "kerafer.workflows",
+        "Run": "kerafer.training.run",
         "TrainingConfig": "kerafer.training.config",
         "UserError": "kerafer.errors",
         "create_model": "kerafer.models",
@@ -49,7 +53,7 @@ _find, _, _names = lazy_names(
         "predict": "kerafer.runtime",
         "reproduce": "kerafer.reproduction.reproduce",
         "show_progress": "kerafer.console",
-        "train": "kerafer.workflows",
+        "train": "kerafer.training.train",
     },
 )
 

@@ -17,12 +17,12 @@ from kerafer.engine import let_gpu_memory_grow
 from kerafer.errors import UserError, flag_of
 from kerafer.figures import figures_as
 from kerafer.training.config import TrainingConfig
-from kerafer.training.processes import PlaceConfig
+from kerafer.training.distributed import DeviceConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 
 
-@with_options(given=TrainingConfig, place=PlaceConfig)
+@with_options(given=TrainingConfig, place=DeviceConfig)
 def train(
     given: Given | None = None,
     *,
@@ -44,52 +44,40 @@ def train(
         resume: Continue this interrupted run with its own settings.
         figure_format: Format of figures, in addition to png.
     """
+    from kerafer.training.train import train
     from kerafer.workflows.cross_validation import cross_validate
     from kerafer.workflows.run_report import show_run
-    from kerafer.workflows.shared_training import train_together
-    from kerafer.workflows.training import train
 
     given = given or {}
-    where = make_settings(PlaceConfig, place)
-    if resume is not None:
-        others = given | {
-            name: value
-            for name, value in (
-                ("config", config),
-                ("out", out),
-                ("folds", folds),
-            )
-            if value is not None
-        }
-        settings = _settings_of(resume, others)
-    else:
-        settings = make_settings(
-            TrainingConfig, given, config and find_recipe(config)
+    devices = make_settings(DeviceConfig, place)
+    if folds is not None and devices.count > 1:
+        raise UserError(
+            "--num-processes cannot be combined with --folds. Train one fold "
+            "with --split fold-1-of-5."
         )
     let_gpu_memory_grow()
     with figures_as(figure_format):
-        if where.processes.several:
-            if folds is not None or where.devices == "all":
-                raise UserError(
-                    "--num-processes cannot be combined with --folds or "
-                    "--devices all. Train one fold with --split fold-1-of-5."
-                )
-            run = train_together(settings, out, resume, where.processes)
-        elif folds is not None:
-            cross_validate(settings, folds, out, where.devices)
-            return
+        if resume is not None:
+            others = {"config": config, "out": out, "folds": folds}
+            _refuse(resume, given | {k: v for k, v in others.items() if v})
+            run = train(resume=resume, devices=devices)
         else:
-            run = train(settings, out, resume=resume, devices=where.devices)
-    if run is not None:
+            settings = make_settings(
+                TrainingConfig, given, config and find_recipe(config)
+            )
+            if folds is not None:
+                cross_validate(settings, folds, out, devices)
+                return
+            run = train(settings, out, devices=devices)
+    if devices.is_first:
         show_run(run)
 
 
-def _settings_of(resume: str, others: dict[str, Any]) -> TrainingConfig:
-    """Return the settings of the run to resume, if no others are given."""
-    folder, settings = RunFolder.open(resume)
+def _refuse(resume: str, others: dict[str, Any]) -> None:
+    """Refuse other settings for a run that is resumed."""
+    run = Run.open(resume)
     if not others:
-        folder.check_broken_off()
-        return settings
+        return
     names = {field.name for field in fields(TrainingConfig)} | {"out", "folds"}
     words = [
         word
@@ -101,5 +89,5 @@ def _settings_of(resume: str, others: dict[str, Any]) -> TrainingConfig:
         "--resume continues a run with its own settings, so it cannot be "
         f"combined with {', '.join(map(flag_of, sorted(others)))}.\n"
         "To train its model further with other settings:\n"
-        f"    {folder.train_further(*map(shlex.quote, words))}"
+        f"    {run.train_further(*map(shlex.quote, words))}"
     )

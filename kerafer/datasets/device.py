@@ -1,19 +1,18 @@
-"""What the device that trains can hold."""
+"""What fits on the accelerator."""
 
 from __future__ import annotations
 
 import keras
 
-# Of its memory, for the images; a model needs the rest.
+# Share of its memory for the images; the model needs the rest.
 _SHARE = 0.25
-# Steps of small images take a few milliseconds, about as long as it takes to
-# call one; 32 of them hide it. (On a processor XLA's loop computes with one
-# core: several steps a call take ten times as long.)
-_TOGETHER = 32
+# A step of small images takes about as long as calling it; 32 per call hide
+# that. On a processor, XLA's loop uses one core only.
+_STEPS_PER_CALL = 32
 
 
 def device_memory() -> int:
-    """Bytes of the accelerator that Keras' backend uses; 0 without one."""
+    """Return the accelerator's memory in bytes; 0 without accelerator."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -30,21 +29,19 @@ def device_memory() -> int:
         return torch.cuda.get_device_properties(0).total_memory
     import tensorflow as tf
 
-    # It tells no size; the least card with bfloat16 has as much.
+    # TensorFlow does not report it; the smallest GPU with bfloat16 has 8 GB.
     return 8 * 2**30 if tf.config.list_physical_devices("GPU") else 0
 
 
 def fits_on_device(size: int) -> bool:
-    """Whether images go to an accelerator once, to be indexed there.
-
-    Without one they stay in the file that they are mapped from.
+    """Decide whether to copy all images to the accelerator.
 
     Args:
-        size: Bytes of all images.
+        size: Of the images, bytes.
     """
     return size <= _SHARE * device_memory()
 
 
-def steps_together() -> int:
-    """How many steps are taken in one call, with images on the device."""
-    return _TOGETHER if keras.backend.backend() == "jax" else 1
+def steps_per_call() -> int:
+    """Return the number of steps per call with images on the device."""
+    return _STEPS_PER_CALL if keras.backend.backend() == "jax" else 1

@@ -19,7 +19,7 @@ from kerafer.evaluation.predictions import Predictions
 from kerafer.settings import as_flags
 from kerafer.tables import read_table
 from kerafer.training.config import TrainingConfig
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 from kerafer.untrusted import read_json
 
 
@@ -258,7 +258,8 @@ def _read(runs: list[Path]) -> list[_Fold]:
 
 
 def _read_one(path: Path) -> _Fold:
-    run, config = RunFolder.open(path)
+    run = Run.open(path)
+    config = run.config
     fold = parse_fold(config.split or "")
     if fold is None:
         raise ConfigError(
@@ -266,8 +267,9 @@ def _read_one(path: Path) -> _Fold:
             f"{path} has {config.split or 'none'}."
         )
     try:
-        metrics = read_json(run.metrics)
-        found = _Fold(Path(path), config, *fold, metrics, read_table(run.split))
+        metrics = read_json(run.path / "metrics.json")
+        split = read_table(run.path / "split.csv")
+        found = _Fold(Path(path), config, *fold, metrics, split)
         # What a run that was damaged may lack.
         _table([found])
         np.array(found.scores["confusion"], int)

@@ -13,7 +13,7 @@ from kerafer.datasets.specs import find_spec
 from kerafer.errors import UserError
 from kerafer.reproduction.ablations import Variant
 from kerafer.training.config import TrainingConfig
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 
 # Where the images are does not change a training.
 _PLACE = ("data_dir", "download")
@@ -111,14 +111,14 @@ def _standing(folder: Path) -> dict[str, tuple[str, Path]]:
     found: dict[str, tuple[str, Path]] = {}
     files = folder.glob("*/config.yaml") if folder.is_dir() else ()
     for file in sorted(files):
-        run, config = RunFolder.open(file.parent)
-        done = run.is_over
-        if done and not run.best.is_file():
+        run = Run.open(file.parent)
+        done, best = run.is_over, run.path / "best.keras"
+        if done and not best.is_file():
             raise UserError(
-                f"The model of a finished run is missing: {run.best}. Remove "
+                f"The model of a finished run is missing: {best}. Remove "
                 f"{run.path} to train it again."
             )
-        key = _key(config)
+        key = _key(run.config)
         if done or key not in found:
             found[key] = ("done" if done else "begun", run.path)
     return found

@@ -24,9 +24,9 @@ from kerafer.reproduction.plan import Training, make_plan
 from kerafer.settings import as_flags, read_yaml
 from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
+from kerafer.training.pretrained import with_face_margin
 from kerafer.training.recipes import find_recipe
 from kerafer.workflows.split_dataset import find_data
-from kerafer.workflows.starting_model import with_face_margin
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,11 +1,10 @@
-"""Means and variances of BatchNorm that fit averaged weights."""
+"""BatchNorm statistics for averaged weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from kerafer.datasets.pipeline import Batches
@@ -13,22 +12,21 @@ from kerafer.training.augmentation import Augmentation
 
 
 class BatchStatistics(keras.callbacks.Callback):
-    """Measures BatchNorm's means and variances anew before each validation.
+    """Measure BatchNorm's means and variances before each validation.
 
-    Those that a training gathers belong to the weights of its last few batches.
-    A running average of the weights has others. They are the mean over these
-    batches, of images that are changed as in training: of images as they are
-    the statistics are others than those that the network grew up with.
+    The moving statistics of a training belong to the weights of its last
+    batches. Averaged weights need their own: the mean over some batches of
+    images, augmented as in training.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and
     Better Generalization", UAI (2018), section 3; Wu and Johnson, "Rethinking
     Batch in BatchNorm" (2021), section 3.
 
     Args:
-        model: Whose BatchNorms are measured, but for frozen ones.
-        batches: Training images, always the same, with their labels.
-        augmentation: Changes them, every time by the same numbers. Defaults
-            to none.
+        model: The model. Frozen BatchNorm layers keep their statistics.
+        batches: Training images, the same every time.
+        augmentation: Changes the images, with the same random numbers every
+            time.
     """
 
     def __init__(
@@ -38,94 +36,57 @@ class BatchStatistics(keras.callbacks.Callback):
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        self.measured = model
+        self.measurement = _Measurement(model, augmentation)
         self.batches = batches
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.measurement.run(self.batches)
+
+
+class _Measurement(keras.Model):
+    """Runs a model in training mode, to average its batch statistics."""
+
+    def __init__(
+        self, measured: keras.Model, augmentation: Augmentation | None
+    ) -> None:
+        super().__init__(name="measurement")
+        self.measured = measured
         self.augmentation = augmentation
         self.random = keras.random.SeedGenerator(0)
         self.seed = ops.convert_to_numpy(self.random.state)
-        self.compiled: Any = None
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Measure, with the weights that are about to be validated."""
-        layers = [
+        self.count = self.add_weight(
+            name="count", initializer="zeros", trainable=False
+        )
+        self.norms = [
             layer
-            # Those inside of others too, which `layers` leaves out.
-            for layer in self.measured._flatten_layers()
+            # Unlike `layers`, it has those of nested models.
+            for layer in measured._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
             and layer.trainable
         ]
-        if not layers:
-            return
-        momenta = [layer.momentum for layer in layers]
-        statistics = [
-            value
-            for layer in layers
-            for value in (layer.moving_mean, layer.moving_variance)
-        ]
-        for layer in layers:
-            layer.momentum = 0.0
-        # What is not BatchNorm's stays, such as the state of a Dropout.
-        before = [
-            ops.copy(ops.convert_to_tensor(v))
-            for v in self.measured.non_trainable_variables
-        ]
+        self.built = True
+        # XLA on TensorFlow cannot resample images.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+        self.compile()
+
+    def run(self, batches: Batches) -> None:
+        """Set the statistics to their mean over the batches."""
+        momenta = [layer.momentum for layer in self.norms]
+        self.count.assign(0)
         self.random.state.assign(self.seed)
-        if keras.backend.backend() == "jax":
-            totals = self._totals_on_jax(statistics)
-        else:
-            totals = self._totals(statistics)
-        for variable, value in zip(
-            self.measured.non_trainable_variables, before, strict=True
-        ):
-            variable.assign(value)
-        for value, total in zip(statistics, totals, strict=True):
-            value.assign(total / len(self.batches))
-        for layer, momentum in zip(layers, momenta, strict=True):
+        self.evaluate(batches, verbose=0)
+        for layer, momentum in zip(self.norms, momenta, strict=True):
             layer.momentum = momentum
 
-    def _totals(self, statistics: list[Any]) -> list[Any]:
-        """What the statistics of all batches add up to."""
-        totals = [np.zeros(value.shape, np.float64) for value in statistics]
-        for number in range(len(self.batches)):
-            images = self._changed(self.batches[number][0])
-            self.measured(images, training=True)
-            for total, value in zip(totals, statistics, strict=True):
-                total += ops.convert_to_numpy(value)
-        return totals
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        self.count.assign_add(1)
+        for layer in self.norms:
+            # The moving average becomes the mean of all batches so far.
+            layer.momentum = 1.0 - 1.0 / ops.convert_to_tensor(self.count)
+        if self.augmentation is not None:
+            images = self.augmentation(images, self.random)
+        return self.measured(images, training=True)
 
-    def _changed(self, images: Any) -> Any:
-        if self.augmentation is None:
-            return images
-        return self.augmentation(images, self.random)
-
-    def _totals_on_jax(self, statistics: list[Any]) -> list[Any]:
-        """The same in one call a batch, after which nothing is waited for."""
-        import jax
-
-        model, state = self.measured, self.random.state
-        variables = model.non_trainable_variables
-        order = {id(v): number for number, v in enumerate(variables)}
-        places = [order[id(value)] for value in statistics]
-
-        def add(
-            weights: Any, states: Any, seed: Any, totals: Any, images: Any
-        ) -> Any:
-            with keras.StatelessScope([(state, seed)]) as scope:
-                images = self._changed(images)
-                seed = scope.get_current_value(state)
-            _, states = model.stateless_call(
-                weights, states, images, training=True
-            )
-            found = [states[place] for place in places]
-            return seed, [t + v for t, v in zip(totals, found, strict=True)]
-
-        if self.compiled is None:
-            self.compiled = jax.jit(add)
-        seed = state.value
-        weights = [v.value for v in model.trainable_variables]
-        states = [v.value for v in variables]
-        totals = [ops.zeros(value.shape, "float32") for value in statistics]
-        for number in range(len(self.batches)):
-            images = ops.convert_to_tensor(self.batches[number][0])
-            seed, totals = self.compiled(weights, states, seed, totals, images)
-        return totals
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """Return no loss; only the statistics matter."""
+        return ops.zeros(())

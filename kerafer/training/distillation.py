@@ -1,4 +1,4 @@
-"""What teachers know, for a student to learn."""
+"""Knowledge distillation."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from keras import ops
 from kerafer.console import track
 from kerafer.datasets.pipeline import Batches
 
-# Probabilities below it are taken for it; their logarithm must be finite.
-_LEAST = 1e-7
+# Keeps logarithms of probabilities finite.
+_SMALLEST = 1e-7
 
 
 class Distillation:
-    """Teachers, and the loss of a student who listens to them.
+    """Teachers, and the loss of a student.
 
     Args:
         teachers: Models that map images 0..255 to probabilities of the same
-            classes. Images are resized to what each takes, and made gray or
-            repeated for three channels.
+            classes. Images are resized and converted to what each takes.
         orders: For each teacher, the index of its output for every class of
-            the student. Defaults to the same order.
-        alpha: Share of the teachers in the loss, 0 to 1. Defaults to 0.7.
-        temperature: What the logits of both are divided by. Defaults to 4.
+            the student. Default: the same order.
+        alpha: Weight of the teachers in the loss, 0 to 1.
+        temperature: Divisor of the logits of teachers and student.
 
     Reference:
         Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network"
@@ -45,20 +44,21 @@ class Distillation:
         self.alpha = alpha
         self.temperature = temperature
 
-    def teach(self, images: Any) -> Any:
-        """The mean of the teachers' probabilities, `(batch, classes)`."""
-        answers = []
+    def teacher_probs(self, images: Any) -> Any:
+        """Return the teachers' mean probabilities, `(batch, classes)`."""
+        found = []
         for index, teacher in enumerate(self.teachers):
-            # Else it would be the student's step that says so.
-            shown = _fit(images, teacher.input_shape[1:])
-            answer = teacher(shown, training=False)
+            images_of_size = _convert(images, teacher.input_shape[1:])
+            probabilities = teacher(images_of_size, training=False)
             if self.orders is not None:
-                answer = ops.take(answer, self.orders[index], axis=-1)
-            answers.append(answer)
-        return ops.stop_gradient(sum(answers) / len(answers))
+                probabilities = ops.take(
+                    probabilities, self.orders[index], axis=-1
+                )
+            found.append(probabilities)
+        return ops.stop_gradient(sum(found) / len(found))
 
     def mix(self, loss: Any, soft_targets: Any, probabilities: Any) -> Any:
-        """The student's loss with the teachers' share.
+        """Combine the student's loss with the teachers'.
 
         Args:
             loss: Of the labels, a number.
@@ -73,45 +73,45 @@ class Distillation:
         softened = self.temperature**2 * divergence
         return (1.0 - self.alpha) * loss + self.alpha * softened
 
-    def blend(self, labels: np.ndarray, batches: Batches) -> np.ndarray:
-        """Labels with the teachers' share, who are asked once.
+    def make_soft_labels(
+        self, labels: np.ndarray, batches: Batches
+    ) -> np.ndarray:
+        """Mix the teachers' probabilities into the labels.
 
-        They answer for the images as they are and mirrored; the mean of that,
-        softened by the temperature, has the share `alpha` of the new labels.
-        A student that is trained on these needs no teacher in its steps.
+        The teachers see each image as it is and mirrored. Their mean, softened
+        by the temperature, gets the weight `alpha`. A student that is trained
+        on these labels needs no teachers in its steps.
 
         Args:
-            labels: Share of each class, of shape `(all images, classes)`.
-            batches: Of the images to ask about, in the order of their rows;
-                the labels of others stay as they are.
+            labels: Probability of each class, `(all images, classes)`.
+            batches: The images; the labels of others stay as they are.
 
         Returns:
-            float32 of the shape of `labels`.
+            float32, of the shape of `labels`.
         """
-        answers = []
-        ask = _compiled(self._asked)
+        found = []
+        compiled = _compiled(self._softened_probs)
         steps = range(len(batches))
-        for index in track(steps, "Asking the teachers", len(batches)):
-            images, _ = batches[index]
-            # All of one size, so that one graph answers.
+        for number in track(steps, "Asking the teachers", len(batches)):
+            images, _ = batches[number]
+            # All of one size, so that it is compiled once.
             missing = batches.batch_size - len(images)
             padded = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
-            answer = ops.convert_to_numpy(ask(ops.convert_to_tensor(padded)))
-            answers.append(answer[: len(images)])
-        soft_targets = np.concatenate(answers)
-        blended = labels.astype(np.float32)
-        own = (1.0 - self.alpha) * blended[batches.rows]
-        blended[batches.rows] = own + self.alpha * soft_targets
-        return blended
+            soft = ops.convert_to_numpy(compiled(ops.convert_to_tensor(padded)))
+            found.append(soft[: len(images)])
+        mixed = labels.astype(np.float32)
+        own = (1.0 - self.alpha) * mixed[batches.indices]
+        mixed[batches.indices] = own + self.alpha * np.concatenate(found)
+        return mixed
 
-    def _asked(self, images: Any) -> Any:
+    def _softened_probs(self, images: Any) -> Any:
         mirrored = ops.flip(images, axis=2)
-        both = (self.teach(images) + self.teach(mirrored)) / 2.0
-        return ops.exp(self._softened(ops.cast(both, "float32")))
+        mean = (self.teacher_probs(images) + self.teacher_probs(mirrored)) / 2.0
+        return ops.exp(self._softened(ops.cast(mean, "float32")))
 
     def _softened(self, probabilities: Any) -> Any:
-        """Logarithms of what softmax would give of logits / temperature."""
-        logits = ops.log(ops.maximum(probabilities, _LEAST))
+        """Return log softmax(logits / temperature)."""
+        logits = ops.log(ops.maximum(probabilities, _SMALLEST))
         return ops.log_softmax(logits / self.temperature, axis=-1)
 
 
@@ -128,8 +128,8 @@ def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return function
 
 
-def _fit(images: Any, shape: tuple[int, int, int]) -> Any:
-    """Images of the size and with the channels that a model takes."""
+def _convert(images: Any, shape: tuple[int, int, int]) -> Any:
+    """Resize images, and convert between gray and colour."""
     images = ops.cast(images, "float32")
     height, width, channels = shape
     if images.shape[-1] != channels:

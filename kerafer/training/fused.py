@@ -1,7 +1,7 @@
-"""Adam, BatchNorm and Dense by the kernels of TensorFlow that gain.
+"""Faster TensorFlow kernels for Adam, BatchNorm and Dense.
 
-On a processor a step is as long as memory is passed over; on other backends
-these are Keras' own.
+On a processor, the time of a step depends on how often memory is read. On
+other backends these are Keras' own.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from typing import Any
 import keras
 from keras import ops
 
-# Weights of a Dense; what is smaller stays in the processor's cache.
+# Smaller kernels of a Dense stay in the processor's cache.
 _LARGE = 2**20
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Adam by TensorFlow's one kernel for it.
+    """Adam in one TensorFlow kernel.
 
-    Keras computes the step in a dozen operations, each of which reads and
-    writes as much memory as there are weights. For the 57.7 M weights of
-    `wca_mcnn` at 224 pixels the kernel saves about a twentieth of a training
-    step, for its 21 M at 64 pixels a seventh. The numbers are Keras'; with
-    `weight_decay` they are those of `keras.optimizers.AdamW`.
+    Keras' Adam is a dozen operations that each read all weights. For the
+    57.7 M weights of `wca_mcnn` at 224 pixels the kernel saves a twentieth of
+    a training step, for its 21 M at 64 pixels a seventh. Results are the same;
+    with `weight_decay` those of AdamW.
     """
 
     def update_step(
         self, gradient: Any, variable: Any, learning_rate: Any
     ) -> None:
-        if not self._has_kernel(gradient):
+        if self.amsgrad or not _has_kernel(gradient):
             super().update_step(gradient, variable, learning_rate)
             return
         import tensorflow as tf
@@ -37,43 +36,40 @@ class FusedAdam(keras.optimizers.Adam):
         index = self._get_variable_index(variable)
         dtype = variable.dtype
         step = ops.cast(self.iterations + 1, dtype)
-        first, second = (
+        beta_1, beta_2 = (
             ops.cast(beta, dtype) for beta in (self.beta_1, self.beta_2)
         )
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=ops.power(first, step),
-            beta2_power=ops.power(second, step),
+            beta1_power=ops.power(beta_1, step),
+            beta2_power=ops.power(beta_2, step),
             lr=ops.cast(learning_rate, dtype),
-            beta1=first,
-            beta2=second,
+            beta1=beta_1,
+            beta2=beta_2,
             epsilon=ops.cast(self.epsilon, dtype),
             grad=ops.cast(gradient, dtype),
         )
 
-    def _has_kernel(self, gradient: Any) -> bool:
-        """Whether the kernel can do it: TensorFlow, one replica, dense."""
-        if keras.backend.backend() != "tensorflow" or self.amsgrad:
-            return False
-        import tensorflow as tf
 
-        return (
-            isinstance(gradient, tf.Tensor) and not tf.distribute.has_strategy()
-        )
+def _has_kernel(gradient: Any) -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return isinstance(gradient, tf.Tensor) and not tf.distribute.has_strategy()
 
 
 class FusedNormalization(keras.layers.Layer):
-    """Computes what a `BatchNormalization` does, and trains its weights.
+    """Train a `BatchNormalization` with one TensorFlow kernel.
 
-    Keras computes mean, variance, scaling and their gradients in separate
-    operations, each of which reads and writes the whole map. TensorFlow's
-    kernel gives the same numbers in a third of the time: a sixth of a training
-    step of `kerafer_edge`, a tenth of `msc_wca_resnet18`'s.
+    It takes a third of the time of Keras' separate operations, which is a
+    sixth of a training step of `kerafer_edge`, a tenth of
+    `msc_wca_resnet18`'s.
 
     Args:
-        layer: Whose weights it has, built. `fits` says which ones it takes.
+        layer: Built; see `fits`. Its weights are used.
     """
 
     def __init__(self, layer: keras.layers.BatchNormalization) -> None:
@@ -82,7 +78,7 @@ class FusedNormalization(keras.layers.Layer):
 
     @staticmethod
     def fits(layer: keras.layers.Layer) -> bool:
-        """Whether the kernel computes what this layer does."""
+        """Whether the kernel computes the same as this layer."""
         return (
             keras.backend.backend() == "tensorflow"
             and type(layer) is keras.layers.BatchNormalization
@@ -112,32 +108,27 @@ class FusedNormalization(keras.layers.Layer):
             epsilon=layer.epsilon,
             is_training=True,
         )
-        # The kernel divides the squares by one less than there are values.
+        # The kernel's variance is the unbiased one, Keras' is not.
         count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
-        _approach(layer.moving_mean, mean, layer.momentum)
-        _approach(
-            layer.moving_variance,
-            variance * (count - 1.0) / count,
-            layer.momentum,
-        )
+        variance = variance * (count - 1.0) / count
+        for average, value in (
+            (layer.moving_mean, mean),
+            (layer.moving_variance, variance),
+        ):
+            momentum = layer.momentum
+            average.assign(average * momentum + value * (1.0 - momentum))
         return outputs
 
 
-def _approach(average: Any, value: Any, momentum: float) -> None:
-    average.assign(average * momentum + value * (1.0 - momentum))
-
-
 class TransposedDense(keras.layers.Layer):
-    """Computes what a `Dense` does, and trains its weights.
+    """Train a large `Dense` with a faster gradient of its inputs.
 
-    The gradient of the inputs is the transpose of `kernel @ gradients.T`
-    here, in place of `gradients @ kernel.T`. Few rows times a large transposed
-    kernel, in float32, take oneDNN four times as long as the kernel as it
-    lies; the numbers are the same. It is a twentieth of a training step of
-    `wca_mcnn`.
+    oneDNN computes `kernel @ gradients.T` in a quarter of the time of
+    `gradients @ kernel.T`, which is its transpose. This saves a twentieth of a
+    training step of `wca_mcnn`.
 
     Args:
-        layer: Whose weights it has, built. `fits` says which ones it takes.
+        layer: Built; see `fits`. Its weights are used.
     """
 
     def __init__(self, layer: keras.layers.Dense) -> None:
@@ -147,7 +138,7 @@ class TransposedDense(keras.layers.Layer):
 
     @staticmethod
     def fits(layer: keras.layers.Layer) -> bool:
-        """Whether the gradient is computed in less time."""
+        """Whether the gradient of this layer is the same, and faster."""
         return (
             keras.backend.backend() == "tensorflow"
             and type(layer) is keras.layers.Dense
@@ -181,22 +172,24 @@ class TransposedDense(keras.layers.Layer):
 
 
 def with_fused_layers(model: keras.Model) -> keras.Model:
-    """The same functional model, of the same layers and weights, that trains
-    each BatchNorm and Dense by the faster kernels where they fit."""
-    if not any(_fused_kind(layer) for layer in model.layers):
+    """Replace layers of a functional model where a faster kernel fits.
+
+    The new model shares the weights. Without such layers it is `model`.
+    """
+
+    if not any(_faster(layer) for layer in model.layers):
         return model
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = _fused_kind(layer)
+        kind = _faster(layer)
         return layer if kind is None else kind(layer)
 
     return keras.models.clone_model(model, clone_function=clone)
 
 
-def _fused_kind(
+def _faster(
     layer: keras.layers.Layer,
-) -> type[FusedNormalization] | type[TransposedDense] | None:
-    for kind in (FusedNormalization, TransposedDense):
-        if kind.fits(layer):
-            return kind
-    return None
+) -> type[FusedNormalization | TransposedDense] | None:
+    if FusedNormalization.fits(layer):
+        return FusedNormalization
+    return TransposedDense if TransposedDense.fits(layer) else None

@@ -1,4 +1,4 @@
-"""The optimizer that the settings name."""
+"""The optimizer of a training."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import keras
 from kerafer.training.config import TrainingConfig
 from kerafer.training.fused import FusedAdam
 
-# Names of weights that are no kernels: decay would pull a wavelet's scale or a
-# BatchNorm's factor to zero, which is no simpler model.
+# Weight decay would pull a wavelet's scale or a BatchNorm's factor to zero,
+# which is no simpler model.
 _NOT_DECAYED = ["bias", "gamma", "beta", "scale", "shift", "alpha"]
 
 
 def make_optimizer(
     config: TrainingConfig, steps: int
 ) -> keras.optimizers.Optimizer:
-    """Adam, AdamW or SGD with its learning rate, weight decay and average.
+    """Make Adam, AdamW or SGD (momentum 0.9).
 
     Args:
-        config: `optimizer`, `learning_rate`, `schedule`, `warmup_epochs`,
-            `epochs`, `weight_decay` and `ema` are taken. SGD has a momentum of
-            0.9.
-        steps: Batches in an epoch.
+        config: Uses `optimizer`, `learning_rate`, `schedule`, `warmup_epochs`,
+            `epochs`, `weight_decay` and `ema`.
+        steps: Batches per epoch.
     """
     arguments: dict[str, Any] = {"learning_rate": _learning_rate(config, steps)}
     if config.weight_decay:
@@ -33,8 +32,7 @@ def make_optimizer(
     if config.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=0.9, **arguments)
     else:
-        # AdamW is Adam with Keras' weight decay, which is apart from the
-        # gradient in every optimizer.
+        # With Keras' weight decay, Adam is AdamW.
         optimizer = FusedAdam(**arguments)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
@@ -42,12 +40,12 @@ def make_optimizer(
 
 
 def _learning_rate(config: TrainingConfig, steps: int) -> Any:
-    highest, warmup = config.learning_rate, config.warmup_epochs * steps
-    if config.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else highest,
-            decay_steps=config.epochs * steps - warmup,
-            warmup_target=highest if warmup else None,
-            warmup_steps=warmup,
-        )
-    return highest
+    peak, warmup = config.learning_rate, config.warmup_epochs * steps
+    if config.schedule == "constant":
+        return peak
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak,
+        decay_steps=config.epochs * steps - warmup,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )

@@ -1,4 +1,4 @@
-"""The number format that this hardware is fast in."""
+"""Select the mixed-precision policy."""
 
 from __future__ import annotations
 
@@ -6,45 +6,42 @@ from pathlib import Path
 
 
 def resolve_precision(precision: str) -> str:
-    """The Keras dtype policy that `precision` stands for.
+    """Return the Keras dtype policy for a `precision` setting.
 
     Args:
-        precision: A policy, which comes back as it is, or `"auto"`: bfloat16
-            on a GPU of compute capability 8.0 and on a processor with
-            instructions for it (AMX or AVX-512 BF16), float16 on a GPU of
-            capability 7.0, else float32.
+        precision: A policy, which is returned as it is, or `"auto"`: bfloat16
+            on GPUs of compute capability 8.0 and processors with AMX or
+            AVX-512 BF16, float16 on GPUs of capability 7.0, else float32.
     """
     if precision != "auto":
         return precision
     capability = _gpu_capability()
-    if capability is not None:
-        if capability >= (8, 0):
-            return "mixed_bfloat16"
-        return "mixed_float16" if capability >= (7, 0) else "float32"
-    if {"amx_bf16", "avx512_bf16"} & processor_flags():
+    if capability is None:
+        fast = {"amx_bf16", "avx512_bf16"} & processor_flags()
+        return "mixed_bfloat16" if fast else "float32"
+    if capability >= (8, 0):
         return "mixed_bfloat16"
-    return "float32"
+    return "mixed_float16" if capability >= (7, 0) else "float32"
 
 
 def _gpu_capability() -> tuple[int, int] | None:
-    """The least of the GPUs that Keras' backend sees; `None` without."""
+    """Return the lowest compute capability of the GPUs; `None` without."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
         found = [
-            getattr(device, "compute_capability", None)
+            str(getattr(device, "compute_capability", None)).split(".")
             for device in jax.local_devices()
             if device.platform == "gpu"
         ]
-        # AMD's are no numbers, and compute in bfloat16.
-        parts = [str(text).split(".") for text in found]
+        # AMD's are not numbers; these GPUs have bfloat16.
         capabilities = [
             (int(one[0]), int(one[1]))
             if len(one) == 2 and "".join(one).isdecimal()
             else (8, 0)
-            for one in parts
+            for one in found
         ]
         return min(capabilities, default=None)
     if keras.backend.backend() == "torch":
@@ -65,7 +62,7 @@ def _gpu_capability() -> tuple[int, int] | None:
 
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
-    """Instruction sets that Linux names; empty on other systems."""
+    """Return the instruction sets that Linux reports."""
     if not cpuinfo.is_file():
         return set()
     for line in cpuinfo.read_text(errors="replace").splitlines():

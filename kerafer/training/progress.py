@@ -1,4 +1,4 @@
-"""What a person sees of a training."""
+"""Print the progress of a training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import keras
+import pandas as pd
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kerafer.console import console
@@ -15,78 +16,65 @@ from kerafer.signals import raise_if_interrupted
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """One line an epoch, and on a terminal a bar within it.
+    """Print a line for each epoch, and show a bar on a terminal.
 
-    Adds `seconds` (of training and validation) and `images_per_second` (of
-    training alone) to the epoch's logs, so it stands before those that write
-    them down.
+    Use the attribute `bar` as context manager around the training.
+
+    Adds `seconds` (training and validation) and `images_per_second` (training)
+    to the epoch's logs, so it comes before callbacks that write the logs.
 
     Args:
-        epochs: At most this many.
-        steps: Batches an epoch.
-        images: Training images an epoch.
-        done: Epochs before a resumption. Defaults to 0.
-        lowest: Validation loss that was reached in these. NaN, the lowest of
-            none, counts as none. Defaults to none.
+        epochs: The largest number of epochs.
+        steps: Batches per epoch.
+        images: Training images per epoch.
+        past: Rows of earlier epochs.
     """
 
     def __init__(
-        self,
-        epochs: int,
-        steps: int,
-        images: int,
-        done: int = 0,
-        lowest: float = math.inf,
+        self, epochs: int, steps: int, images: int, past: pd.DataFrame
     ) -> None:
         super().__init__()
         self.epochs = epochs
-        self.steps = steps
         self.images = images
-        self.first = done
+        self.first = len(past)
+        lowest = past["val_loss"].min()
         self.lowest = math.inf if math.isnan(lowest) else lowest
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock and the bar."""
-        self.began = time.perf_counter()
-        columns = (
+        self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[loss]}"),
             TimeRemainingColumn(),
-        )
-        self.bar = Progress(
-            *columns,
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self.bar.start()
-        self.task = self.bar.add_task("", total=self.steps, loss="")
+        self.task = self.bar.add_task("", total=steps, loss="")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.began = time.perf_counter()
 
     def on_epoch_begin(
         self, epoch: int, logs: dict[str, Any] | None = None
     ) -> None:
-        """Empty the bar."""
         self.epoch_began = time.perf_counter()
         self.bar.reset(
             self.task, description=f"epoch {epoch + 1}", loss="first step ..."
         )
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Move the bar, unless Ctrl-C was pressed in the step."""
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         raise_if_interrupted()
-        if not self.bar.disable:
+        if not self.bar.disable and logs:
             loss = f"loss {float(logs['loss']):.4f}"
             self.bar.update(self.task, completed=batch + 1, loss=loss)
         self.trained = time.perf_counter() - self.epoch_began
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """End where Ctrl-C was pressed in validation."""
-        # A method for each batch would have Keras wait for each of them.
+        # With a method for each batch, Keras would wait for each.
         raise_if_interrupted()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Print the epoch's line."""
         now = time.perf_counter()
         logs["seconds"] = now - self.epoch_began
         logs["images_per_second"] = self.images / self.trained
@@ -104,7 +92,3 @@ class EpochProgress(keras.callbacks.Callback):
             f" | at most {datetime.timedelta(seconds=round(left))} left",
             soft_wrap=True,
         )
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the bar away."""
-        self.bar.stop()

@@ -20,21 +20,13 @@ if TYPE_CHECKING:
     from kerafer.workflows.prediction import (
         predict_to_folder as predict_to_folder,
     )
-    from kerafer.workflows.run import Run as Run
-    from kerafer.workflows.training import (
-        InterruptedTraining as InterruptedTraining,
-    )
-    from kerafer.workflows.training import train as train
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "InterruptedTraining": "kerafer.workflows.training",
-        "Run": "kerafer.workflows.run",
         "cross_validate": "kerafer.workflows.cross_validation",
         "evaluate": "kerafer.workflows.evaluation",
         "export_model": "kerafer.workflows.export",
         "predict_to_folder": "kerafer.workflows.prediction",
-        "train": "kerafer.workflows.training",
     },
 )

@@ -14,13 +14,14 @@ from kerafer.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from kerafer.evaluation.cross_validation import CrossValidation
+    from kerafer.training.distributed import DeviceConfig
 
 
 def cross_validate(
     config: TrainingConfig,
     count: int,
     out: str | os.PathLike[str] | None = None,
-    devices: str = "one",
+    devices: DeviceConfig | None = None,
 ) -> CrossValidation:
     """Train each fold that is not over yet, and tell of all.
 
@@ -29,7 +30,7 @@ def cross_validate(
         count: How many there are, at least 2.
         out: Folder of the runs, `fold-1` and so on. `None` makes
             `runs/<arch>-<dataset>-<count>-folds`.
-        devices: As for `train`. Defaults to `"one"`.
+        devices: As for `train`. Defaults to one device.
 
     Returns:
         The runs and their scores, which are in the folder's `report.md` too.
@@ -39,9 +40,9 @@ def cross_validate(
         UserError: For a number below 2, a split, or earlier folds with other
             settings.
     """
-    from kerafer.training.run_folder import RunFolder
-    from kerafer.workflows.starting_model import with_face_margin
-    from kerafer.workflows.training import train
+    from kerafer.training.pretrained import with_face_margin
+    from kerafer.training.run import find_run
+    from kerafer.training.train import train
 
     if count < 2:
         raise ConfigError(f"`folds` is 2 or more. Received: {count}.")
@@ -59,21 +60,19 @@ def cross_validate(
         # The model of the fold before, and what was traced for it.
         gc.collect()
         own = dataclasses.replace(config, split=f"fold-{fold}-of-{count}")
-        run = RunFolder(out / f"fold-{fold}")
-        runs.append(run.path)
-        begun = run.config.is_file()
-        if begun and RunFolder.open(run.path)[1] != own:
+        path = out / f"fold-{fold}"
+        runs.append(path)
+        begun = find_run(path)
+        if begun and begun.config != own:
             raise ConfigError(
                 "The folds of one cross-validation have the same settings. "
-                f"There are others in {run.path}; take another `out`."
+                f"There are others in {path}; take another `out`."
             )
-        if run.is_over:
-            console.print(f"{run.path} is over already.")
+        if begun and begun.is_over:
+            console.print(f"{path} is over already.")
             continue
         console.print(f"Fold {fold} of {count}")
-        train(
-            own, run.path, resume=run.path if begun else None, devices=devices
-        )
+        train(own, path, resume=path if begun else None, devices=devices)
     from kerafer.evaluation.cross_validation import CrossValidation
     from kerafer.files import write_text
     from kerafer.tables import write_table

@@ -19,7 +19,7 @@ from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.inference import ModelBundle, ModelSource
 from kerafer.settings import as_flags
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -231,7 +231,7 @@ def _data(
                 "split.csv of that."
             )
         return DataConfig(**given), None
-    folder, training = RunFolder.open(asked.run)
+    training = Run.open(asked.run).config
     kept = {name: getattr(training, name) for name in _FIELDS}
     if given.get("dataset", training.dataset) != training.dataset:
         kept = {name: kept[name] for name in _AS_SEEN}
@@ -240,7 +240,8 @@ def _data(
     config = DataConfig(**{**kept, **given})
     same = config.dataset == training.dataset
     divided = same and not any(name in given for name in _DIVIDING)
-    return config, folder.split if divided and folder.split.is_file() else None
+    split = asked.run / "split.csv"
+    return config, split if divided and split.is_file() else None
 
 
 def _default_subset(
@@ -251,7 +252,7 @@ def _default_subset(
     A division that is drawn here says nothing about the model's training.
     """
     if asked.run is not None:
-        _, training = RunFolder.open(asked.run)
+        training = Run.open(asked.run).config
         if config.dataset == training.dataset:
             return "test"
     return "test" if given.get("split") else "all"
@@ -493,12 +494,11 @@ def _trained_on(model: ModelBundle, images: _Images) -> list[str]:
     """A warning where a run saw images of the part in its training."""
     from kerafer.tables import read_table
 
-    if model.run is None or not RunFolder(model.run).split.is_file():
+    if model.run is None or not (model.run / "split.csv").is_file():
         return []
-    folder, training = RunFolder.open(model.run)
-    if training.dataset != images.config.dataset:
+    if Run.open(model.run).config.dataset != images.config.dataset:
         return []
-    table = read_table(folder.split)
+    table = read_table(model.run / "split.csv")
     trained = set(table["path"][table["split"] == "train"])
     seen = sum(path in trained for path in images.paths)
     if not seen:

@@ -14,7 +14,7 @@ from kerafer.export.config import FILES, ExportConfig
 from kerafer.files import digest, keep_results, output_folder
 from kerafer.inference import ModelSource
 from kerafer.model_files import find_keras_file, model_path
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -134,7 +134,7 @@ def export_model(
     earlier_export(Path(out), sha256)
     keep_results([Path(out, FILES[kind]) for kind in config.chosen], force)
     if found.run is not None:
-        source = _of_run(*found.run, config, sha256, input, data_dir)
+        source = _of_run(found.run, config, sha256, input, data_dir)
     else:
         given = (images, labels, class_names, input, image_size)
         source = _of_any(found, config, sha256, *given)
@@ -153,7 +153,7 @@ class _Found(NamedTuple):
     name: str
     memory: keras.Model | None
     file: Path | None
-    run: tuple[RunFolder, TrainingConfig] | None
+    run: Run | None
 
     @classmethod
     def of(
@@ -195,20 +195,19 @@ def default_folder(model: str | os.PathLike[str], images: object) -> Path:
     return Path("exported", _Found.of(model, images).name)
 
 
-def _run_of(path: Path, file: Path) -> tuple[RunFolder, TrainingConfig] | None:
+def _run_of(path: Path, file: Path) -> Run | None:
     """The run that a path is the folder or the best model of."""
-    folder = RunFolder(file.parent)
-    is_run = folder.config.is_file() or folder.split.is_file()
-    if not is_run or file.name != folder.best.name:
+    files = [file.parent / name for name in ("config.yaml", "split.csv")]
+    missing = [x.name for x in files if not x.is_file()]
+    if file.name != "best.keras" or len(missing) == len(files):
         return None
-    missing = [x.name for x in (folder.config, folder.split) if not x.is_file()]
     if missing:
         raise UserError(
             "An export takes the folder of a run: the images of its split "
             "calibrate the files and test them.\n"
             f"{path} lacks {', '.join(missing)}."
         )
-    return RunFolder.open(folder.path)
+    return Run.open(file.parent)
 
 
 def _config(
@@ -247,7 +246,7 @@ def _check(
                 "The names of its classes and its `image_size` a run knows by "
                 "itself. Leave them out."
             )
-        _check_others(config, found.run[1])
+        _check_others(config, found.run.config)
         return
     for name, value in (
         ("data_dir", data_dir),
@@ -342,8 +341,7 @@ def _facts_beside(source: ModelSource, sha256: str) -> dict[str, Any] | None:
 
 
 def _of_run(
-    folder: RunFolder,
-    training: TrainingConfig,
+    run: Run,
     config: ExportConfig,
     sha256: str,
     kind: str,
@@ -360,10 +358,11 @@ def _of_run(
     from kerafer.models import load_model
     from kerafer.workflows.split_dataset import find_data
 
+    training = run.config
     if data_dir:
         training = dataclasses.replace(training, data_dir=os.fspath(data_dir))
-    model = load_model(folder.best)
-    data = find_data(training, folder.split)
+    model = load_model(run.path / "best.keras")
+    data = find_data(training, run.path / "split.csv")
     images = data.decode(training)
     dataset = data.dataset
     if model.output_shape[-1] != len(dataset.class_names):
@@ -404,7 +403,7 @@ def _of_run(
     )
     facts = {
         "architecture": training.arch,
-        "run": folder.path.name,
+        "run": run.path.name,
         "sha256": sha256,
         "data": dataset.source,
         "licence": dataset.licence,
@@ -423,7 +422,7 @@ def _of_run(
         reference=reference,
         face_margin=margin,
         external_test=others or None,
-        vote_temperature=ModelSource(folder.best).vote_temperature,
+        vote_temperature=ModelSource(run.path / "best.keras").vote_temperature,
     )
 
 

@@ -20,33 +20,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kerafer.evaluation import Predictions
-    from kerafer.training.answers import Answers
-    from kerafer.training.run_folder import RunFolder
-    from kerafer.workflows.run import Run
+    from kerafer.training.calibration import Calibration
+    from kerafer.training.run import Run
     from kerafer.workflows.split_dataset import SplitDataset
 
 
 def write_run(
-    config: TrainingConfig,
+    run: Run,
     precision: str,
     model: keras.Model,
     data: SplitDataset,
-    folder: RunFolder,
     history: pd.DataFrame,
     predictions: Predictions,
-    answers: Answers,
+    calibration: Calibration,
 ) -> None:
     """Write report, images and scores; what only a resumption needs goes.
 
     Args:
-        config: The run's settings.
+        run: The run.
         precision: The Keras dtype policy that it was trained with.
         model: The best one.
         data: All of them, divided.
-        folder: The run's folder.
         history: One row an epoch.
         predictions: For the test images.
-        answers: What was done to the model's answers.
+        calibration: What was done to the model's probabilities.
     """
     from kerafer.datasets.specs import face_margin
     from kerafer.evaluation import classify, complexity, score
@@ -56,6 +53,7 @@ def write_run(
     from kerafer.models.registry import find_model
     from kerafer.versions import versions
 
+    config, folder = run.config, run.path
     dataset, machine = data.dataset, versions()
     found = (
         predictions.labels,
@@ -63,8 +61,10 @@ def write_run(
         predictions.class_names,
     )
     scores = classify(*found)
-    plot_history(history, folder.curves)
-    plot_confusion(scores.confusion, dataset.class_names, folder.confusion)
+    plot_history(history, folder / "curves.png")
+    plot_confusion(
+        scores.confusion, dataset.class_names, folder / "confusion.png"
+    )
     parameters, macs = complexity(model)
     counts = data.split.value_counts()
     speed = history["images_per_second"].median()
@@ -91,7 +91,7 @@ def write_run(
             "shares of several people; learnt as they are, scored by the most "
             "frequent class of all images"
         )
-    if (told := answers.told()) is not None:
+    if (told := calibration.describe()) is not None:
         facts["answers"] = told
     # One image has no interval.
     several = len(predictions.labels) > 1
@@ -111,7 +111,7 @@ def write_run(
         named=facts,
         command=_command(config),
     )
-    write_text(folder.report, page)
+    write_text(folder / "report.md", page)
     metrics = {
         "test": scores.as_dict(),
         "best_epoch": best + 1,
@@ -127,10 +127,10 @@ def write_run(
         ),
         "seconds": seconds,
         "images_per_second": speed,
-        **answers.as_dict(),
+        **calibration.as_dict(),
     }
-    write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
-    shutil.rmtree(folder.path / "backup", ignore_errors=True)
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    shutil.rmtree(folder / "backup", ignore_errors=True)
 
 
 def _command(config: TrainingConfig) -> str:

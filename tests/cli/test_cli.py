@@ -17,7 +17,7 @@ from kerafer.errors import ConfigError
 from kerafer.settings import read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.training.run_folder import RunFolder
+from kerafer.training.run import Run
 
 
 def parse(*words):
@@ -178,7 +178,9 @@ def test_paths_and_repeated_options_reach_the_command(monkeypatch):
 
 
 def test_resume_with_settings_suggests_a_new_run(tmp_path, capsys):
-    run = RunFolder.create(TrainingConfig(epochs=2, patience=7), tmp_path / "a")
+    run = Run.new(TrainingConfig(epochs=2, patience=7), tmp_path / "a")
+    with run.begin():
+        pass
     words = ["train", "--resume", str(run.path), "--epochs", "9"]
     assert main([*words, "--deterministic"]) == 2
     told = capsys.readouterr().err

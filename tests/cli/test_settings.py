@@ -15,7 +15,7 @@ from kerafer.export.config import ExportConfig
 from kerafer.models.registry import find_model
 from kerafer.settings import Settings, split_type, types_of
 from kerafer.training.config import TrainingConfig
-from kerafer.training.processes import PlaceConfig
+from kerafer.training.distributed import DeviceConfig
 from kerafer.workflows.prediction import PredictConfig
 
 
@@ -93,7 +93,7 @@ def test_paths_and_numbers_of_numpy_are_converted():
 
 @pytest.mark.parametrize(
     "kind",
-    [DataConfig, TrainingConfig, ExportConfig, PlaceConfig, PredictConfig],
+    [DataConfig, TrainingConfig, ExportConfig, DeviceConfig, PredictConfig],
 )
 def test_every_number_has_a_range(kind):
     for name, hint in types_of(kind).items():

@@ -53,7 +53,7 @@ EPOCH = """
     else:
         images = decode(dataset, 224)
     rows = np.arange(count)[::2]
-    training = TrainingBatches(images, labels, 32, 0, rows=rows)
+    training = TrainingBatches(images, labels, 32, 0, indices=rows)
     testing = Batches(images, labels, 32, np.arange(count)[1::2])
     seen = 0
     for batches in (training, testing):

@@ -263,11 +263,11 @@ def test_a_thumbnail_without_a_face_has_none(monkeypatch):
     assert find_faces(tiny) == [None, None]
 
 
-def batches(seed=0, rows=None, **options):
+def batches(seed=0, indices=None, **options):
     images = np.arange(50, dtype=np.uint8)[:, None, None, None]
     images = np.broadcast_to(images, (50, 8, 8, 3)).copy()
     targets = np.eye(5, dtype=np.float32)[np.arange(50) % 5]
-    return TrainingBatches(images, targets, 16, seed, rows, **options)
+    return TrainingBatches(images, targets, 16, seed, indices, **options)
 
 
 def epoch(training, number):
@@ -290,7 +290,7 @@ def test_an_epoch_is_every_picture_with_its_label_in_equal_batches():
 
 def test_rows_are_the_only_ones_taken():
     rows = np.array([3, 9, 27])
-    ((pictures, _),) = epoch(batches(rows=rows), 0)
+    ((pictures, _),) = epoch(batches(indices=rows), 0)
     assert sorted(pictures[:, 0, 0, 0]) == [3, 9, 27]
 
 
@@ -306,9 +306,9 @@ def test_the_order_follows_from_seed_and_epoch():
     assert not np.array_equal(flat(batches(1), 3), first)
 
 
-def test_several_steps_together_are_the_same_steps():
-    alone = epoch(batches(by_row=True), 2)
-    together = epoch(batches(by_row=True, together=3), 2)
+def test_several_steps_per_call_are_the_same_steps():
+    alone = epoch(batches(yield_indices=True), 2)
+    together = epoch(batches(yield_indices=True, steps_per_call=3), 2)
     assert len(alone) == 4 and len(together) == 2
     assert [rows.shape for rows, _ in together] == [(16, 3), (16, 3)]
     assert (together[1][0][:, 1:] == -1).all()

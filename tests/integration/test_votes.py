@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from scipy.stats import entropy
 
+import kerafer
 from kerafer.cli import main
 from kerafer.datasets import load
 from kerafer.errors import UserError
@@ -160,7 +161,7 @@ def test_a_model_of_votes_from_training_to_the_answer(tmp_path, capsys):
     assert ModelSource(run / "best.keras").vote_temperature > 0
     report = (run / "report.md").read_text("utf-8")
     assert "shares of several people" in report
-    assert "divided by the classes' shares" in report
+    assert "power of 0.4" in report
     assert main(["evaluate", "--model", str(run), "--out", str(out)]) == 0
     votes = json.loads((out / "metrics.json").read_text())["votes"]
     assert 0 < votes["divergence"] < 1 and votes["agreed"] <= votes["n_images"]
@@ -190,9 +191,10 @@ def test_a_run_broken_off_in_its_last_step_is_corrected_once(
     with monkeypatch.context() as patch:
         patch.setattr("kerafer.workflows.run_report.write_run", broken)
         assert main(words) == 130
-    before = (run / "best.keras").read_bytes()
+    before = kerafer.load_model(run).get_weights()
     assert main(["train", "--resume", str(run)]) == 0
-    assert (run / "best.keras").read_bytes() == before
+    after = kerafer.load_model(run).get_weights()
+    assert all(map(np.array_equal, before, after))
     assert (
         json.loads((run / "metrics.json").read_text())["prior_correction"] == 1
     )

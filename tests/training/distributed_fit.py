@@ -5,42 +5,40 @@ python distributed_fit.py OUT replicas
 python distributed_fit.py OUT processes COUNT INDEX COORDINATOR
 """
 
-import contextlib
 import sys
 from pathlib import Path
 
 
 def main() -> None:
     from kerafer.engine import load_backend
+    from kerafer.training.distributed import DeviceConfig
 
     out, kind, *numbers = sys.argv[1:]
     load_backend()
-    if kind == "processes":
-        from kerafer.training.processes import Processes
-
-        count, index, coordinator = int(numbers[0]), int(numbers[1]), numbers[2]
-        processes = Processes(count, index, coordinator)
-        processes.meet()
-        train(Path(out), (index, count))
-        processes.part()
-        return
     import keras
 
-    from kerafer.training.replicas import all_devices
-
-    if kind == "replicas" and keras.backend.backend() == "tensorflow":
+    settings = {"devices": "one" if kind == "one" else "all"}
+    if kind == "processes":
+        settings |= {
+            "num_processes": int(numbers[0]),
+            "process_id": int(numbers[1]),
+            "coordinator": numbers[2],
+        }
+    elif kind == "replicas" and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    scope = all_devices(8) if kind == "replicas" else contextlib.nullcontext()
-    with scope:
-        train(Path(out), (0, 1))
+    devices = DeviceConfig(**settings)
+    devices.initialize()
+    with devices.scope(8) as count:
+        train(Path(out), (devices.index, devices.count), count)
+    devices.shutdown()
 
 
-def train(out, share):
+def train(out, share, num_devices):
     """Two epochs of 5 batches, the last filled up; leaves the weights."""
     import keras
     import numpy as np
@@ -48,7 +46,6 @@ def train(out, share):
     from kerafer.datasets.pipeline import Batches, TrainingBatches
     from kerafer.training.config import TrainingConfig
     from kerafer.training.fit import fit
-    from kerafer.training.replicas import replicas, sharing_devices
 
     config = TrainingConfig(
         dataset="synthetic",
@@ -83,14 +80,14 @@ def train(out, share):
             0,
             rows[:36],
             share=share,
-            multiple=sharing_devices(),
+            num_devices=num_devices,
         ),
         Batches(
             images,
             targets,
             8,
             rows[36:],
-            multiple=sharing_devices() if replicas() == 1 else 1,
+            num_devices=num_devices,
         ),
         labels[:36],
         config,

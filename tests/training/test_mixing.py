@@ -8,8 +8,8 @@ from scipy import stats
 from kerafer.errors import UserError
 from kerafer.training.augmentation import make_augmentation
 from kerafer.training.config import TrainingConfig
+from kerafer.training.losses import make_objective
 from kerafer.training.mixing import KINDS, make_mixing
-from kerafer.training.objective import make_objective
 from kerafer.training.trainer import Trainer
 
 MIXED = KINDS[1:]
