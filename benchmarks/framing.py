@@ -94,7 +94,7 @@ def on_ferplus(parsed: argparse.Namespace) -> list[dict[str, object]]:
     """A row for each model, part and frame."""
     dataset = load("ferplus", parsed.ferplus)
     parts = read_split(parsed.split, dataset).to_numpy()
-    images = decode(dataset, _FERPLUS, 1)
+    images = decode(dataset, _FERPLUS, 1).images
     rows = []
     for file in parsed.models:
         model = load_model(file)

@@ -50,7 +50,7 @@ def main() -> None:
     table = []
     for file in parsed.models:
         size = load_model(file).input_shape[1]
-        images = decode(dataset, size, 1)
+        images = decode(dataset, size, 1).images
         chosen = Batches(images, shares, 256, rows["validation"])
         for power in map(float, parsed.powers.split(",")):
             # Dividing changes it.

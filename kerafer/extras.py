@@ -20,7 +20,6 @@ _TRAIN = (
 EXTRAS = {
     **dict.fromkeys(_TRAIN, "train"),
     "jax": "jax",
-    "kagglehub": "fesr",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "pillow_heif": "heif",

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 _MAX_HEADER_BYTES = 100_000
 
 
-def read_table(file: str | os.PathLike[str]) -> pd.DataFrame:
+def read_table(
+    file: str | os.PathLike[str],
+    encoding_errors: str = "surrogateescape",
+    **options: Any,
+) -> pd.DataFrame:
     """Read a CSV file of text that a person may have edited.
 
     Args:
         file: Columns separated by `,`, `;` or tabs, in UTF-8.
+        encoding_errors: What becomes of other bytes. By default names of files
+            keep them.
+        **options: Of `pandas.read_csv`.
 
     Returns:
         A table in which every cell is text and none is missing.
@@ -34,8 +41,9 @@ def read_table(file: str | os.PathLike[str]) -> pd.DataFrame:
         dtype=str,
         keep_default_na=False,
         encoding="utf-8-sig",
-        encoding_errors="surrogateescape",
-    )
+        encoding_errors=encoding_errors,
+        **options,
+    ).fillna("")
 
 
 def find_separator(file: str | os.PathLike[str]) -> str:

@@ -179,4 +179,4 @@ def test_fer2013_labels_may_be_numbers_or_names(tmp_path):
     dataset = load("fer2013", tmp_path / "fer2013.csv")
     expected = ["angry", "disgust", "fear", "happy", "sad", "surprise"]
     assert list(dataset.manifest["label"]) == [*expected, "neutral"]
-    assert len(dataset.left_out) == 2
+    assert len(dataset.skipped_files) == 2

@@ -15,7 +15,7 @@ from kerafer.settings import as_flags
 
 @with_options(
     # Whole images are compared, at their own size.
-    without=("face_crop", "without_face", "channels", "download"),
+    without=("face_crop", "without_face", "channels"),
     given=DataConfig,
 )
 def audit(
@@ -54,21 +54,20 @@ def audit(
     if clean:
         output_file(clean, "`clean`")
     from kerafer.datasets import write_split
-    from kerafer.datasets.audit import audit
-    from kerafer.datasets.audit_report import findings, write_audit
-    from kerafer.workflows.split_dataset import find_data
+    from kerafer.datasets.audit import audit, write_audit
+    from kerafer.datasets.loading import load_data
 
-    data = find_data(config)
-    found = audit(data.dataset, data.split, max_hash_distance)
+    data = load_data(config, decoded=False)
+    found = audit(data, data.manifest["split"], max_hash_distance)
     flags = as_flags(config.anywhere(), always=("dataset",))
     command = shlex.join(["kerafer", "audit", *flags])
-    title = f"Audit of {data.dataset.name}, split {data.split_name}"
-    names = write_audit(folder, found, data.dataset, title, command)
-    for sentence in findings(found):
+    title = f"Audit of {data.name}, split {data.split_name}"
+    names = write_audit(folder, found, data, title, command)
+    for sentence in found.findings():
         console.print(f"* {sentence}", soft_wrap=True)
     if clean:
         cleaned = found.cleaned()
-        write_split(clean, data.dataset, cleaned)
+        write_split(clean, data, cleaned)
         console.print(
             f"{(cleaned != found.split).sum():,} images are not used in "
             f"{clean}. Train with --split {clean}",

@@ -1,279 +1,364 @@
-"""What makes a data set or its division say more than it can."""
+"""Find duplicates and leaks between the parts of a split."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterator
+import json
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from kerafer import markdown
 from kerafer.console import track
-from kerafer.datasets.cores import map_in_threads
+from kerafer.datasets.cores import map_in_threads, threads_for
 from kerafer.datasets.dataset import Dataset
-from kerafer.datasets.perceptual_hash import (
-    MIRROR,
-    difference,
-    near_pairs,
-    perceptual_hash,
+from kerafer.datasets.duplicates import (
+    MAX_HASH_DISTANCE,
+    find_duplicates,
     thumbnail,
 )
 from kerafer.datasets.splits import PARTS, UNUSED, shared_subjects
+from kerafer.errors import some_of
+from kerafer.files import write_text
+from kerafer.tables import write_table
 
-NEAR = 12
-DIFFERENCE = 0.15
-# Bits at once: within so many the order of pairs is of no matter.
-_BAND = 7
-# An image of which so many others only seem to be copies is like nothing.
-_MOST_TRIES = 500
+_KINDS = ["exact", "near", "mirrored"]
 # Which image of a group stays: tests are not to change.
 _KEPT = {"test": 0, "validation": 1, "train": 2}
+_EXPLANATION = (
+    "`duplicates.csv` names every image of every group. Images are equal if "
+    "their pixels are; nearly equal if a perceptual hash of 64 bits agrees and "
+    "thumbnails of 32 x 32, laid over each other, nowhere differ much, also "
+    "mirrored. `duplicates.png` shows some; it contains images of the data "
+    "set, so mind its terms before you share it."
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """The findings.
+    """Findings on a data set and its split.
 
     Args:
         balance: Images, a row a class and a column a part.
         duplicates: A row for every image of a group of equal or nearly
-            equal ones: `group`, `path`, `part`, `label`, `subject` where
-            known, `kind` (`exact`, `near` or `mirrored`: how it is like the
-            nearest other one), `bits` (of the perceptual hash that differ
-            there).
-        shared_people: For two parts the people who stand in both.
-        left_out: Files that are not taken, `path` and `reason`.
+            equal ones: `group`, `path`, `part`, `label`, `subject` if known,
+            `kind` (`exact`, `near` or `mirrored`: how it is like the nearest
+            other one), `bits` (of the perceptual hash that differ there).
+        shared_subjects: For two parts the subjects who are in both.
+        skipped_files: Files that are not used, `path` and `reason`.
         smallest, largest: Height and width of images.
         split: The part of every image, in the order of the manifest.
-        votes: Whether labels are shares of several people. Defaults to no.
+        soft_labels: Whether several people voted on each label.
     """
 
     balance: pd.DataFrame
     duplicates: pd.DataFrame
-    shared_people: dict[tuple[str, str], list[str]]
-    left_out: pd.DataFrame
+    shared_subjects: dict[tuple[str, str], list[str]]
+    skipped_files: pd.DataFrame
     smallest: tuple[int, int]
     largest: tuple[int, int]
     split: pd.Series
-    votes: bool = False
+    soft_labels: bool = False
 
     @property
     def crossing(self) -> pd.DataFrame:
-        """The rows of groups that stand in two parts or more."""
-        return self._groups_with("part")
+        """The rows of groups that are in two parts or more."""
+        return self._groups_with_several("part")
 
     @property
     def contradictory(self) -> pd.DataFrame:
         """The rows of groups whose labels differ."""
-        return self._groups_with("label")
+        return self._groups_with_several("label")
 
-    def _groups_with(self, column: str) -> pd.DataFrame:
-        several = self.duplicates.groupby("group")[column].nunique() > 1
-        names = several.index[several]
-        return self.duplicates[self.duplicates["group"].isin(names)]
+    def _groups_with_several(self, column: str) -> pd.DataFrame:
+        counts = self.duplicates.groupby("group")[column].transform("nunique")
+        return self.duplicates[counts > 1]
 
     def cleaned(self) -> pd.Series:
-        """A split in which no image stands twice.
+        """Return a split in which no image occurs twice.
 
-        Of every group one image stays, one of the test part if there is
-        any; groups with different labels are put out of use. Where labels are
-        votes none is wrong, as each image was shown to people of its own:
-        different labels put no group out of use, and a group of the training
-        part alone stays whole.
+        Of every group one image stays, one of the test part if there is any;
+        groups with different labels become unused. Soft labels of different
+        voters are not wrong: no group becomes unused, and a group of the
+        training part alone stays whole.
 
         Returns:
-            The part of every image, in the order of the manifest;
-            `"unused"` for those that are left out.
+            The part of every image, in the order of the manifest.
         """
         clean = self.split.copy()
-        wrong = set() if self.votes else set(self.contradictory["group"])
+        wrong = set() if self.soft_labels else set(self.contradictory["group"])
         for group, rows in self.duplicates.groupby("group"):
-            if self.votes and (rows["part"] == "train").all():
+            if self.soft_labels and (rows["part"] == "train").all():
                 continue
             order = rows.assign(rank=rows["part"].map(_KEPT)).sort_values(
                 ["rank", "path"]
             )
-            out = order.index if group in wrong else order.index[1:]
-            clean[out] = UNUSED
+            clean[order.index if group in wrong else order.index[1:]] = UNUSED
         return clean
+
+    def summary(self) -> dict[str, Any]:
+        """Return the findings as plain numbers and lists."""
+        crossing = self.crossing
+        reasons = self.skipped_files["reason"].value_counts()
+        return {
+            "n_images": len(self.split),
+            "shared_subjects": {
+                " and ".join(pair): subjects
+                for pair, subjects in self.shared_subjects.items()
+            },
+            "duplicate_groups": self.duplicates["group"].nunique(),
+            "n_images_in_them": len(self.duplicates),
+            "groups_across_parts": crossing["group"].nunique(),
+            "n_test_images_seen_elsewhere": int(
+                (crossing["part"] == "test").sum()
+            ),
+            "groups_with_different_labels": self.contradictory[
+                "group"
+            ].nunique(),
+            "skipped_files": reasons.to_dict(),
+            "smallest": list(self.smallest),
+            "largest": list(self.largest),
+            "missing_classes": {
+                part: self.balance.index[self.balance[part] == 0].tolist()
+                for part in PARTS
+            },
+        }
+
+    def findings(self) -> list[str]:
+        """Return the findings as sentences, the worst first."""
+        facts = self.summary()
+        shared = {k: v for k, v in self.shared_subjects.items() if v}
+        told = [
+            f"{len(subjects)} subjects are in both {one} and {other}: "
+            f"{some_of(subjects, 10)}. Use the split `subject`."
+            for (one, other), subjects in shared.items()
+        ]
+        if self.shared_subjects and not shared:
+            told.append("No subject is in two parts.")
+        if crossing := facts["groups_across_parts"]:
+            told.append(
+                f"{crossing} groups of equal or nearly equal images are in "
+                f"more than one part, with "
+                f"{facts['n_test_images_seen_elsewhere']} test images, which a "
+                "model may have seen. Use `clean` to remove them."
+            )
+        if wrong := facts["groups_with_different_labels"]:
+            why = (
+                "other people voted on each"
+                if self.soft_labels
+                else "no model can be right on all"
+            )
+            told.append(
+                f"{wrong} groups have different labels on the same image "
+                f"({len(self.contradictory)} images); {why}."
+            )
+        told.append(
+            f"{facts['duplicate_groups']} groups of equal or nearly equal "
+            f"images in all, {len(self.duplicates):,} of {len(self.split):,} "
+            "images."
+        )
+        for part, classes in facts["missing_classes"].items():
+            if classes:
+                told.append(f"No image of {', '.join(classes)} in {part}.")
+        counts = self.balance[list(PARTS)].sum(axis=1)
+        small = " x ".join(map(str, self.smallest))
+        large = " x ".join(map(str, self.largest))
+        return [
+            *told,
+            f"The rarest class is {counts.idxmin()} with {counts.min():,} "
+            f"images, the most frequent {counts.idxmax()} with "
+            f"{counts.max():,}.",
+            f"{len(self.skipped_files):,} files are skipped.",
+            f"All images {small} pixels."
+            if small == large
+            else f"Images of {small} to {large} pixels.",
+        ]
+
+    def report(self, title: str, command: str) -> str:
+        """Write the findings as Markdown.
+
+        Args:
+            title: What was audited.
+            command: The command that repeats it.
+        """
+        lines = [f"# {title}", "", *(f"* {x}" for x in self.findings())]
+        lines += ["", "## Images of each class", ""]
+        lines += markdown.table(
+            ("class", *self.balance.columns),
+            [
+                (name, *(f"{count:,}" for count in row))
+                for name, *row in self.balance.itertuples()
+            ],
+        )
+        if len(self.skipped_files):
+            counts = self.skipped_files["reason"].value_counts().items()
+            rows = [(reason, f"{count:,}") for reason, count in counts]
+            lines += ["", "## Skipped files", ""]
+            lines += markdown.table(("reason", "files"), rows)
+        lines += ["", _EXPLANATION, "", "Made by:", "", f"    {command}", ""]
+        return "\n".join(lines)
 
 
 def audit(
     dataset: Dataset,
     split: pd.Series,
-    near: int = NEAR,
-    most: float = DIFFERENCE,
+    max_hash_distance: int = MAX_HASH_DISTANCE,
 ) -> Audit:
-    """Look through a data set and its division.
+    """Audit a data set and its split.
 
     Images are equal if their decoded pixels are. They are nearly equal if
     their perceptual hashes differ in few bits and their 32 x 32 thumbnails,
     laid over each other, nowhere differ much; the same is tried with one of
-    them mirrored. Images out of use are not compared.
+    them mirrored. Unused images are not compared.
 
     Args:
         dataset: The images.
         split: The part of each, in the order of the manifest.
-        near: Bits of 64 that may differ. Defaults to 12.
-        most: What `difference` of two thumbnails may be. Defaults to 0.15.
+        max_hash_distance: Bits of 64 that may differ. Default: 12.
     """
-    digests, thumbs, sizes = _look(dataset)
-    parts = pd.Series(np.asarray(split), name="split")
-    used = np.flatnonzero(parts != UNUSED)
-    edges = _edges(digests, thumbs, used, near, most)
-    areas = sizes.prod(axis=1)
-    return Audit(
-        balance=_balance(dataset, parts),
-        duplicates=_groups(dataset, parts, edges),
-        shared_people=_shared_people(dataset, parts),
-        left_out=dataset.left_out,
-        smallest=tuple(sizes[areas.argmin()].tolist()),
-        largest=tuple(sizes[areas.argmax()].tolist()),
-        split=parts,
-        votes=dataset.has_shares,
-    )
 
-
-def _look(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Digest of the pixels, thumbnail and size of every image."""
-
-    def one(path: str) -> tuple[bytes, np.ndarray, tuple[int, int]]:
+    def look(path: str) -> tuple[bytes, np.ndarray, tuple[int, int]]:
         image = dataset.read_image(path)
         digest = hashlib.sha256(repr(image.shape).encode())
         digest.update(np.ascontiguousarray(image).data)
         return digest.digest(), thumbnail(image), image.shape[:2]
 
     paths = dataset.manifest["path"].tolist()
-    found = map_in_threads(one, paths, dataset.threads)
-    seen = list(track(found, "Looking at images", len(paths)))
-    digests, thumbs, sizes = zip(*seen, strict=True)
-    return np.array(digests), np.stack(thumbs), np.array(sizes)
+    threads = threads_for([dataset.file_of(path) for path in paths])
+    seen = map_in_threads(look, paths, threads)
+    shown = track(seen, "Comparing images", len(paths))
+    digests, thumbs, shapes = zip(*shown, strict=True)
+    sizes = np.array(shapes)
+    parts = pd.Series(np.asarray(split), name="split")
+    used = np.flatnonzero(parts != UNUSED)
+    pairs = find_duplicates(
+        np.array(digests)[used], np.stack(thumbs)[used], max_hash_distance
+    )
+    pairs[["a", "b"]] = used[pairs[["a", "b"]].to_numpy(int)]
+    areas = sizes.prod(axis=1)
+    shared = {
+        pair: shared_subjects(dataset, parts, *pair)
+        for pair in itertools.combinations(PARTS, 2)
+        if dataset.has_subjects
+    }
+    balance = pd.crosstab(
+        dataset.manifest["label"].to_numpy(), parts.to_numpy()
+    )
+    return Audit(
+        balance=balance.reindex(
+            index=list(dataset.class_names),
+            columns=[*PARTS, *({UNUSED} & set(balance))],
+            fill_value=0,
+        ),
+        duplicates=_group(dataset, parts, pairs),
+        shared_subjects=shared,
+        skipped_files=dataset.skipped_files,
+        smallest=tuple(sizes[areas.argmin()].tolist()),
+        largest=tuple(sizes[areas.argmax()].tolist()),
+        split=parts,
+        soft_labels=dataset.has_shares,
+    )
 
 
-def _edges(
-    digests: np.ndarray,
-    thumbs: np.ndarray,
-    used: np.ndarray,
-    near: int,
-    most: float,
+def _group(
+    dataset: Dataset, parts: pd.Series, pairs: pd.DataFrame
 ) -> pd.DataFrame:
-    """Pairs of like images: rows `a` and `b`, `kind` and `bits`.
-
-    Enough of them to join every group, each image with the nearest.
-    """
-    order = used[np.argsort(digests[used], kind="stable")]
-    same = digests[order][1:] == digests[order][:-1]
-    # Two rows of one digest, one behind the other, join all of that digest.
-    exact = [
-        (a, b, "exact", 0)
-        for a, b in zip(order[:-1][same], order[1:][same], strict=True)
-    ]
-    # Of equal images one is compared with the others.
-    rows = np.sort(order[np.concatenate([[True], ~same])])
-    hashes = np.array([perceptual_hash(thumb) for thumb in thumbs[rows]])
-    like = [
-        (rows[a], rows[b], kind, bits)
-        for a, b, kind, bits in _alike(hashes, thumbs, rows, near, most)
-    ]
-    return pd.DataFrame(exact + like, columns=["a", "b", "kind", "bits"])
-
-
-def _alike(
-    hashes: np.ndarray,
-    thumbs: np.ndarray,
-    rows: np.ndarray,
-    near: int,
-    most: float,
-) -> Iterator[tuple[int, int, str, int]]:
-    """Pairs that join every group, about the nearest first; kind and bits.
-
-    What is joined already is not looked at again, so a group of many costs a
-    comparison for each of them and not for each pair.
-    """
-    group = np.arange(len(hashes), dtype=np.int32)
-    members = {n: [n] for n in range(len(hashes))}
-    tries = np.zeros(len(hashes), int)
-    steps = [(n, min(n + _BAND - 1, near)) for n in range(0, near + 1, _BAND)]
-    kinds = (("near", hashes), ("mirrored", hashes ^ MIRROR))
-    for (least, last), (kind, others) in track(
-        itertools.product(steps, kinds), "Comparing pairs", 2 * len(steps)
-    ):
-        for pairs in near_pairs(hashes, others, least, last, group):
-            for a, b, bits in zip(*pairs, strict=True):
-                if group[a] == group[b] or max(tries[[a, b]]) >= _MOST_TRIES:
-                    continue
-                one, other = thumbs[rows[a]], thumbs[rows[b]]
-                if kind == "mirrored":
-                    other = other[:, ::-1]
-                if difference(one, other) > most:
-                    tries[[a, b]] += 1
-                    continue
-                large, small = group[a], group[b]
-                if len(members[large]) < len(members[small]):
-                    large, small = small, large
-                members[large] += members[small]
-                group[members.pop(small)] = large
-                yield a, b, kind, int(bits)
-
-
-def _groups(
-    dataset: Dataset, parts: pd.Series, edges: pd.DataFrame
-) -> pd.DataFrame:
+    """Return the table `Audit.duplicates`."""
     n = len(dataset)
     graph = coo_array(
-        (np.ones(len(edges)), (edges["a"], edges["b"])), shape=(n, n)
+        (np.ones(len(pairs)), (pairs["a"], pairs["b"])), shape=(n, n)
     )
     _, group = connected_components(graph, directed=False)
-    sizes = np.bincount(group)
-    rows = np.flatnonzero(sizes[group] > 1)
-    order = ["exact", "near", "mirrored"]
+    rows = np.flatnonzero(np.bincount(group)[group] > 1)
     both = pd.concat(
-        [
-            edges.rename(columns={"a": "row", "b": "other"}),
-            edges.rename(columns={"b": "row", "a": "other"}),
-        ]
+        [pairs.rename(columns={"a": "row"}), pairs.rename(columns={"b": "row"})]
     )
-    both["rank"] = both["kind"].map(order.index)
-    best = both.sort_values(["rank", "bits"]).groupby("row").first()
-    manifest = dataset.manifest.iloc[rows]
-    table = pd.DataFrame(
-        {
-            "group": group[rows],
-            "path": manifest["path"].to_numpy(),
-            "part": parts.to_numpy()[rows],
-            "label": manifest["label"].to_numpy(),
-        },
-        index=rows,
-    )
-    if dataset.has_subjects:
-        table["subject"] = manifest["subject"].to_numpy()
-    table["kind"] = best["kind"].reindex(rows)
-    table["bits"] = best["bits"].reindex(rows).astype(int)
+    both["rank"] = both["kind"].map(_KINDS.index)
+    nearest = both.sort_values(["rank", "bits"]).groupby("row").first()
+    columns = ["path", "label", *["subject"] * int(dataset.has_subjects)]
+    table = dataset.manifest.loc[rows, columns]
+    table.insert(0, "group", group[rows])
+    table.insert(2, "part", parts[rows])
+    table["kind"] = nearest["kind"].reindex(rows)
+    table["bits"] = nearest["bits"].reindex(rows).astype(int)
     # Groups in the order of their first image's path, counted from 1.
-    first = table.groupby("group")["path"].min().sort_values()
-    numbers = {name: i for i, name in enumerate(first.index, 1)}
-    table["group"] = table["group"].map(numbers)
+    first = table.groupby("group")["path"].min()
+    table["group"] = table["group"].map(first.rank().astype(int))
     return table.sort_values(["group", "path"])
 
 
-def _balance(dataset: Dataset, parts: pd.Series) -> pd.DataFrame:
-    table = pd.crosstab(dataset.manifest["label"].to_numpy(), parts.to_numpy())
-    columns = [*PARTS, *([UNUSED] if UNUSED in table else [])]
-    return table.reindex(
-        index=list(dataset.class_names), columns=columns, fill_value=0
-    )
+def write_audit(
+    folder: Path, found: Audit, dataset: Dataset, title: str, command: str
+) -> list[str]:
+    """Write the report of an audit.
+
+    Args:
+        folder: Where to write it.
+        found: The findings.
+        dataset: The images, of which duplicates are drawn.
+        title: Heading of the report.
+        command: The command that wrote it.
+
+    Returns:
+        The names of the files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "audit.md", found.report(title, command))
+    summary = json.dumps(found.summary(), indent=2)
+    write_text(folder / "audit.json", summary + "\n")
+    write_table(folder / "duplicates.csv", found.duplicates)
+    names = ["audit.md", "audit.json", "duplicates.csv"]
+    if plot_duplicates(found, dataset, folder / "duplicates.png"):
+        return [*names, "duplicates.png"]
+    # That of an earlier audit would show other groups.
+    (folder / "duplicates.png").unlink(missing_ok=True)
+    return names
 
 
-def _shared_people(
-    dataset: Dataset, parts: pd.Series
-) -> dict[tuple[str, str], list[str]]:
-    if not dataset.has_subjects:
-        return {}
-    return {
-        pair: shared_subjects(dataset, parts, *pair)
-        for pair in itertools.combinations(PARTS, 2)
-    }
+def plot_duplicates(
+    found: Audit, dataset: Dataset, file: str | os.PathLike, most: int = 12
+) -> bool:
+    """Draw the first groups, those across parts before the others.
+
+    Args:
+        found: The findings.
+        dataset: The images.
+        file: A .png to write.
+        most: Groups at most.
+
+    Returns:
+        Whether there was one.
+    """
+    from matplotlib.figure import Figure
+
+    from kerafer.figures import save_figure
+
+    table = pd.concat([found.crossing, found.duplicates])
+    groups = list(dict.fromkeys(table["group"]))[:most]
+    if not groups:
+        return False
+    figure = Figure(figsize=(6.8, 1.95 * len(groups)), layout="constrained")
+    places = figure.subplots(len(groups), 4, squeeze=False)
+    for axes in places.flat:
+        axes.axis("off")
+    for row, group in zip(places, groups, strict=True):
+        members = found.duplicates[found.duplicates["group"] == group]
+        # One of every part and label first: they are what is to be seen.
+        again = members.duplicated(["part", "label"])
+        members = pd.concat([members[~again], members[again]])
+        for axes, (_, image) in zip(row, members.iterrows(), strict=False):
+            axes.imshow(dataset.read_image(image["path"]))
+            axes.set_title(
+                f"group {group}, {image['kind']}\n{image['part']}: "
+                f"{image['label']}",
+                fontsize=7,
+            )
+    save_figure(figure, file, 110)
+    return True

@@ -22,8 +22,6 @@ class DataConfig(Settings):
     data_dir: str | None = None
     """Folder or .zip of the data set. Default: KERAFER_DATA, else
     data/<dataset>."""
-    download: bool = False
-    """Download FESR from Kaggle."""
     angles: str | None = None
     """Views of kdef and synthetic, such as HL,S,HR, or all. Default:
     HL,S,HR."""

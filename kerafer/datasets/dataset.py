@@ -1,64 +1,61 @@
-"""A data set: a table of images and what is known about it."""
+"""A data set: a table of images, and how to read them."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerafer.datasets.cores import threads_for
-from kerafer.errors import UserError
+from kerafer.errors import UserError, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REQUIRED_COLUMNS = ("path", "label")
-# Before a class name: the column of its share in the label.
-SHARE = "prob:"
+# Before a class name: the column of its probability in the soft label.
+PROB = "prob:"
 # The column that says whether most people agree on a label.
 MAJORITY = "majority"
 
 
-def _none_left_out() -> pd.DataFrame:
+def skipped_table(rows: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """Return a table for `Dataset.skipped_files`."""
     import pandas as pd
 
-    return pd.DataFrame(columns=["path", "reason"])
+    return pd.DataFrame(rows, columns=["path", "reason"], dtype=object)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images with labels, before any of them is decoded.
+    """Images with labels and, once they are decoded and divided, their pixels.
 
     Args:
         name: Registry name, such as `"kdef"`.
-        manifest: One row an image. `path` (relative to `root`, with `/`) and
-            `label` (a class name) are always there; `subject` (who is seen),
-            `session`, `angle` and `split` (`"train"`, `"validation"` or
-            `"test"`, where the set was published divided) where the set knows
-            them. `prob:<class>` for every class, or for none: which part of
-            the label it has, where several people said what they see; they
-            sum to 1. With them `majority`, where the set says itself on
-            which images most people agree.
-        class_names: The classes in the order of the model's outputs. Every
-            label of the manifest is one of them.
-        root: Folder that the paths are relative to; `None` where no file
-            stands behind the rows (a drawn set).
+        manifest: One row an image, with `path` (relative to `root`, with `/`)
+            and `label` (a class name); `subject` (who is seen), `session`,
+            `angle` and `split` (`"train"`, `"validation"` or `"test"`) if
+            known. `prob:<class>` for every class, or for none: the soft
+            label, if several people voted; they sum to 1. With them
+            `majority`, if the set tells on which images most people agree.
+        class_names: The classes in the order of the model's outputs.
+        root: Folder that the paths are relative to; `None` without files.
         source: Where the images came from, one line.
         licence: The terms they come under, one line.
         read: Takes a row's `path` and returns uint8 RGB of shape
-            `(height, width, 3)`. The default decodes `root / path`.
-        fingerprint: What the images of a set without files depend on beside
-            their paths, such as a seed; what was decoded is kept under it.
-        left_out: Files that were found and not taken, with the reason:
-            columns `path` and `reason`.
-        margin: Of a face's crop with which the images, whole, would have been
-            cut out, as a part of the longer side of a detector's box; `None`,
-            the default, where they show more than a face.
+            `(height, width, 3)`. Default: decode `root / path`.
+        fingerprint: What the images of a set without files depend on besides
+            their paths, such as a seed. Decoded images are cached by it.
+        skipped_files: Files that are not used: columns `path` and `reason`.
+        margin: With which the images are cropped to faces, as a part of the
+            longer side of a detector's box. `None`: they show more than a
+            face.
+        images: uint8 of shape `(images, size, size, channels)`, if decoded.
+        decoding: The arguments of `decode` that made `images`.
+        split_name: How it was split: `paper`, `subject`, `given` or a file.
+        notes: Remarks on the split, a sentence each.
 
     Raises:
         UserError: Without images, with a missing column, or with a label
@@ -73,37 +70,33 @@ class Dataset:
     licence: str = ""
     read: Callable[[str], np.ndarray] | None = None
     fingerprint: str = ""
-    left_out: pd.DataFrame = dataclasses.field(default_factory=_none_left_out)
+    skipped_files: pd.DataFrame = dataclasses.field(
+        default_factory=skipped_table
+    )
     margin: float | None = None
+    images: np.ndarray | None = None
+    decoding: tuple = ()
+    split_name: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        missing = [c for c in REQUIRED_COLUMNS if c not in self.manifest]
+        missing = [c for c in ("path", "label") if c not in self.manifest]
         if missing:
             raise UserError(
-                f"A manifest has the columns {', '.join(REQUIRED_COLUMNS)}. "
-                f"Missing: {', '.join(missing)}."
+                "A manifest needs the columns path and label. Missing: "
+                f"{', '.join(missing)}."
             )
         if self.manifest.empty:
-            raise UserError(f"The data set {self.name} has no image.")
+            raise UserError(f"The data set {self.name} has no images.")
         unknown = sorted(set(self.manifest["label"]) - set(self.class_names))
         if unknown:
             raise UserError(
-                f"Every label is one of {', '.join(self.class_names)}. "
+                f"Labels must be one of {', '.join(self.class_names)}. "
                 f"Received: {', '.join(map(str, unknown))}."
             )
 
     def __len__(self) -> int:
         return len(self.manifest)
-
-    @functools.cached_property
-    def threads(self) -> int:
-        """How many threads read its images fastest."""
-        if self.read is not None or self.root is None:
-            return threads_for([])
-        root = os.fspath(self.root)
-        return threads_for(
-            [os.path.join(root, p) for p in self.manifest["path"]]
-        )
 
     @property
     def labels(self) -> np.ndarray:
@@ -113,23 +106,20 @@ class Dataset:
 
     @property
     def has_shares(self) -> bool:
-        """Whether the labels are shares of classes."""
-        return SHARE + self.class_names[0] in self.manifest
+        """Whether several people voted on each label."""
+        return PROB + self.class_names[0] in self.manifest
 
     @property
     def targets(self) -> np.ndarray:
-        """What is learnt: float32 of shape `(images, classes)`.
-
-        The shares of the classes, or 1 for the label's.
-        """
+        """Soft or one-hot labels, float32 of shape `(images, classes)`."""
         if self.has_shares:
-            columns = [SHARE + name for name in self.class_names]
+            columns = [PROB + name for name in self.class_names]
             return self.manifest[columns].to_numpy(np.float32)
         return np.eye(len(self.class_names), dtype=np.float32)[self.labels]
 
     @property
     def majority(self) -> np.ndarray:
-        """Whether more than half of those asked agree on each label, bool."""
+        """Whether more than half of the voters agree on each label, bool."""
         if MAJORITY in self.manifest:
             return self.manifest[MAJORITY].to_numpy(bool)
         return self.targets.max(axis=1) > 0.5
@@ -137,10 +127,13 @@ class Dataset:
     @property
     def has_subjects(self) -> bool:
         """Whether every image says who is seen on it."""
-        return (
-            "subject" in self.manifest
-            and self.manifest["subject"].notna().all()
+        return "subject" in self.manifest and bool(
+            self.manifest["subject"].notna().all()
         )
+
+    def indices(self, part: str) -> np.ndarray:
+        """Return the indices of the images of one part of the split."""
+        return np.flatnonzero(self.manifest["split"].to_numpy() == part)
 
     def read_image(self, path: str) -> np.ndarray:
         """Decode the image of one row: uint8 RGB, `(height, width, 3)`."""
@@ -150,14 +143,63 @@ class Dataset:
 
         return read_image(self.file_of(path))
 
-    def file_of(self, path: str) -> Path:
-        """The file behind one row, where there are files."""
-        return (self.root or Path()) / path
+    def file_of(self, path: str) -> str:
+        """Return the file of one row of a set of files."""
+        return os.path.join(self.root or "", path)
 
     def select(self, keep: np.ndarray) -> Dataset:
-        """The data set with only the rows that `keep` (mask or index) names."""
+        """Return the data set with some rows, not yet decoded.
+
+        Args:
+            keep: A mask, or indices.
+        """
         rows = np.arange(len(self))[keep]
-        manifest = self.manifest.iloc[rows]
+        manifest = self.manifest.iloc[rows].reset_index(drop=True)
         return dataclasses.replace(
-            self, manifest=manifest.reset_index(drop=True)
+            self, manifest=manifest, images=None, decoding=()
         )
+
+    def skip(self, reasons: Sequence[str | None]) -> Dataset:
+        """Move the images that have a reason to `skipped_files`.
+
+        Args:
+            reasons: One for each image, `None` for those that stay.
+
+        Raises:
+            UserError: If no image is left, or none of a class to train on.
+        """
+        bad = np.array([reason is not None for reason in reasons])
+        if not bad.any():
+            return self
+        paths = self.manifest["path"]
+        new = [(p, r) for p, r in zip(paths, reasons, strict=True) if r]
+        old = self.skipped_files.itertuples(index=False)
+        dataset = dataclasses.replace(
+            self, skipped_files=skipped_table([*old, *new])
+        )
+        kept = dataset if bad.all() else dataset.select(~bad)
+        lost = self._trained_classes() - kept._trained_classes()
+        if bad.all() or lost:
+            of = f" of {', '.join(sorted(lost))}" if lost else ""
+            raise UserError(
+                f"No image{of} of the data set {self.name} can be used to "
+                f"train.{dataset.describe_skipped()}"
+            )
+        return kept
+
+    def _trained_classes(self) -> set[str]:
+        labels = self.manifest["label"]
+        train = self.manifest.get("split", labels) == "train"
+        return set(labels[train] if train.any() else labels)
+
+    def describe_skipped(self, most: int = 5) -> str:
+        """Return lines of the reasons why files were skipped, with examples."""
+        groups = self.skipped_files.groupby("reason")["path"]
+        files = sorted(groups, key=lambda group: -len(group[1]))
+        lines = [
+            f"\n  {len(paths):,} skipped: {reason}: {some_of(list(paths), 3)}"
+            for reason, paths in files[:most]
+        ]
+        rest = sum(len(paths) for _, paths in files[most:])
+        others = f"\n  {rest:,} skipped for other reasons" if rest else ""
+        return "".join(lines) + others

@@ -1,42 +1,50 @@
-"""FER2013, as a CSV file of pixels or as folders of images."""
+"""FER2013, and FER+: its images with the votes of ten people each."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from kerafer.class_names import match_classes
-from kerafer.console import track
 from kerafer.datasets import scan
-from kerafer.datasets.dataset import Dataset
-from kerafer.datasets.specs import FER2013
+from kerafer.datasets.dataset import MAJORITY, PROB, Dataset, skipped_table
+from kerafer.datasets.specs import FER2013, FERPLUS
 from kerafer.errors import UserError
 from kerafer.images import is_blank
-from kerafer.tables import find_separator
+from kerafer.tables import read_table
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+FERPLUS_CLASSES = (*CLASSES, "contempt")
 CSV_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+VOTES_FILE = "fer2013new.csv"
 
 _CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _LEVELS = {str(level): level for level in range(256)}
-_SIZE = 48
+_SIDE = 48
+# The columns of the votes, in the order of FERPLUS_CLASSES.
+_VOTES = (
+    *("anger", "disgust", "fear", "happiness", "neutral", "sadness"),
+    *("surprise", "contempt"),
+)
+_NO_CLASS = ("unknown", "NF")
+_FOLDERS = {
+    "train": "FER2013Train",
+    "validation": "FER2013Valid",
+    "test": "FER2013Test",
+}
 
 
-def read_fer2013(root: Path, verify: bool = True) -> Dataset:
-    """Read FER2013.
+def read_fer2013(root: Path) -> Dataset:
+    """List FER2013's images.
 
     Args:
         root: The CSV file, a folder with `fer2013.csv`, `icml_face_data.csv`
             or `train.csv`, or a folder with `train/<class>/*` and, if there
             is one, `test/<class>/*`. Of the CSV file's usages `PublicTest`
             is the validation part and `PrivateTest` the test part.
-        verify: Whether every image is decoded once; that of a CSV file
-            always is. Defaults to `True`.
 
     Raises:
         UserError: If there is no image, or a folder of another name.
@@ -45,21 +53,20 @@ def read_fer2013(root: Path, verify: bool = True) -> Dataset:
     if table is not None:
         return _read_csv(table)
     if root.is_file():
-        raise FER2013.missing(f"{root} is no CSV file")
+        raise FER2013.missing(f"{root} is not a CSV file")
     folders = scan.class_folders(root)
-    manifest, strange = scan.tree_manifest(
+    manifest, skipped = scan.tree_manifest(
         root, folders, scan.folder_labels(folders, CLASSES)
     )
     if manifest.empty:
         raise FER2013.missing(f"{root} has no CSV file and no images")
-    dataset = Dataset(
+    return Dataset(
         **FER2013.facts,
         class_names=CLASSES,
         manifest=manifest,
         root=root,
-        left_out=strange,
+        skipped_files=skipped,
     )
-    return scan.verify(dataset) if verify else dataset
 
 
 def _find_csv(root: Path) -> Path | None:
@@ -68,108 +75,194 @@ def _find_csv(root: Path) -> Path | None:
     for folder in (root, *scan.subfolders(root)):
         for name in CSV_FILES:
             path = folder / name
-            if path.is_file() and {"emotion", "pixels"} <= set(_header(path)):
+            if path.is_file() and _has_pixels(path):
                 return path
     return None
 
 
+def _has_pixels(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline().lower()
+    return "emotion" in header and "pixels" in header
+
+
 def _read_csv(path: Path) -> Dataset:
-    rows, faces, strange = [], [], []
-    for line, row in _rows(path):
-        name = f"{path.name}#{line}"
-        try:
-            label, face, split = _parse(row)
-        except ValueError as error:
-            strange.append((name, f"the row is malformed: {error}"))
-            continue
-        rows.append((name, label, split))
-        faces.append(face)
-    if not rows:
+    try:
+        table = read_table(path, "replace", skip_blank_lines=False)
+    except (ValueError, OSError) as error:
+        raise UserError(f"Cannot read {path} as CSV: {error}.") from None
+    table.columns = [name.strip(' "').lower() for name in table]
+    if not {"emotion", "pixels"} <= set(table):
+        raise UserError(
+            f"The columns of {path} are {', '.join(table)[:200]}. FER2013 "
+            "has emotion, pixels and Usage."
+        )
+    texts = table.map(lambda text: text.strip(' "\r\n'))
+    faces = texts["pixels"].map(_parse_face)
+    manifest = pd.DataFrame(
+        {
+            "path": [f"{path.name}#{row}" for row in range(2, len(table) + 2)],
+            "label": _map_unique(texts["emotion"], _find_label),
+        }
+    )
+    reasons = pd.Series(None, table.index, object)
+    if "usage" in texts:
+        manifest["split"] = _map_unique(texts["usage"], scan.split_of)
+        reasons[manifest["split"].isna()] = "its usage is unknown"
+    reasons[faces.map(lambda face: face is not None and is_blank(face))] = (
+        "it is blank"
+    )
+    reasons[faces.isna()] = "its pixels are not 48 x 48 numbers of 0 to 255"
+    reasons[manifest["label"].isna()] = "its emotion is not 0 to 6 or a name"
+    good = reasons.isna()
+    if not good.any():
         raise FER2013.missing(f"{path} has no row with an image")
-    manifest = pd.DataFrame(rows, columns=["path", "label", "split"])
-    if manifest["split"].isna().any():
-        manifest = manifest.drop(columns="split")
-    pixels = np.stack(faces)
-    index = {name: i for i, name in enumerate(manifest["path"])}
+    pixels = dict(zip(manifest["path"][good], faces[good], strict=True))
 
     def read(name: str) -> np.ndarray:
-        return np.repeat(pixels[index[name]][..., None], 3, axis=-1)
+        return np.repeat(pixels[name][..., None], 3, axis=-1)
 
     status = path.stat()
+    skipped = zip(manifest["path"][~good], reasons[~good], strict=True)
     return Dataset(
-        manifest=manifest,
+        **FER2013.facts,
+        manifest=manifest[good].reset_index(drop=True),
+        class_names=CLASSES,
         read=read,
         fingerprint=f"{path.resolve()} {status.st_size} {status.st_mtime_ns}",
-        left_out=scan.left_out(strange),
-        **FER2013.facts,
-        class_names=CLASSES,
+        skipped_files=skipped_table(list(skipped)),
     )
 
 
-def _fields(line: str, separator: str) -> list[str]:
-    return [field.strip(' "\r\n') for field in line.split(separator)]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        yield from file
-
-
-def _header(path: Path) -> list[str]:
-    line = next(_lines(path), "").lower()
-    return _fields(line, find_separator(path))
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The number of every line and its fields by the names of the columns."""
-    header, separator = _header(path), find_separator(path)
-    if not {"emotion", "pixels"} <= set(header):
-        raise UserError(
-            "FER2013's CSV file has the columns emotion, pixels and Usage. "
-            f"Received: {', '.join(header)[:200] or 'none'} in {path}."
-        )
-    total = sum(1 for _ in _lines(path)) - 1
-    lines = itertools.islice(_lines(path), 1, None)
-    for number, line in enumerate(track(lines, "Reading rows", total), 2):
-        empty = dict.fromkeys(header, "")
-        yield (
-            number,
-            empty | dict(zip(header, _fields(line, separator), strict=False)),
-        )
-
-
-def _parse(row: dict[str, str]) -> tuple[str, np.ndarray, str | None]:
-    label = _label(row["emotion"])
+def _parse_face(text: str) -> np.ndarray | None:
     try:
-        levels = bytes(map(_LEVELS.__getitem__, row["pixels"].split()))
-    except KeyError as error:
-        raise ValueError(
-            f"a pixel is 0 to 255, not {error.args[0][:20]!r}"
-        ) from None
-    if len(levels) != _SIZE**2:
-        raise ValueError(f"a face has {_SIZE**2} pixels, not {len(levels)}")
-    face = np.frombuffer(levels, np.uint8).reshape(_SIZE, _SIZE)
-    if is_blank(face):
-        raise ValueError("the image is blank")
-    usage = row.get("usage")
-    split = usage and scan.split_of(usage)
-    if usage is not None and split is None:
-        raise ValueError(
-            f"the usage is Training, PublicTest or PrivateTest, not {usage!r}"
-        )
-    return label, face, split
+        levels = bytes(map(_LEVELS.__getitem__, text.split()))
+    except KeyError:
+        return None
+    if len(levels) != _SIDE**2:
+        return None
+    return np.frombuffer(levels, np.uint8).reshape(_SIDE, _SIDE)
 
 
-def _label(told: str) -> str:
-    """The class of a code, which tables may have made `3.0` of, or a name."""
-    (place,) = match_classes(_CODES, [told])
+def _find_label(text: str) -> str | None:
+    """Return the class of a code, possibly `3.0`, or of a name."""
+    (place,) = match_classes(_CODES, [text])
     if place is None:
-        with contextlib.suppress(ValueError):
-            number = float(told)
-            place = int(number) if number in range(len(_CODES)) else None
-    if place is None:
-        raise ValueError(
-            f"the emotion is 0 to 6 or a name, {', '.join(_CODES)}, not "
-            f"{told[:20]!r}"
+        number = pd.to_numeric(text, errors="coerce")
+        place = int(number) if number in range(len(_CODES)) else None
+    return None if place is None else _CODES[place]
+
+
+def _map_unique(
+    texts: pd.Series, function: Callable[[str], str | None]
+) -> pd.Series:
+    return texts.map({text: function(text) for text in texts.unique()})
+
+
+def read_ferplus(root: Path) -> Dataset:
+    """List FER+'s images in its official layout, or as two CSV files.
+
+    A vote of one person alone is ignored, as FER+'s authors do. Images are
+    skipped if the most frequent vote is then "unknown" or "no face", or if no
+    two people agree. The votes for the classes are the soft label; the label
+    is the most frequent one, of equal ones the first. `majority` tells whether
+    it has more than half of all votes, which FER+'s authors evaluate on.
+
+    Args:
+        root: The folder with `fer2013new.csv` and either `FER2013Train/`,
+            `FER2013Valid/` or `FER2013Test/`, which have `fer0000000.png`,
+            or FER2013's CSV file of pixels, whose rows are in the same order.
+
+    Raises:
+        UserError: If there is no image or no list of votes.
+
+    Reference:
+        Barsoum et al., "Training Deep Networks for Facial Expression
+        Recognition with Crowd-Sourced Label Distribution", ICMI (2016).
+    """
+    file = root / VOTES_FILE
+    if not file.is_file():
+        raise FERPLUS.missing(f"{root} has no {VOTES_FILE}")
+    table = _read_votes(file)
+    pixels = None
+    if any((root / folder).is_dir() for folder in _FOLDERS.values()):
+        table["path"] = table["split"].map(_FOLDERS) + "/" + table["name"]
+        flat = ~table["name"].str.contains(r"[/\\]")
+        there = np.array([(root / path).is_file() for path in table["path"]])
+        table = table[flat & there]
+    else:
+        pixels = _find_pixels(root)
+        name = pixels.manifest["path"][0].rpartition("#")[0]
+        table["path"] = [f"{name}#{row + 2}" for row in table.index]
+        table = table[table["path"].isin(pixels.manifest["path"])]
+    if table.empty:
+        raise FERPLUS.missing(f"{root} has no image that {VOTES_FILE} names")
+    votes = table[[*_VOTES, *_NO_CLASS]].to_numpy(float)
+    counted = np.where(votes > 1, votes, 0)
+    most = counted.max(axis=1)
+    of_classes = counted[:, : len(_VOTES)]
+    reasons = pd.Series(None, table.index, object)
+    for place, name in enumerate(_NO_CLASS, len(_VOTES)):
+        reasons[counted[:, place] == most] = f"most votes are {name}"
+    reasons[most == 0] = "no two people agree on it"
+    reasons[np.isnan(votes).any(axis=1)] = "its votes are not counts"
+    reasons[table["path"].duplicated()] = "it is listed again"
+    good = reasons.isna().to_numpy()
+    if not good.any():
+        raise FERPLUS.missing(f"{file} has no image with votes for a class")
+    of_classes = of_classes[good]
+    names = np.array(FERPLUS_CLASSES, object)
+    manifest = pd.DataFrame(
+        {
+            "path": table["path"][good].to_numpy(),
+            "label": names[of_classes.argmax(axis=1)],
+            "split": table["split"][good].to_numpy(),
+            MAJORITY: 2 * most[good] > counted[good].sum(axis=1),
+        }
+    )
+    columns = [PROB + name for name in FERPLUS_CLASSES]
+    manifest[columns] = of_classes / of_classes.sum(axis=1, keepdims=True)
+    skipped = zip(table["path"][~good], reasons[~good], strict=True)
+    return Dataset(
+        **FERPLUS.facts,
+        manifest=manifest,
+        class_names=FERPLUS_CLASSES,
+        root=None if pixels else root,
+        read=pixels.read if pixels else None,
+        fingerprint=pixels.fingerprint if pixels else "",
+        skipped_files=skipped_table(list(skipped)),
+    )
+
+
+def _read_votes(file: Path) -> pd.DataFrame:
+    """Return split, name and votes of the rows that have an image."""
+    wanted = ["Usage", "Image name", *_VOTES, *_NO_CLASS]
+    try:
+        table = read_table(file, "replace")
+    except (ValueError, OSError) as error:
+        raise UserError(f"Cannot read {file} as CSV: {error}.") from None
+    missing = [name for name in wanted if name not in table]
+    if missing:
+        raise UserError(
+            f"{file} lacks the columns {', '.join(missing)}. FER+ has "
+            f"{', '.join(wanted)}."
         )
-    return _CODES[place]
+    for name in (*_VOTES, *_NO_CLASS):
+        counts = table[name].str.strip()
+        counts = counts.where(counts.str.fullmatch("[0-9]{1,3}"))
+        table[name] = pd.to_numeric(counts)
+    table["split"] = _map_unique(table["Usage"], scan.split_of)
+    table["name"] = table["Image name"].str.strip()
+    # 173 of FER2013's images are empty, and have no name in the list.
+    return table[table["split"].notna() & (table["name"] != "")]
+
+
+def _find_pixels(root: Path) -> Dataset:
+    """Return FER2013's table of pixels, beside the list of votes."""
+    for name in CSV_FILES:
+        if (root / name).is_file():
+            return read_fer2013(root / name)
+    raise FERPLUS.missing(
+        f"{root} has neither the folders {', '.join(_FOLDERS.values())} nor "
+        f"FER2013's {CSV_FILES[0]}",
+    )

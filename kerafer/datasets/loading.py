@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Find, read, decode and split data sets."""
 
 from __future__ import annotations
 
@@ -7,99 +7,173 @@ import dataclasses
 import inspect
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerafer.console import console
 from kerafer.datasets.archive import unpacked
 from kerafer.datasets.dataset import Dataset
-from kerafer.datasets.folder import MANIFEST
-from kerafer.datasets.scan import (
-    describe_skipped,
-    left_out,
-    other_files,
-    relative,
-)
 from kerafer.datasets.specs import DATASETS, SPECS
-from kerafer.errors import ConfigError, UserError
+from kerafer.errors import ConfigError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from kerafer.datasets.config import DataConfig
 
 
 def load(
     name: str,
     root: str | os.PathLike | None = None,
-    download: bool = False,
+    verify: bool = True,
     **options: Any,
 ) -> Dataset:
-    """Find a data set and read which images it has.
+    """Find a data set and list its images.
 
     Args:
         name: `"kdef"`, `"fesr"`, `"fer2013"`, `"ferplus"`, `"folder"` or
             `"synthetic"`.
         root: Its folder, a folder with a folder `name` in it, or a .zip of
-            it, which is unpacked beside. Defaults to the environment variable
-            `KERAFER_DATA`, taken in the same way, then to `data/<name>`.
-        download: Whether FESR is fetched from Kaggle. Defaults to `False`.
-        **options: For the reader of the set; `None` stands for its default.
-            `angles` of `"kdef"`; `subject_pattern` of `"folder"`; `verify`
-            of all sets of files; `people`, `angles`, `seed` and `image_size`
-            of `"synthetic"`.
+            it. Default: the environment variable `KERAFER_DATA`, taken in the
+            same way, then `data/<name>`.
+        verify: Whether every file is decoded once, and those that are
+            unreadable or blank are skipped.
+        **options: Of the set's reader; `None` stands for the default.
+            `angles` of `"kdef"`; `subject_pattern` of `"folder"`; `people`,
+            `angles`, `seed` and `image_size` of `"synthetic"`.
 
     Returns:
-        The data set. Of its images none is kept in memory, except where the
-        set is one CSV file.
+        The data set, not decoded.
 
     Raises:
-        UserError: For an unknown name or option, or if the data is not there:
+        UserError: For an unknown name or option, or if the data is missing:
             the message says how to get it.
     """
     if name not in DATASETS:
         raise UserError(
-            f"A data set is one of {', '.join(DATASETS)}. Received: {name}."
+            f"Unknown data set {name!r}. Choose one of {', '.join(DATASETS)}."
+            f"{did_you_mean(name, DATASETS)}"
         )
     reader = SPECS[name].load_reader()
     options = {k: v for k, v in options.items() if v is not None}
     known = [k for k in inspect.signature(reader).parameters if k != "root"]
     unknown = [option for option in options if option not in known]
-    if download and name != "fesr":
-        unknown.append("download")
     if unknown:
         raise UserError(
-            f"The options of the data set {name} are {', '.join(known)}. "
-            f"Received: {', '.join(unknown)}."
+            f"Unknown options of the data set {name}: {', '.join(unknown)}. "
+            f"It takes {', '.join(known) or 'none'}."
         )
     if name == "synthetic":
         if root is not None:
-            raise UserError(
-                "The set synthetic is drawn and has no folder. "
+            raise ConfigError(
+                "The set synthetic is drawn; remove `data_dir`. "
                 f"Received: {os.fspath(root)}."
             )
         return reader(**options)
-    dataset = reader(
-        _fetch(root) if download else find_root(name, root), **options
-    )
-    dataset = _with_other_files(dataset)
-    _tell_skipped(dataset)
+    dataset = reader(find_root(name, root), **options)
+    if verify:
+        from kerafer.datasets.decoded import find_flaws
+
+        dataset = dataset.skip(find_flaws(dataset))
+        _tell_skipped(dataset)
     return dataset
 
 
+def load_data(
+    config: DataConfig,
+    split_file: str | os.PathLike[str] | None = None,
+    decoded: bool = True,
+) -> Dataset:
+    """Load, decode and split what the settings name.
+
+    Args:
+        config: The settings.
+        split_file: A split to read instead of drawing one.
+        decoded: Whether images are decoded, cropped and resized.
+
+    Returns:
+        A data set with the column `split` in its manifest and, if it has
+        files, with `images`.
+    """
+    from kerafer.datasets.decoded import decode
+    from kerafer.datasets.splits import (
+        PARTS,
+        default_kind,
+        make_split,
+        read_split,
+        shared_subjects,
+    )
+    from kerafer.faces import MARGIN
+
+    options = {
+        "angles": config.angles,
+        "people": config.subjects,
+        "subject_pattern": config.subject_pattern,
+    }
+    if config.dataset == "synthetic":
+        options["image_size"] = config.image_size
+    dataset = load(
+        config.dataset,
+        config.data_dir,
+        verify=not decoded,
+        **options,
+    )
+    # Of a drawn set no image is skipped, and drawing takes long.
+    if decoded and (dataset.read is None or config.face_crop != "none"):
+        dataset = decode(
+            dataset,
+            config.image_size,
+            config.channels,
+            config.face_crop,
+            MARGIN if config.face_margin is None else config.face_margin,
+            config.without_face,
+        )
+        _tell_skipped(dataset)
+    if split_file is None and (config.split or "").endswith(".csv"):
+        split_file = config.split
+    name = config.split or default_kind(dataset)
+    if split_file is not None:
+        split = read_split(split_file, dataset)
+    else:
+        split = make_split(dataset, name, config.seed)
+    notes = list(split.attrs["notes"])
+    if dataset.has_subjects:
+        shared = len(shared_subjects(dataset, split, "train", "test"))
+        subjects = dataset.manifest["subject"].nunique()
+        notes.append(
+            f"{shared} of {subjects} subjects are in both the training and "
+            "the test set."
+            if shared
+            else f"None of the {subjects} subjects is in two parts."
+        )
+    counts = split.value_counts()
+    sizes = ", ".join(f"{counts.get(part, 0):,} {part}" for part in PARTS)
+    console.print(f"{dataset.name}: {len(dataset):,} images, {sizes}")
+    for note in notes:
+        console.print(f"  {note}")
+    return dataclasses.replace(
+        dataset,
+        manifest=dataset.manifest.assign(split=split.to_numpy()),
+        split_name=name,
+        notes=tuple(notes),
+    )
+
+
 def find_root(name: str, root: str | os.PathLike | None = None) -> Path:
-    """The folder of a data set: given, from `KERAFER_DATA`, or `data/<name>`.
+    """Return the folder of a data set.
 
     Raises:
         UserError: If there is none.
     """
     if root is not None:
-        return _inside(name, Path(root), "there is no {}")
+        return _inside(name, Path(root), "{} does not exist")
     given = os.environ.get("KERAFER_DATA")
     if given:
-        inner = _inside(name, Path(given), "KERAFER_DATA names {}, not there")
+        inner = _inside(name, Path(given), "KERAFER_DATA={} does not exist")
         others = any((Path(given) / other).is_dir() for other in DATASETS)
+        # A collection of other sets is not the set itself.
         if inner != Path(given) or not others:
             return inner
-    place = Path("data") / name
-    if not os.path.exists(place):
-        looked = f"neither KERAFER_DATA nor {place} has it"
-        raise SPECS[name].missing(looked)
-    return _inside(name, place, "there is no {}")
+    return _inside(
+        name, Path("data") / name, "neither KERAFER_DATA nor {} has it"
+    )
 
 
 def _inside(name: str, root: Path, absent: str) -> Path:
@@ -108,50 +182,20 @@ def _inside(name: str, root: Path, absent: str) -> Path:
         root = root.expanduser()
     if not os.path.exists(root):
         raise SPECS[name].missing(absent.format(root))
-    if root.suffix.lower() == ".zip" and root.is_file():
-        return unpacked(root)
-    if root.is_file() and not (
-        name == "fer2013" and root.suffix.lower() == ".csv"
-    ):
-        raise ConfigError(
-            f"`data_dir` is a folder or a .zip. Received the file: {root}."
-        )
+    if root.is_file():
+        if root.suffix.lower() == ".zip":
+            root = unpacked(root)
+        elif name != "fer2013" or root.suffix.lower() != ".csv":
+            raise ConfigError(
+                f"`data_dir` must be a folder or a .zip. Received: {root}."
+            )
     return root / name if (root / name).is_dir() else root
 
 
-def _fetch(root: str | os.PathLike | None) -> Path:
-    from kerafer.datasets.fesr import download_fesr
-
-    if root is not None:
-        raise ConfigError(
-            "A download goes where kagglehub keeps its files; leave "
-            f"`data_dir` out. Received: {os.fspath(root)}."
-        )
-    return download_fesr()
-
-
-def _with_other_files(dataset: Dataset) -> Dataset:
-    """Add the files below the root that are not images to those skipped."""
-    root = dataset.root
-    # A list names the files that count.
-    if root is None or not root.is_dir() or (root / MANIFEST).is_file():
-        return dataset
-    others = [
-        (relative(file, root), f"not an image ({kind})")
-        for file in other_files(root)
-        # FER+'s list of votes, which its reader reads.
-        if file.name != "fer2013new.csv"
-        for kind in [file.suffix.lower() or "without a suffix"]
-    ]
-    rows = left_out([*dataset.left_out.itertuples(index=False), *others])
-    return dataclasses.replace(dataset, left_out=rows)
-
-
 def _tell_skipped(dataset: Dataset) -> None:
-    count = len(dataset.left_out)
-    if count:
+    if count := len(dataset.skipped_files):
         console.print(
             f"{dataset.name}: {len(dataset):,} images, {count:,} skipped"
-            f"{describe_skipped(dataset)}",
+            f"{dataset.describe_skipped()}",
             soft_wrap=True,
         )

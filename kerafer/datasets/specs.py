@@ -31,17 +31,14 @@ class DatasetSpec:
 
     Args:
         name: Such as `"kdef"`.
-        reader: The function that reads it, `module:function`.
+        reader: The function that lists it, `module:function`.
         source: Where its images came from, one line.
         licence: The terms they come under, one line.
-        about: What it is, one clause, for who does not have it.
-        get: How to get it, a sentence or two.
-        limits: What is known of it that limits its models, a sentence each.
-        margin: Of a face's crop with which its images, whole, would have been
-            cut out, as a part of the longer side of a detector's box; `None`
-            where they show more than a face.
-        split: The default; `None` where it depends on what the images' names
-            tell.
+        about: What it is, one clause.
+        get: How to get it.
+        limits: Known limits of its models, a sentence each.
+        margin: See `Dataset.margin`.
+        split: The default split; `None`: it depends on what is known.
     """
 
     name: str
@@ -56,7 +53,7 @@ class DatasetSpec:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a `Dataset` has of it, by its argument."""
+        """The arguments of a `Dataset` that are the same for all copies."""
         return {
             "name": self.name,
             "source": self.source,
@@ -65,22 +62,21 @@ class DatasetSpec:
         }
 
     def load_reader(self) -> Callable[..., Dataset]:
-        """The function that reads it, imported now."""
+        """Import the function that lists it."""
         module, _, function = self.reader.partition(":")
         return getattr(importlib.import_module(module), function)
 
     def missing(self, looked: str) -> ConfigError:
-        """The error for a data set of which no image was found.
+        """Return the error for a data set without images.
 
         Args:
-            looked: What was looked at and found wanting, one clause.
+            looked: Where they were looked for, one clause.
         """
         return ConfigError(
             f"{self.about}; {looked}.\n{self.get}.\n"
-            f"Unpack it to data/{self.name}, or say where it is with "
-            "`data_dir` or KERAFER_DATA.\n"
-            "To run now, on synthetic faces from a model that comes along, in "
-            "about a minute:\n"
+            f"Unpack it to data/{self.name}, or set `data_dir` or "
+            "KERAFER_DATA.\n"
+            "For a one-minute example with synthetic faces:\n"
             "  kerafer train --dataset synthetic --subjects 40 --arch "
             "kerafer_edge --init-from kerafer_edge_ferplus --image-size 48 "
             "--channels 1 --epochs 3 --learning-rate 1e-3"
@@ -113,12 +109,12 @@ FESR_AT_KAGGLE = (
 )
 FESR = DatasetSpec(
     name="fesr",
-    reader="kerafer.datasets.fesr:read_fesr",
+    reader="kerafer.datasets.folder:read_fesr",
     source=f"FESR, https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}",
     licence="See the terms on its Kaggle page; the images show students",
     about="FESR is 6,809 images of students in class with five expressions",
     get=f"Get it from https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}, or "
-    "let\nkerafer fetch it with `download`, which needs the extra `fesr`",
+    "with\nkagglehub.dataset_download()",
     limits=(
         "The images show students in class; how the labels were made, and "
         "whether the students would agree with them, is not told.",
@@ -146,7 +142,7 @@ FER2013 = DatasetSpec(
 )
 FERPLUS = DatasetSpec(
     name="ferplus",
-    reader="kerafer.datasets.ferplus:read_ferplus",
+    reader="kerafer.datasets.fer2013:read_ferplus",
     source="FER+ (Barsoum et al. 2016), "
     "https://github.com/microsoft/FERPlus, on FER2013's images",
     licence="Votes: MIT; images: research use, the rights in the single ones "
@@ -200,30 +196,23 @@ DATASETS = tuple(SPECS)
 
 
 def find_spec(name: str) -> DatasetSpec:
-    """What is known of a data set; of one with another name, as of a folder.
-
-    Source: Goodfellow et al., "Challenges in Representation Learning", ICONIP
-    2013 (FER2013); Barsoum et al., 2016 (FER+); Lundqvist, Flykt and Öhman,
-    "The Karolinska Directed Emotional Faces", 1998 (KDEF).
-    """
+    """Return what is known of a data set, or of a folder for other names."""
     return SPECS.get(name, FOLDER)
 
 
 def face_margin(
     margin: float | None, face_crop: str, cut: float | None
 ) -> float | None:
-    """How faces must be cut out for a model, to look as in its training.
+    """Return the margin with which prediction must crop faces for a model.
 
     Args:
-        margin: Of its data set's images.
-        face_crop: As in the training's settings: `"none"`, or the detector
-            with which faces were cut out of them.
-        cut: Margin of that, as in the settings; `None` for 0.2.
+        margin: `Dataset.margin` of its training images.
+        face_crop: As in the training's settings.
+        cut: `face_margin` in the training's settings.
 
     Returns:
-        The margin for `kerafer.faces.crop`, as a part of the box's longer
-        side; `None` where the model saw images whole that show more than a
-        face.
+        The margin for `kerafer.faces.crop`; `None` if the model saw whole
+        images that show more than a face.
     """
     if face_crop == "none":
         return margin

@@ -1,4 +1,4 @@
-"""Dividing a data set into training, validation and test part."""
+"""Divide a data set into training, validation and test images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pandas as pd
 from kerafer.class_names import same_word
 from kerafer.datasets.dataset import Dataset
 from kerafer.datasets.specs import find_spec
-from kerafer.errors import ConfigError, UserError
+from kerafer.errors import ConfigError, UserError, some_of
 from kerafer.tables import read_table, write_table
 
 if TYPE_CHECKING:
     from sklearn.model_selection import BaseCrossValidator
 
 PARTS = ("train", "validation", "test")
-# What stands in a file, but in no part: see `kerafer audit --clean`.
+# Images of a split file that are in no part: see `kerafer audit --clean`.
 UNUSED = "unused"
 KINDS = ("paper", "subject", "given")
 
@@ -32,70 +32,67 @@ _RARE = 3
 def make_split(
     dataset: Dataset, kind: str | None = None, seed: int = 0
 ) -> pd.Series:
-    """Say of every image which part it belongs to.
+    """Choose a part for every image.
 
     Args:
         dataset: The images.
-        kind: `"paper"`: 8:1:1 over the images, every class in the same
-            proportion; people stand in several parts. `"subject"`: about
-            8:1:1, nobody in two parts, the classes as even as that allows.
-            `"given"`: as the set was published; a validation or test part
-            that it lacks is a tenth of its training part, by person where
-            those are known. `"fold-2-of-5"`: the second of five folds is
-            tested, a tenth of the others validates; the folds hold every
-            image once, nobody is in two of them, and the seed alone says
-            which is which; where people are not known they are of images,
-            stratified by class. Defaults to `"paper"` for KDEF, otherwise
-            `"subject"` where the persons are known, `"given"` where the set
-            was published divided, and `"paper"`.
-        seed: Fixes what is drawn. Defaults to 0.
+        kind: `"paper"`: 8:1:1 over the images, stratified by class; subjects
+            are in several parts. `"subject"`: about 8:1:1, no subject in two
+            parts, the classes as even as that allows. `"given"`: as the set
+            was published; a missing validation or test part is a tenth of the
+            training part, by subject if those are known. `"fold-2-of-5"`: the
+            second of five folds is tested, a tenth of the others validates;
+            the folds contain every image once, and no subject is in two; if
+            subjects are unknown they are stratified by class. Default:
+            `"paper"` for KDEF, otherwise `"subject"` if subjects are known,
+            `"given"` if the set was published divided, else `"paper"`.
+        seed: Fixes what is drawn.
 
     Returns:
         A series `split` of `"train"`, `"validation"` and `"test"`, one value
-        a row of the manifest. `attrs["kind"]` is the kind, `attrs["notes"]` a
-        list of what one should know, such as a class missing in a part.
+        a row of the manifest. `attrs["kind"]` is the kind, `attrs["notes"]`
+        are remarks, such as a class missing in a part.
 
     Raises:
         UserError: For an unknown kind, one that the set does not allow, or too
-            few images or people.
+            few images or subjects.
     """
     kind = kind or default_kind(dataset)
     fold = parse_fold(kind)
-    if fold is None and kind not in KINDS:
-        raise UserError(
-            f"A split is one of {', '.join(KINDS)} or, for cross-validation, "
-            f"fold-K-of-N. Received: {kind}."
-        )
     notes: list[str] = []
     if fold is not None:
         parts = _fold(dataset, *fold, seed, notes)
     elif kind == "given":
         parts = _given(dataset, seed, notes)
+    elif kind not in KINDS:
+        raise UserError(
+            f"Unknown split {kind!r}. Choose one of {', '.join(KINDS)} or, for "
+            "cross-validation, fold-K-of-N."
+        )
+    elif kind == "subject" and not dataset.has_subjects:
+        raise ConfigError(
+            f"The subjects of the data set {dataset.name} are unknown, so it "
+            "cannot be split by subject. For your own images set "
+            "`subject_pattern`, or add a column subject."
+        )
     else:
-        if kind == "subject" and not dataset.has_subjects:
-            raise ConfigError(
-                "A split by subject needs to know who is on every image. "
-                f"The data set {dataset.name} does not; for images of your "
-                "own give `subject_pattern` or a column subject."
-            )
         parts = _hold_out(dataset, ("test", "validation"), kind, seed, notes)
-    _note_gaps(dataset, parts, notes)
+    labels = dataset.manifest["label"].to_numpy()
+    for part in PARTS:
+        there = set(labels[parts == part])
+        gaps = [name for name in dataset.class_names if name not in there]
+        if gaps:
+            notes.append(f"No image of {', '.join(gaps)} in {part}.")
     split = pd.Series(parts, name="split")
     split.attrs = {"kind": kind, "notes": notes}
     return split
 
 
 def parse_fold(kind: str) -> tuple[int, int] | None:
-    """Which fold of how many a kind of split names.
-
-    Args:
-        kind: Of `make_split`.
-
-    Returns:
-        `(2, 5)` for `"fold-2-of-5"`, `None` for what names no fold.
+    """Return `(2, 5)` for `"fold-2-of-5"`, `None` for another kind of split.
 
     Raises:
-        UserError: For a fold that there can't be.
+        UserError: For an impossible fold.
     """
     if not kind.startswith("fold"):
         return None
@@ -103,14 +100,14 @@ def parse_fold(kind: str) -> tuple[int, int] | None:
     fold, count = map(int, numbers.groups()) if numbers else (0, 0)
     if not (1 <= fold <= count and count >= 2):
         raise UserError(
-            "A fold is fold-K-of-N: N is 2 or more and K one of 1 to N, such "
-            f"as fold-2-of-5. Received: {kind}."
+            f"Unknown split {kind!r}. A fold is fold-K-of-N, where N is 2 or "
+            "more and K is 1 to N, such as fold-2-of-5."
         )
     return fold, count
 
 
 def default_kind(dataset: Dataset) -> str:
-    """The kind of split that `make_split` takes if none is asked for."""
+    """Return the kind of split that `make_split` uses by default."""
     if split := find_spec(dataset.name).split:
         return split
     if dataset.has_subjects:
@@ -121,15 +118,13 @@ def default_kind(dataset: Dataset) -> str:
 def shared_subjects(
     dataset: Dataset, split: pd.Series, one: str = "train", other: str = "test"
 ) -> list[str]:
-    """The people who stand in both of two parts, sorted.
+    """Return the subjects who are in both of two parts, sorted.
 
     Raises:
-        UserError: If the data set does not know its people.
+        UserError: If the subjects are unknown.
     """
     if not dataset.has_subjects:
-        raise UserError(
-            f"The data set {dataset.name} does not know who is on every image."
-        )
+        raise UserError(f"The subjects of {dataset.name} are unknown.")
     subjects, parts = dataset.manifest["subject"].to_numpy(), np.asarray(split)
     return sorted(set(subjects[parts == one]) & set(subjects[parts == other]))
 
@@ -138,15 +133,14 @@ def write_split(
     path: str | os.PathLike, dataset: Dataset, split: pd.Series
 ) -> None:
     """Write a split as CSV, one line an image, all of it or nothing."""
-    table = dataset.manifest.assign(split=np.asarray(split))
-    write_table(path, table)
+    write_table(path, dataset.manifest.assign(split=np.asarray(split)))
 
 
 def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
     """Read what `write_split` wrote, in the order of the manifest.
 
     Raises:
-        UserError: If the file is no split, or not of these images.
+        UserError: If the file is not a split of these images.
     """
     table = read_split_table(path)
     ours = dataset.manifest.set_index("path")["label"]
@@ -155,56 +149,48 @@ def read_split(path: str | os.PathLike, dataset: Dataset) -> pd.Series:
         name if name in ours.index else name.replace("\\", "/")
         for name in table["path"]
     ]
-    theirs = table.set_index("path")["label"]
-    both = ours.index.intersection(theirs.index)
-    different = ours[both].map(same_word) != theirs[both].map(same_word)
-    changed = both[different.to_numpy()]
+    table = table.set_index("path")
+    both = ours.index.intersection(table.index)
+    same = ours[both].map(same_word) == table["label"][both].map(same_word)
     problems = [
-        f"{len(paths)} {what}, such as {', '.join(paths[:3])}"
+        f"{len(paths)} {what}, such as {some_of(list(paths), 3)}"
         for paths, what in (
-            (ours.index.difference(theirs.index), "of the set not in the file"),
-            (theirs.index.difference(ours.index), "of the file not in the set"),
-            (changed, "with another label"),
+            (ours.index.difference(table.index), "of the set not in the file"),
+            (table.index.difference(ours.index), "of the file not in the set"),
+            (both[~same.to_numpy()], "with another label"),
         )
         if len(paths)
     ]
     if problems:
         raise UserError(
-            "A split names exactly the images of the data set with their "
-            f"labels. Received in {os.fspath(path)}: {'; '.join(problems)}."
+            f"The split {os.fspath(path)} is not one of these images: "
+            f"{'; '.join(problems)}."
         )
-    parts = table.set_index("path")["split"].loc[dataset.manifest["path"]]
-    split = pd.Series(parts.to_numpy(), name="split")
+    split = pd.Series(table["split"].loc[ours.index].to_numpy(), name="split")
     split.attrs = {"kind": None, "notes": []}
     return split
 
 
 def read_split_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read what `write_split` wrote, whatever images it is of.
+    """Read what `write_split` wrote, of any images.
 
     Raises:
-        UserError: If the file is no split.
+        UserError: If the file is not a split.
     """
-    rule = "A split is a CSV file with the columns path, label and split"
     try:
         table = read_table(path)
+        problems = [c for c in ("path", "label", "split") if c not in table]
+        if not problems:
+            unknown = set(table["split"]) - {*PARTS, UNUSED}
+            twice = table["path"][table["path"].duplicated()]
+            problems = [*sorted(unknown), *twice]
     except (ValueError, OSError) as error:
+        problems = [str(error)]
+    if problems:
         raise UserError(
-            f"{rule}. Received {os.fspath(path)}: {error}."
-        ) from None
-    lacking = [c for c in ("path", "label", "split") if c not in table]
-    if lacking:
-        raise UserError(
-            f"{rule}. Missing in {os.fspath(path)}: {', '.join(lacking)}."
-        )
-    unknown = sorted(set(table["split"]) - {*PARTS, UNUSED})
-    twice = table["path"][table["path"].duplicated()].tolist()
-    if unknown or twice:
-        raise UserError(
-            "A split names every image once, as train, validation, test or "
-            "unused. "
-            f"Received in {os.fspath(path)}: "
-            f"{', '.join((unknown + twice)[:3])}."
+            f"{os.fspath(path)} is not a split: {some_of(problems, 3)}. A "
+            "split is a CSV file with the columns path, label and split, which "
+            "names every image once, as train, validation, test or unused."
         )
     return table
 
@@ -212,31 +198,27 @@ def read_split_table(path: str | os.PathLike) -> pd.DataFrame:
 def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
     if "split" not in dataset.manifest:
         raise UserError(
-            "A given split is one that the set was published with. The data "
-            f"set {dataset.name} was not: take paper or subject."
+            f"The data set {dataset.name} has no split of its own. Use paper "
+            "or subject."
         )
     parts = dataset.manifest["split"].to_numpy(object).copy()
     unknown = sorted({str(p) for p in parts if p not in PARTS})
-    if unknown:
-        raise UserError(
-            "A given split says train, validation or test of every image. "
-            f"Received: {', '.join(unknown)}."
-        )
     train = parts == "train"
-    lacking = tuple(p for p in ("test", "validation") if p not in set(parts))
-    if not train.any():
+    if unknown or not train.any():
         raise UserError(
-            "A given split has a training part. Received only: "
-            f"{', '.join(sorted(set(parts)))}."
+            "A given split must have train, validation or test for every "
+            f"image, and images in train. Received: "
+            f"{', '.join(unknown or sorted(set(parts)))}."
         )
-    if lacking:
+    missing = tuple(p for p in ("test", "validation") if p not in set(parts))
+    if missing:
         images = dataset.select(train)
         kind = "subject" if images.has_subjects else "paper"
-        parts[train] = _hold_out(images, lacking, kind, seed, notes)
+        parts[train] = _hold_out(images, missing, kind, seed, notes)
         notes.append(
-            f"The set comes without a part for {' and '.join(lacking)}; each "
-            "is a tenth of the training part, "
-            + ("by person." if kind == "subject" else "stratified by class.")
+            f"The set has no part for {' and '.join(missing)}; each is a tenth "
+            "of the training part, "
+            + ("by subject." if kind == "subject" else "stratified by class.")
         )
     return parts
 
@@ -244,16 +226,24 @@ def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
 def _fold(
     dataset: Dataset, fold: int, count: int, seed: int, notes: list[str]
 ) -> np.ndarray:
-    """The parts where one of `count` folds is the test part."""
-    kind = "subject" if dataset.has_subjects else "paper"
-    if kind == "subject":
-        folds = _folds_of_people(dataset, count, seed)
+    """Return the parts if one of `count` folds is the test part."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    splitter: BaseCrossValidator
+    if dataset.has_subjects:
+        kind = "subject"
+        # One to train on and one to validate must be outside of every fold.
+        _require_subjects(dataset, max(count, 4 if count == 2 else 3))
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     else:
-        folds = _folds_of_images(dataset, count, seed)
+        kind = "paper"
+        splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
         notes.append(
-            "Who is on the images is not known: the folds are of images, "
-            "and one person may stand in several."
+            "The subjects are unknown: the folds are of images, and one "
+            "subject may be in several."
         )
+    _require_images(dataset, count)
+    folds = _deal(splitter, dataset, by_subject=kind == "subject")
     if "split" in dataset.manifest:
         notes.append(
             "The folds are of all images, however the set was published "
@@ -266,42 +256,20 @@ def _fold(
     return parts
 
 
-def _folds_of_people(dataset: Dataset, count: int, seed: int) -> np.ndarray:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    labels = dataset.labels
-    subjects = dataset.manifest["subject"]
-    people = subjects.nunique()
-    # One to train on and one to validate stand outside of every fold.
-    least = max(count, 4 if count == 2 else 3)
-    if people < least:
+def _require_subjects(dataset: Dataset, least: int) -> None:
+    subjects = dataset.manifest["subject"].nunique()
+    if subjects < least:
         raise UserError(
-            f"{count} folds by person need at least {least} people. "
-            f"Received: {people}."
+            f"This split needs at least {least} subjects. Received: {subjects}."
         )
-    _check_commonest_class(labels, count)
-    return _deal(
-        StratifiedGroupKFold(count, shuffle=True, random_state=seed),
-        labels,
-        pd.factorize(subjects, sort=True)[0],
-    )
 
 
-def _folds_of_images(dataset: Dataset, count: int, seed: int) -> np.ndarray:
-    from sklearn.model_selection import StratifiedKFold
-
-    _check_commonest_class(dataset.labels, count)
-    return _deal(
-        StratifiedKFold(count, shuffle=True, random_state=seed), dataset.labels
-    )
-
-
-def _check_commonest_class(labels: np.ndarray, count: int) -> None:
-    most = np.bincount(labels).max()
-    if most < count:
+def _require_images(dataset: Dataset, least: int) -> None:
+    most = np.bincount(dataset.labels).max()
+    if most < least:
         raise UserError(
-            f"{count} folds need a class with at least {count} images. "
-            f"Received at most: {most}."
+            f"This split needs a class with at least {least} images. Received "
+            f"at most: {most}."
         )
 
 
@@ -324,8 +292,8 @@ def _hold_out(
         parts[folds == fold] = name
     if len(set(parts)) != len(names) + 1:
         raise UserError(
-            f"A split has images for train, {' and '.join(names)}. "
-            f"Received: {len(dataset)} images, which are too few."
+            f"{len(dataset)} images are too few for a split into train, "
+            f"{' and '.join(names)}."
         )
     return parts
 
@@ -333,7 +301,7 @@ def _hold_out(
 def _stratified_folds(
     dataset: Dataset, seed: int, notes: list[str]
 ) -> np.ndarray:
-    """Ten folds of the same size to within one, in all and in each class.
+    """Deal ten folds of the same size to within one, in all and by class.
 
     2,936 images have two folds of 294 and leave 2,348. Classes of one or two
     images are in no fold (-1).
@@ -349,7 +317,7 @@ def _stratified_folds(
         splitter = StratifiedKFold(
             min(_FOLDS, counts.max()), shuffle=True, random_state=seed
         )
-        folds[dealt] = _deal(splitter, labels[dealt])
+        folds[dealt] = _deal(splitter, dataset.select(dealt))
     notes += [
         f"Of {name} there is too little to divide: {count}, all in train."
         for name, count in zip(dataset.class_names, counts, strict=True)
@@ -361,37 +329,26 @@ def _stratified_folds(
 def _subject_folds(dataset: Dataset, held_out: int, seed: int) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    labels = dataset.labels
-    subjects = pd.factorize(dataset.manifest["subject"], sort=True)[0]
-    people = subjects.max() + 1
-    if people <= held_out:
-        raise UserError(
-            f"A split by subject into {held_out + 1} parts needs at least "
-            f"{held_out + 1} people. Received: {people}."
-        )
-    most = np.bincount(labels).max()
-    if most <= held_out:
-        raise UserError(
-            f"A split by subject needs a class with at least {held_out + 1} "
-            f"images. Received at most: {most}."
-        )
-    splitter = StratifiedGroupKFold(
-        min(_FOLDS, people, most), shuffle=True, random_state=seed
-    )
-    return _deal(splitter, labels, subjects)
+    _require_subjects(dataset, held_out + 1)
+    _require_images(dataset, held_out + 1)
+    subjects = dataset.manifest["subject"].nunique()
+    count = min(_FOLDS, subjects, np.bincount(dataset.labels).max())
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    return _deal(splitter, dataset, by_subject=True)
 
 
 def _deal(
-    splitter: BaseCrossValidator,
-    labels: np.ndarray,
-    subjects: np.ndarray | None = None,
+    splitter: BaseCrossValidator, dataset: Dataset, by_subject: bool = False
 ) -> np.ndarray:
-    """The index of every image's fold."""
+    """Return the index of every image's fold."""
+    labels, groups = dataset.labels, None
+    if by_subject:
+        groups = pd.factorize(dataset.manifest["subject"], sort=True)[0]
     folds = np.empty(len(labels), int)
     with warnings.catch_warnings():
         # Of classes with fewer images than there are folds.
         warnings.simplefilter("ignore", UserWarning)
-        dealt = splitter.split(labels, labels, subjects)
+        dealt = splitter.split(labels, labels, groups)
         for fold, (_, rows) in enumerate(dealt):
             folds[rows] = fold
     return folds
@@ -400,7 +357,7 @@ def _deal(
 def _choose_folds(
     folds: np.ndarray, labels: np.ndarray, held_out: int
 ) -> tuple[int, ...]:
-    """The first folds that leave an image of every class to train on.
+    """Return the first folds that leave an image of every class to train on.
 
     Among those, the first that between them have the most classes themselves.
     """
@@ -408,25 +365,17 @@ def _choose_folds(
     np.add.at(counts, (folds, labels), 1)
 
     def score(chosen: tuple[int, ...]) -> tuple[int, int]:
-        taken = counts[list(chosen)]
-        trained = (counts.sum(0) - taken.sum(0) > 0).sum()
-        return trained, (taken > 0).sum()
+        taken = counts[list(chosen)].sum(axis=0)
+        return (counts.sum(axis=0) > taken).sum(), np.count_nonzero(
+            counts[list(chosen)]
+        )
 
     choices = itertools.permutations(range(len(counts)), held_out)
     return max(choices, key=score)
 
 
-def _note_gaps(dataset: Dataset, parts: np.ndarray, notes: list[str]) -> None:
-    labels = dataset.manifest["label"].to_numpy()
-    for part in PARTS:
-        there = set(labels[parts == part])
-        gaps = [name for name in dataset.class_names if name not in there]
-        if gaps:
-            notes.append(f"No image of {', '.join(gaps)} in {part}.")
-
-
-def spread_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Row numbers of a stratified sample, in ascending order."""
+def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the indices of a stratified sample, in ascending order."""
     rows = np.random.default_rng(seed).permutation(len(labels))
     rows = rows[np.argsort(labels[rows], kind="stable")]
     places = (np.arange(count) + 0.5) * len(rows) / count

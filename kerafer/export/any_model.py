@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerafer.class_names import tidy
-from kerafer.datasets.splits import spread_rows
+from kerafer.datasets.splits import stratified_sample
 from kerafer.errors import UserError
 from kerafer.export.config import ExportConfig
 from kerafer.export.export import Source, golden_images
@@ -61,7 +61,7 @@ def make_source(
         truth = _checked_labels(labels, len(images))
         count = max(1, min(config.calibration, len(images) // 2))
         order = np.zeros(len(images), int) if truth is None else truth
-        chosen = spread_rows(order, count, config.seed)
+        chosen = stratified_sample(order, count, config.seed)
         rest = np.setdiff1d(np.arange(len(images)), chosen)
         # One image is all there is.
         rest = rest if len(rest) else chosen

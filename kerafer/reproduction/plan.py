@@ -16,7 +16,7 @@ from kerafer.training.config import TrainingConfig
 from kerafer.training.run import Run
 
 # Where the images are does not change a training.
-_PLACE = ("data_dir", "download")
+_PLACE = ("data_dir",)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -350,7 +350,7 @@ def _of_run(
     import numpy as np
 
     from kerafer.datasets.specs import face_margin, find_spec
-    from kerafer.datasets.splits import spread_rows
+    from kerafer.datasets.splits import stratified_sample
     from kerafer.evaluation.external_test import ExternalTest
     from kerafer.export.export import Source
     from kerafer.export.inference import image_input, keras_answers
@@ -389,7 +389,7 @@ def _of_run(
         margin,
     )
     count = min(config.calibration, len(train))
-    chosen = train[spread_rows(dataset.labels[train], count, config.seed)]
+    chosen = train[stratified_sample(dataset.labels[train], count, config.seed)]
     channels = given.shape[2] // images.shape[3]
     tested = np.repeat(images[test], channels, axis=3)
     reference = Reference(

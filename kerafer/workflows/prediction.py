@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval
 
 from kerafer.console import console, silence, track
-from kerafer.datasets.left_out import tell_left_out
+from kerafer.datasets.scan import tell_skipped
 from kerafer.errors import ConfigError, UserError
 from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import (
@@ -157,7 +157,7 @@ def predict_to_folder(
     with silence():
         _tracker(config, recognizer)
         reader = None if config.camera is None else VideoReader(config.camera)
-    tell_left_out(find_left_out(given, out))
+    tell_skipped(find_left_out(given, out))
     height, width, channels = recognizer.bundle.input_shape
     console.print(
         f"{recognizer.bundle.file}: {len(recognizer.labels)} classes, "

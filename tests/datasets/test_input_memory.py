@@ -51,7 +51,7 @@ EPOCH = """
         np.lib.format.open_memmap(file, "w+", np.uint8, shape)
         images = np.load(file, mmap_mode="r", allow_pickle=False)
     else:
-        images = decode(dataset, 224)
+        images = decode(dataset, 224).images
     rows = np.arange(count)[::2]
     training = TrainingBatches(images, labels, 32, 0, indices=rows)
     testing = Batches(images, labels, 32, np.arange(count)[1::2])

@@ -3,9 +3,7 @@
 import json
 import zipfile
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from kerafer import cli
 from kerafer.datasets import load, read_split
@@ -16,20 +14,9 @@ from kerafer.untrusted import read_json
 FACE = " ".join(str(i % 251) for i in range(48 * 48))
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    place = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(place))
-
-
-def draw(root, *names):
-    generator = np.random.default_rng(0)
-    for name in names:
-        path = root / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = generator.integers(0, 256, (8, 8, 3), np.uint8)
-        Image.fromarray(pixels).save(path)
-    return root
+@pytest.fixture
+def put(draw):
+    return lambda root, *names: draw(root, *(f"{name}.png" for name in names))
 
 
 def pack(folder, archive):
@@ -51,10 +38,10 @@ def pack(folder, archive):
         {"Training": "train", "PublicTest": "validation"},
     ],
 )
-def test_split_folders_are_found_by_common_names(tmp_path, names, zipped):
+def test_split_folders_are_found_by_common_names(tmp_path, put, names, zipped):
     root = tmp_path / "faces"
     for name in names:
-        draw(root / "archive" / name, "happy/1", "sad/1")
+        put(root / "archive" / name, "happy/1", "sad/1")
     (root / "README.txt").write_text("x")
     if zipped:
         root = pack(root, tmp_path / "packed.zip")
@@ -77,8 +64,8 @@ def test_split_folders_are_found_by_common_names(tmp_path, names, zipped):
         (("train/anna", "train/ben"), ("happy", "sad")),
     ],
 )
-def test_folders_that_are_not_classes_are_refused(tmp_path, outer, inner):
-    draw(tmp_path, *(f"{one}/{other}/1" for one in outer for other in inner))
+def test_folders_that_are_not_classes_are_refused(tmp_path, put, outer, inner):
+    put(tmp_path, *(f"{one}/{other}/1" for one in outer for other in inner))
     with pytest.raises(UserError) as raised:
         load("folder", tmp_path)
     message = str(raised.value)
@@ -87,20 +74,22 @@ def test_folders_that_are_not_classes_are_refused(tmp_path, outer, inner):
     assert len(message.splitlines()) <= 5
 
 
-def test_persons_who_lack_some_classes_are_refused(tmp_path):
-    draw(tmp_path, "anna/Happy/1", "ben/happy/1", "ben/sad/1", "cleo/fear/1")
+def test_persons_who_lack_some_classes_are_refused(tmp_path, put):
+    put(tmp_path, "anna/Happy/1", "ben/happy/1", "ben/sad/1", "cleo/fear/1")
     with pytest.raises(UserError, match="happy"):
         load("folder", tmp_path)
 
 
-def test_persons_below_folders_of_expressions_are_allowed(tmp_path):
-    draw(tmp_path, "happy/anna/1", "happy/ben/1", "sad/anna/1", "sad/ben/1")
+def test_persons_below_folders_of_expressions_are_allowed(tmp_path, put):
+    put(tmp_path, "happy/anna/1", "happy/ben/1", "sad/anna/1", "sad/ben/1")
     assert load("folder", tmp_path).class_names == ("happy", "sad")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_tables_are_read_with_any_separator_and_blanks(tmp_path, separator):
-    draw(tmp_path, "a/1", "b 2", "3", "4")
+def test_tables_are_read_with_any_separator_and_blanks(
+    tmp_path, put, separator
+):
+    put(tmp_path, "a/1", "b 2", "3", "4")
     rows = [
         ["path", "label", "subject", "split", "margin"],
         [" a/1.png ", " joy ", " Ann", "Training set", "0.5"],
@@ -140,8 +129,8 @@ def test_fer2013_is_read_with_any_separator(tmp_path, separator):
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_missing_files_of_a_manifest_are_named(tmp_path, verify):
-    draw(tmp_path, "1")
+def test_missing_files_of_a_manifest_are_named(tmp_path, put, verify):
+    put(tmp_path, "1")
     (tmp_path / "manifest.csv").write_text(
         "path,label\n1.png,joy\nfaces/2.png,fear\n"
     )
@@ -209,9 +198,9 @@ def pack_bytes(archive, names, encoding):
     ],
 )
 def test_names_in_an_archive_without_the_utf8_flag(
-    tmp_path, capsys, encoding, classes
+    tmp_path, put, capsys, encoding, classes
 ):
-    draw(tmp_path, "set")
+    put(tmp_path, "set")
     names = [f"{name}/1.png" for name in classes.split()]
     dataset = load("folder", pack_bytes(tmp_path / "set.zip", names, encoding))
     assert dataset.class_names == tuple(sorted(classes.split()))
@@ -219,10 +208,12 @@ def test_names_in_an_archive_without_the_utf8_flag(
     assert warned == (encoding != "utf-8")
 
 
-def test_the_audit_counts_the_skipped_files_of_the_console(tmp_path, capsys):
+def test_the_audit_counts_the_skipped_files_of_the_console(
+    tmp_path, put, capsys
+):
     root = tmp_path / "faces"
     names = [f"{name}/{i}" for name in ("happy", "sad") for i in range(12)]
-    draw(root, *names)
+    put(root, *names)
     (root / "happy" / "broken.png").write_bytes(b"none")
     for name in ("notes.txt", "happy/Thumbs.db", "sad/a.pdf"):
         (root / name).write_text("x")
@@ -232,4 +223,4 @@ def test_the_audit_counts_the_skipped_files_of_the_console(tmp_path, capsys):
     assert "24 images, 4 skipped" in capsys.readouterr().err
     assert "* 4 files" in (tmp_path / "out" / "audit.md").read_text()
     summary = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert sum(summary["left_out"].values()) == 4
+    assert sum(summary["skipped_files"].values()) == 4

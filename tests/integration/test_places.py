@@ -77,7 +77,7 @@ def test_without_a_home_a_temporary_folder_is_the_cache(nowhere, capsys):
     assert cache_folder("faces").parent == folder.parent
     told = "".join(capsys.readouterr())
     assert told.count("\n") == 1
-    assert "Nothing is kept for the next time" in told
+    assert "nothing is kept for the next run" in told
     assert "XDG_CACHE_HOME=DIR" in told
 
 
@@ -97,9 +97,9 @@ def test_pictures_are_decoded_without_a_home(nowhere, photos):
     from kerafer.datasets.decoded import decode
 
     dataset = load("folder", photos)
-    first = decode(dataset, 8)
+    first = decode(dataset, 8).images
     assert first.shape == (8, 8, 8, 3)
-    np.testing.assert_array_equal(first, decode(dataset, 8))
+    np.testing.assert_array_equal(first, decode(dataset, 8).images)
 
 
 def test_the_temporary_cache_goes_with_the_process(tmp_path):
@@ -205,7 +205,7 @@ def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
     def too_late(*_, **__):
         pytest.fail("The work began before --out was looked at.")
 
-    monkeypatch.setattr("kerafer.workflows.split_dataset.load", too_late)
+    monkeypatch.setattr("kerafer.datasets.loading.load", too_late)
     monkeypatch.setattr("kerafer.datasets.synthetic.write_kdef_tree", too_late)
     assert main([*words, "--out", name]) == 2
     told = capsys.readouterr().err

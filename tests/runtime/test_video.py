@@ -301,7 +301,7 @@ def test_what_a_folder_has_besides_is_counted_and_named(here, capfd):
         Path("many", name).write_text("none")
     assert main(["predict", "many", *MODEL]) == 0
     told = capfd.readouterr().err
-    assert "4 files left out: 2 .pdf, 1 .txt, 1 without a suffix" in told
+    assert "4 skipped: 2 .pdf, 1 .txt, 1 without a suffix" in told
     assert len(find_left_out(["many", "many"], here)) == 4
     assert find_left_out(["many/b.txt"], here) == []
     Path("many/a.png").unlink()
@@ -320,7 +320,7 @@ def test_a_data_set_tells_it_too(tmp_path, capfd):
     (tmp_path / "set" / "list.xlsx").write_bytes(b"none")
     words = ("--dataset", "folder", "--data-dir", str(tmp_path / "set"))
     assert main(["audit", *words, "--out", str(tmp_path / "out")]) in (0, 1)
-    assert "3 files left out: 2 .db, 1 .xlsx" in capfd.readouterr().err
+    assert "3 skipped: 2 .db, 1 .xlsx" in capfd.readouterr().err
 
 
 def test_kinds_beyond_eight_are_others():
