@@ -50,7 +50,7 @@ def evaluate(
         force: Overwrite an earlier evaluation in the folder.
         figure_format: Format of figures, in addition to png.
     """
-    from kerafer.workflows.evaluation import evaluate
+    from kerafer.evaluation.evaluate import evaluate
 
     with figures_as(figure_format):
         found = evaluate(

@@ -101,7 +101,7 @@ class Evaluation:
     @property
     def shown_name(self) -> str:
         """The model's name, with `mirrored images` after `tta`."""
-        return f"{self.model} with mirrored images" if self.tta else self.model
+        return with_tta(self.model, self.tta)
 
     @property
     def folder_name(self) -> str:
@@ -321,6 +321,11 @@ class Evaluation:
         plot_mistakes(
             list(self.mistake_images), captions, title, out / "mistakes.png"
         )
+
+
+def with_tta(model: str, tta: bool) -> str:
+    """A model's name, with `mirrored images` after `tta`."""
+    return f"{model} with mirrored images" if tta else model
 
 
 def check_folder(folder: str | os.PathLike[str], force: bool = False) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerafer import markdown
 from kerafer.console import console
+from kerafer.datasets.split_dataset import find_data
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError
 from kerafer.files import locked, output_folder, write_text
@@ -26,7 +27,6 @@ from kerafer.tables import write_table
 from kerafer.training.config import TrainingConfig
 from kerafer.training.pretrained import with_face_margin
 from kerafer.training.recipes import find_recipe
-from kerafer.workflows.split_dataset import find_data
 
 if TYPE_CHECKING:
     import pandas as pd

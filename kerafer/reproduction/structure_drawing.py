@@ -12,7 +12,7 @@ from keras import layers
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
-from kerafer.evaluation.complexity import trainable_parameters
+from kerafer.evaluation.model_cost import trainable_parameters
 from kerafer.figures import save_figure
 from kerafer.layers import MultiScaleConv2D, WaveletChannelAttention
 

@@ -18,8 +18,8 @@ from kerafer.training.run import find_run
 if TYPE_CHECKING:
     import keras
 
+    from kerafer.datasets.split_dataset import SplitDataset
     from kerafer.training.distillation import Distillation
-    from kerafer.workflows.split_dataset import SplitDataset
 
 
 def with_face_margin(config: TrainingConfig) -> TrainingConfig:

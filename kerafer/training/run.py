@@ -177,7 +177,7 @@ class Run:
             UserError: If the images are no longer there.
         """
         from kerafer.datasets.pipeline import Batches
-        from kerafer.workflows.split_dataset import find_data
+        from kerafer.datasets.split_dataset import find_data
 
         data = find_data(self.config, self._existing("split.csv"))
         return Batches(

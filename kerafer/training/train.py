@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from kerafer.datasets.split_dataset import SplitDataset
     from kerafer.training.distillation import Distillation
-    from kerafer.workflows.split_dataset import SplitDataset
 
 
 class InterruptedTraining(KeyboardInterrupt):
@@ -78,12 +78,12 @@ def train(
     # Backends take seconds to import; mistakes above are told before.
     load_backend()
     from kerafer.datasets import write_split
-    from kerafer.evaluation.complexity import trainable_parameters
+    from kerafer.datasets.split_dataset import find_data
+    from kerafer.evaluation.model_cost import trainable_parameters
     from kerafer.models.registry import find_model
     from kerafer.training.precision import resolve_precision
     from kerafer.training.pretrained import load_teachers, make_model
     from kerafer.training.reproducibility import reproducible
-    from kerafer.workflows.split_dataset import find_data
 
     spec = find_model(config.arch, **config.model_options)
     if (note := spec.size_note(config.image_size)) is not None:

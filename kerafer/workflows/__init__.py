@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kerafer.workflows.cross_validation import (
         cross_validate as cross_validate,
     )
-    from kerafer.workflows.evaluation import evaluate as evaluate
     from kerafer.workflows.export import export_model as export_model
     from kerafer.workflows.prediction import (
         predict_to_folder as predict_to_folder,
@@ -25,7 +24,6 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "cross_validate": "kerafer.workflows.cross_validation",
-        "evaluate": "kerafer.workflows.evaluation",
         "export_model": "kerafer.workflows.export",
         "predict_to_folder": "kerafer.workflows.prediction",
     },

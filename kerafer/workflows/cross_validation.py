@@ -13,7 +13,7 @@ from kerafer.files import output_folder
 from kerafer.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from kerafer.evaluation.cross_validation import CrossValidation
+    from kerafer.training.cross_validation import CrossValidation
     from kerafer.training.distributed import DeviceConfig
 
 
@@ -73,9 +73,9 @@ def cross_validate(
             continue
         console.print(f"Fold {fold} of {count}")
         train(own, path, resume=path if begun else None, devices=devices)
-    from kerafer.evaluation.cross_validation import CrossValidation
     from kerafer.files import write_text
     from kerafer.tables import write_table
+    from kerafer.training.cross_validation import CrossValidation
 
     done = CrossValidation(runs)
     write_table(out / "folds.csv", done.table())

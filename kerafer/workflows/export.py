@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from kerafer.datasets.split_dataset import SplitDataset
     from kerafer.export.export import Source
     from kerafer.images import ImageLike
     from kerafer.training.config import TrainingConfig
-    from kerafer.workflows.split_dataset import SplitDataset
 
 _DEFAULT = "savedmodel,float16,dynamic,int8"
 _WITHOUT_IMAGES = "savedmodel,float16"
@@ -350,13 +350,13 @@ def _of_run(
     import numpy as np
 
     from kerafer.datasets.specs import face_margin, find_spec
+    from kerafer.datasets.split_dataset import find_data
     from kerafer.datasets.splits import stratified_sample
     from kerafer.evaluation.external_test import ExternalTest
     from kerafer.export.export import Source
     from kerafer.export.inference import image_input, keras_answers
     from kerafer.export.verify import Reference
     from kerafer.models import load_model
-    from kerafer.workflows.split_dataset import find_data
 
     training = run.config
     if data_dir:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from kerafer.datasets.split_dataset import SplitDataset
     from kerafer.evaluation import Predictions
     from kerafer.training.calibration import Calibration
     from kerafer.training.run import Run
-    from kerafer.workflows.split_dataset import SplitDataset
 
 
 def write_run(

@@ -21,8 +21,8 @@ ROOMS = (
     "layers",
     "models",
     "inference",
-    "training",
     "evaluation",
+    "training",
     "export",
     "runtime",
     "explain",
@@ -175,7 +175,8 @@ def test_no_picture_of_a_person_is_in_the_repository():
 
 
 @pytest.mark.parametrize(
-    "module", ["kerafer", "kerafer.datasets", "kerafer.workflows"]
+    "module",
+    ["kerafer", "kerafer.datasets", "kerafer.evaluation", "kerafer.workflows"],
 )
 def test_an_editor_knows_every_lazy_name(module):
     """The imports that types are read from are those that happen."""

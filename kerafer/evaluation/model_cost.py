@@ -98,7 +98,7 @@ def _layer_cost(layer: layers.Layer) -> _Cost:
         return _Cost()
     raise UserError(
         f"The cost of layer {layer.name} ({type(layer).__name__}) is unknown. "
-        "Add a rule for it to kerafer/evaluation/complexity.py."
+        "Add a rule for it to kerafer/evaluation/model_cost.py."
     )
 
 

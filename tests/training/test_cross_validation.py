@@ -13,8 +13,8 @@ from sklearn import metrics
 from kerafer.datasets import Dataset, make_split, write_split
 from kerafer.errors import UserError
 from kerafer.evaluation import Predictions, bootstrap_intervals, classify
-from kerafer.evaluation.cross_validation import CrossValidation
 from kerafer.tables import read_table, write_table
+from kerafer.training.cross_validation import CrossValidation
 
 NAMES = ("angry", "bored", "calm")
 
