@@ -13,6 +13,7 @@ from kerafer.cli.options import (
     make_settings,
     with_options,
 )
+from kerafer.console import console
 from kerafer.engine import let_gpu_memory_grow
 from kerafer.errors import UserError, flag_of
 from kerafer.figures import figures_as
@@ -56,6 +57,8 @@ def train(
             "with --split fold-1-of-5."
         )
     let_gpu_memory_grow()
+    if not devices.is_first:
+        console.quiet = True
     with figures_as(figure_format):
         if resume is not None:
             others = {"config": config, "out": out, "folds": folds}

@@ -26,7 +26,15 @@ def with_face_margin(config: TrainingConfig) -> TrainingConfig:
     """Crop faces as the model of `init_from` saw them.
 
     This applies if `face_crop` is on and `face_margin` is not given.
+
+    Raises:
+        UserError: If `config` is not a `TrainingConfig`.
     """
+    if not isinstance(config, TrainingConfig):
+        raise UserError(
+            "The settings of a training must be a kerafer.TrainingConfig. "
+            f"Received: {type(config).__name__}."
+        )
     wanted = config.face_crop != "none" and config.face_margin is None
     if not (wanted and config.init_from):
         return config

@@ -146,11 +146,8 @@ def _open_run(
     resume: str | os.PathLike[str] | None,
 ) -> Run:
     if resume is None:
-        if not isinstance(config, TrainingConfig):
-            raise UserError(
-                "A training needs a kerafer.TrainingConfig, or a run to "
-                f"resume. Received: {config!r}."
-            )
+        if config is None:
+            raise UserError("A training needs `config`, or a run to `resume`.")
         return Run.new(with_face_margin(config), out)
     run = Run.open(output_folder(resume, name="`resume`"))
     if config not in (None, run.config):
