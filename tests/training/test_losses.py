@@ -8,7 +8,7 @@ from tiny_training import IMAGES, LABELS, configuration, small_model
 
 from kerafer.datasets.pipeline import Batches
 from kerafer.errors import UserError
-from kerafer.settings import checked, read_yaml
+from kerafer.settings import read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
 from kerafer.training.fit import class_weights
@@ -260,7 +260,7 @@ def test_options_that_are_none_are_refused(text):
 def test_recipes_are_settings(name):
     file = find_recipe(name)
     values = read_yaml(TrainingConfig, file)
-    config = checked(TrainingConfig, values)
+    config = TrainingConfig(**values)
     assert config.batch_size > 1
     with open(file, encoding="utf-8") as text:
         assert f"kerafer train --config {name}" in text.read()
