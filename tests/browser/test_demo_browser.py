@@ -323,16 +323,6 @@ def test_the_page_says_what_python_says(browser, folder, kind, litert):
     assert all(max(json.loads(answer)) < 0.995 for answer in answers)
 
 
-def test_the_included_model_says_what_it_says_in_python(browser, folder):
-    model = included_model() / "int8.tflite"
-    recognizer = Recognizer(model)
-    with opened(browser, model, True) as page:
-        for picture in PICTURES:
-            assert page.give(folder / picture) == "shown"
-            assert page.data("engine") == "litert"
-            page.check(recognizer, read_image(folder / picture))
-
-
 def test_the_page_turns_and_fills_pictures_as_python_does(browser, folder):
     model = folder / "colour.tflite"
     recognizer = Recognizer(model)
@@ -343,35 +333,6 @@ def test_the_page_turns_and_fills_pictures_as_python_does(browser, folder):
             assert picture.shape == (400, 320, 3)
             page.check(recognizer, picture)
             np.testing.assert_array_equal(page.picture(), picture)
-
-
-@pytest.mark.parametrize("litert", [True, False], ids=["litert", "python"])
-def test_the_camera_is_read_frame_by_frame(browser, folder, litert):
-    model = folder / "colour.tflite"
-    recognizer = Recognizer(model)
-    seen = {}
-    with opened(browser, model, litert) as page:
-        for _ in range(4):
-            page.find("camera").click()
-            page.wait("shown")
-            time.sleep(0.7)
-            page.find("camera").click()
-            # A frame under way is read to its end; it is what stays.
-            page.wait("shown")
-            frame = page.picture()
-            assert frame.shape == (480, 640, 3)
-            page.check(recognizer, frame)
-            seen[page.data("probabilities")] = frame
-        video = page.find("video")
-        assert not video.is_displayed()
-        assert page.browser.execute_script(
-            "return document.getElementById('video').srcObject === null"
-        )
-    frames = [drawn(f"AF02/AF02{e}S.JPG", (640, 480)) for e in ("HA", "SU")]
-    for frame in seen.values():
-        # It is the film, but for what video does to colours.
-        distances = [np.abs(frame.astype(int) - f).mean() for f in frames]
-        assert min(distances) < 8
 
 
 def test_a_model_that_browsers_refuse_is_run_by_python(browser, folder):
@@ -414,32 +375,6 @@ def test_what_is_no_picture_is_told(browser, folder):
         assert page.answer() == (
             "A picture has at most 32 MB. Choose a smaller file."
         )
-
-
-def test_a_server_that_has_ended_is_told(browser, folder):
-    with contextlib.ExitStack() as served:
-        server = DemoServer(folder / "colour.tflite", port=0)
-        served.enter_context(running(server))
-        page = Page(browser, server.address)
-        assert page.give(folder / "one.png") == "shown"
-        served.close()
-        assert page.give(folder / "one.png") == "failed"
-        assert "Start it again in its terminal" in page.answer()
-        page.find("example").click()
-        time.sleep(0.5)
-        assert page.wait("failed") == "failed"
-        assert "Start it again" in page.answer()
-
-
-def test_a_camera_that_is_missing_is_told(browser, folder):
-    with opened(browser, folder / "colour.tflite", True) as page:
-        page.browser.execute_script(
-            "navigator.mediaDevices.getUserMedia = () =>"
-            "  Promise.reject(new DOMException('why', 'NotFoundError'));"
-        )
-        page.find("camera").click()
-        page.wait("failed")
-        assert "No camera was found" in page.answer()
 
 
 def test_a_page_that_was_opened_as_a_file_says_so(browser):
@@ -593,31 +528,6 @@ def violations(browser):
         (rule["id"], [node["html"] for node in rule["nodes"]])
         for rule in told["violations"]
     ]
-
-
-@pytest.mark.parametrize(
-    ("event", "holder"), [("drop", "dataTransfer"), ("paste", "clipboardData")]
-)
-def test_images_are_dropped_and_pasted(browser, folder, event, holder):
-    recognizer = Recognizer(folder / "colour.tflite")
-    encoded = base64.b64encode((folder / "one.png").read_bytes()).decode()
-    with opened(browser, folder / "colour.tflite", True) as page:
-        page.forget()
-        page.browser.execute_script(HAND_OVER, encoded, event, holder)
-        assert page.wait("shown", "failed") == "shown"
-        page.check(recognizer, read_image(folder / "one.png"))
-        assert page.find("caption").text == f"{event}.png"
-
-
-HAND_OVER = """
-const [encoded, kind, holder] = arguments;
-const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-const given = new DataTransfer();
-given.items.add(new File([bytes], `${kind}.png`, { type: "image/png" }));
-const event = new Event(kind, { bubbles: true, cancelable: true });
-Object.defineProperty(event, holder, { value: given });
-document.body.dispatchEvent(event);
-"""
 
 
 def test_the_page_loads_from_its_server_only(browser, folder):
