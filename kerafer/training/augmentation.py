@@ -1,4 +1,4 @@
-"""Random changes of training images, drawn and computed where the model is."""
+"""Random changes of training images, computed on the model's device."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _LONGEST = 3.3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How far images are changed; every image by numbers of its own.
+    """Change each image at random.
 
-    Flip, shift, rotation and zoom are one resampling, bilinear; beyond the
-    edge the edge is repeated. Then come blur, brightness, contrast, gamma and
-    erasing. Each number is uniform between minus and plus what is said here.
+    Flip, shift, rotation and zoom are one bilinear resampling that repeats the
+    edge. Blur, brightness, contrast, gamma and erasing follow. Each number is
+    uniform between minus and plus the value given.
 
     Args:
-        flip: Whether one in two is mirrored. Defaults to no.
-        shift: Part of a side, in both directions. Defaults to 0.
-        rotation: Degrees, about the centre. Defaults to 0.
-        zoom: Least and largest side of what is seen, in sides of the image;
-            its logarithm is uniform. Defaults to 1 and 1.
-        blur: Largest share of the image blurred by a binomial filter of 5 by
-            5 pixels, on one image in two. Defaults to 0.
-        brightness: Part of 255 that is added. Defaults to 0.
-        contrast: Part by which differences to the mean grow. Defaults to 0.
-        gamma: Natural logarithm of the exponent. Defaults to 0.
-        erasing: Largest part of the area that noise replaces, on one image in
-            two, at least a tenth of that. Defaults to 0.
+        flip: Whether to mirror one in two images.
+        shift: Part of a side, in both directions.
+        rotation: Degrees.
+        zoom: Smallest and largest side of the visible part, in sides of the
+            image; its logarithm is uniform.
+        blur: Largest weight of a blurred copy (binomial, 5 x 5 pixels), on
+            one in two images.
+        brightness: Part of 255 that is added.
+        contrast: Relative change of the differences from the mean.
+        gamma: Natural logarithm of the exponent.
+        erasing: Largest part of the area that noise replaces, on one in two
+            images.
 
     Reference:
         Zhong et al., "Random Erasing Data Augmentation" (2020).
@@ -55,11 +55,11 @@ class Augmentation:
         """Change images.
 
         Args:
-            images: Numbers 0..255 of shape `(batch, height, width, channels)`.
-            seed: Numbers are drawn from it.
+            images: 0..255, `(batch, height, width, channels)`.
+            seed: The random number generator.
 
         Returns:
-            float32 images 0..255 of the same shape.
+            float32, 0..255, of the same shape.
         """
         images = ops.cast(images, "float32")
         if self.flip or self.shift or self.rotation or self.zoom != (1.0, 1.0):
@@ -283,23 +283,14 @@ POLICIES: dict[str, Augmentation | None] = {
 
 
 def make_augmentation(policy: str) -> Augmentation | None:
-    """What a policy changes.
-
-    Args:
-        policy: `"none"`, `"light"` (flip, shift, rotation, zoom, brightness,
-            contrast), `"strong"` (the same further, gamma and erasing) or
-            `"robust"` (more of that, frames as loose and as tight as those
-            of detectors, and blur).
-
-    Returns:
-        `None` for `"none"`.
+    """Return the augmentation of a policy; `None` for `"none"`.
 
     Raises:
-        UserError: For another policy.
+        UserError: For an unknown policy.
     """
     if policy not in POLICIES:
         raise UserError(
-            f"An augmentation is one of {', '.join(POLICIES)}. "
-            f"Received: {policy}."
+            f"Unknown augmentation {policy!r}. Choose one of "
+            f"{', '.join(POLICIES)}."
         )
     return POLICIES[policy]

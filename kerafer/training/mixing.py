@@ -16,18 +16,13 @@ KINDS = ("none", "mixup", "cutmix", "both")
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """Gives each image of a batch a part of another one.
-
-    Every image keeps a share of itself and gets the rest from another one of
-    the batch (or, by chance, from itself). The share is drawn from Beta(alpha,
-    alpha), for every image anew.
+    """Mix each image of a batch with another one.
 
     Args:
-        kind: `"mixup"`: the pixels are averaged; `"cutmix"`: a rectangle comes
-            from the other image, whole; `"both"`: one of the two for each
-            batch, each with probability 1/2.
-        alpha: Near 0 one of the images has almost all, at 1 every share is as
-            likely, above 1 halves are likelier. Defaults to 0.2.
+        kind: `"mixup"` averages the pixels; `"cutmix"` takes a rectangle from
+            the other image; `"both"` is one of the two for each batch.
+        alpha: Of the Beta distribution of the part that an image keeps. Small
+            values keep nearly all or nothing, 1 is uniform.
 
     Reference:
         Zhang et al., "mixup: Beyond Empirical Risk Minimization" (2018); Yun
@@ -86,21 +81,15 @@ class Mixing:
 
 
 def make_mixing(kind: str, alpha: float = 0.2) -> Mixing | None:
-    """The mixing that the settings name; `None` for `"none"`.
-
-    Args:
-        kind: `"none"` or a kind of `Mixing`.
-        alpha: Of its Beta distribution. Defaults to 0.2.
+    """Return the mixing of that kind; `None` for `"none"`.
 
     Raises:
-        UserError: For another kind, or an `alpha` that is not above 0.
+        UserError: For an unknown kind, or an `alpha` that is not above 0.
     """
     if kind not in KINDS:
         raise UserError(
-            f"Mixing is one of {', '.join(KINDS)}. Received: {kind}."
+            f"Unknown mixing {kind!r}. Choose one of {', '.join(KINDS)}."
         )
     if not 0 < alpha < math.inf:
-        raise UserError(
-            f"The alpha of mixing is more than 0. Received: {alpha}."
-        )
+        raise UserError(f"`mix_alpha` must be above 0. Received: {alpha}.")
     return None if kind == "none" else Mixing(kind, alpha)

