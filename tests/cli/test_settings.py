@@ -116,7 +116,7 @@ def test_options_of_a_model_may_be_any_numbers(option):
         (lambda: kerafer.train({}), "dict"),
         (lambda: kerafer.reproduce({"a": 1}), "dict"),
         (lambda: kerafer.evaluate(3), "int"),
-        (lambda: kerafer.evaluate(None), "NoneType"),
+        (lambda: kerafer.evaluate(None), "dataset"),
         (lambda: kerafer.Recognizer(3), "int"),
         (lambda: kerafer.create_model(7), "7"),
         (lambda: kerafer.create_model(["cnn"]), "['cnn']"),
