@@ -127,15 +127,23 @@ def read_reduced(
         return _three_channels(_load(image)), times
 
 
-def has_several_frames(source: str | os.PathLike | bytes) -> bool:
-    """Whether a file has further images than the one that is read.
+def read_first_image(source: str | os.PathLike) -> tuple[np.ndarray, bool]:
+    """Decode the first image of a file.
 
-    The small ones that cameras put behind a JPEG do not count, and a file that
-    can't be read has none.
+    Returns:
+        What `read_image` returns, and whether the file has further images,
+        apart from the previews that cameras append to a JPEG.
+
+    Raises:
+        UnreadableImageError: As `read_image`.
     """
-    with contextlib.suppress(UnreadableImageError), _opened(source) as image:
-        return image.format != "MPO" and getattr(image, "is_animated", False)
-    return False
+    with _opened(source) as image:
+        pixels = _three_channels(_load(image))
+        has_several = False
+        # Counting reads on, where the file may be damaged.
+        with contextlib.suppress(Exception):
+            has_several = image.format != "MPO" and image.is_animated
+        return pixels, has_several
 
 
 def as_image(source: ImageLike, bgr: bool = False) -> np.ndarray:

@@ -30,7 +30,7 @@ TESTS = {
     "kerafer/datasets/splits.py": "tests/datasets/test_splits.py",
     "kerafer/layers/morlet.py": "tests/layers/test_layers.py",
     "kerafer/layers/multi_scale_conv2d.py": "tests/layers/test_layers.py",
-    "kerafer/runtime/face_tracker.py": "tests/runtime/test_runtime.py",
+    "kerafer/runtime/tracker.py": "tests/runtime/test_runtime.py",
 }
 CONFIG = """\
 [cosmic-ray]

@@ -8,17 +8,17 @@ from rich.text import Text
 from kerafer.cli.options import Given, make_settings, with_options
 from kerafer.console import console
 from kerafer.errors import some
-from kerafer.runtime.prediction import (
+from kerafer.runtime.predict_folder import (
+    PredictConfig,
+    PredictedFolder,
+    predict_to_folder,
+)
+from kerafer.runtime.results import (
     FacePrediction,
     count_votes,
     is_unsure,
     show_votes,
     sure_label,
-)
-from kerafer.workflows.prediction import (
-    PredictConfig,
-    PredictedFolder,
-    predict_to_folder,
 )
 
 _MOST_COLUMNS = 6

@@ -98,7 +98,7 @@ def explain(
     written = []
     for source in track(images, "Images", len(images)):
         try:
-            image = read_image(source.path)
+            image = read_image(source.file)
         except UnreadableImageError as error:
             skipped["cannot be read"].append(str(error))
             continue

@@ -18,10 +18,10 @@ from kerafer.faces.detectors import DETECTORS, make_detector
 from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
 from kerafer.faces.yunet import YunetDetector
 from kerafer.runtime.annotate import annotate
-from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
 from kerafer.runtime.predict import predict
-from kerafer.runtime.prediction import FacePrediction, Faces, Prediction
 from kerafer.runtime.recognizer import Recognizer
+from kerafer.runtime.results import FacePrediction, Faces, Prediction
+from kerafer.runtime.tracker import FaceTracker, TrackedFace
 
 __all__ = [
     "DETECTORS",

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kerafer.runtime.face_tracker import TrackedFace
-from kerafer.runtime.prediction import FacePrediction, percent, sure_label
+from kerafer.runtime.results import FacePrediction, percent, sure_label
+from kerafer.runtime.tracker import TrackedFace
 
 # Smaller images are enlarged, or their captions could not be read; but no
 # side beyond what a large photograph has.

@@ -1,4 +1,4 @@
-"""Expressions in one call."""
+"""Recognize expressions on images in one call."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 
 from kerafer.errors import UserError
 from kerafer.images import ImageLike, UnreadableImageError, as_image
-from kerafer.runtime.prediction import Faces
 from kerafer.runtime.recognizer import Recognizer
+from kerafer.runtime.results import Faces
 
 
 # One path is text, and so are several of one letter.

@@ -14,8 +14,8 @@ from kerafer.faces.detector import Box, Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import make_detector
 from kerafer.images import ImageLike, as_image, fit
 from kerafer.inference import ModelBundle
-from kerafer.runtime.face_tracker import FaceTracker, TrackedFace
-from kerafer.runtime.prediction import FacePrediction, Faces, Prediction
+from kerafer.runtime.results import FacePrediction, Faces, Prediction
+from kerafer.runtime.tracker import FaceTracker, TrackedFace
 
 # Pixels: a video has many frames to find a face on, and must keep up.
 VIDEO_SIDE = 480

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kerafer.errors import ConfigError, UserError
 from kerafer.images import SUFFIXES, describe_kinds, is_image
-from kerafer.runtime.video_reader import is_stream, is_video, without_secrets
+from kerafer.runtime.video import is_stream, is_video, without_secrets
 
 VIDEOS = (
     *(".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm"),
@@ -25,20 +25,27 @@ class Source(NamedTuple):
     """An image, video or stream to be read.
 
     Args:
-        path: The file, or the address of a stream.
+        path: The file, the address of a stream or the number of a camera.
         name: Where its copy stands below the folder of results, without
             suffix; no two sources have the same.
         is_video: Told by the content: not an image's, and OpenCV gets frames
             out of it. Of a file that is neither the suffix tells.
     """
 
-    path: Path | str
+    path: Path | str | int
     name: str
     is_video: bool
 
     @property
+    def file(self) -> Path:
+        """The path of what is not a stream or a camera."""
+        return Path(str(self.path))
+
+    @property
     def shown(self) -> str:
-        """The file, or the address without its password and query."""
+        """The file, the camera, or the address without its secrets."""
+        if isinstance(self.path, int):
+            return self.name
         if is_stream(self.path):
             return without_secrets(str(self.path))
         return str(self.path)
@@ -92,7 +99,7 @@ def keep_originals(
     originals = {
         Path(source.path).resolve()
         for source in sources
-        if not is_stream(source.path)
+        if isinstance(source.path, Path)
     }
     for file in written:
         if file.resolve() in originals:
@@ -121,9 +128,11 @@ def find_left_out(paths: Sequence[str], out: Path) -> list[Path]:
 def _is_video(file: Path | str) -> bool:
     if is_stream(file):
         return True
-    if is_image(file):
+    suffix = Path(file).suffix.lower()
+    # Photos are opened only once, when they are decoded.
+    if suffix in SUFFIXES or is_image(file):
         return False
-    return Path(file).suffix.lower() in VIDEOS or is_video(Path(file))
+    return suffix in VIDEOS or is_video(Path(file))
 
 
 def _expand(path: str, out: Path) -> Iterator[tuple[Path | str, str]]:

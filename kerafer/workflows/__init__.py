@@ -16,15 +16,11 @@ if TYPE_CHECKING:
         cross_validate as cross_validate,
     )
     from kerafer.workflows.export import export_model as export_model
-    from kerafer.workflows.prediction import (
-        predict_to_folder as predict_to_folder,
-    )
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "cross_validate": "kerafer.workflows.cross_validation",
         "export_model": "kerafer.workflows.export",
-        "predict_to_folder": "kerafer.workflows.prediction",
     },
 )

@@ -34,7 +34,7 @@ from kerafer.demo.examples import draw_examples
 from kerafer.images import read_image
 from kerafer.model_files import included_model
 from kerafer.runtime import Recognizer
-from kerafer.runtime.prediction import percent as whole_percent
+from kerafer.runtime.results import percent as whole_percent
 
 pytestmark = [
     pytest.mark.clients,

@@ -13,10 +13,10 @@ from kerafer.datasets.config import DataConfig
 from kerafer.errors import ConfigError, UserError
 from kerafer.export.config import ExportConfig
 from kerafer.models.registry import find_model
+from kerafer.runtime.predict_folder import PredictConfig
 from kerafer.settings import Settings, split_type, types_of
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distributed import DeviceConfig
-from kerafer.workflows.prediction import PredictConfig
 
 
 @dataclasses.dataclass(frozen=True)

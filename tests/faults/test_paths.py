@@ -17,8 +17,7 @@ import kerafer
 from kerafer.files import native_path
 from kerafer.model_files import included_model
 from kerafer.runtime.sources import find_sources
-from kerafer.runtime.video_reader import VideoReader, is_stream
-from kerafer.runtime.video_writer import VideoWriter
+from kerafer.runtime.video import VideoReader, VideoWriter, is_stream
 
 MODEL = included_model() / "float16.tflite"
 

@@ -20,7 +20,7 @@ from kerafer.errors import UserError
 from kerafer.evaluation.votes import score_votes
 from kerafer.inference import ModelSource
 from kerafer.inference.probabilities import as_votes
-from kerafer.runtime.prediction import count_votes, show_votes
+from kerafer.runtime.results import count_votes, show_votes
 
 NAMES = ("angry", "happy", "sad")
 

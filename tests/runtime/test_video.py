@@ -25,8 +25,7 @@ from kerafer.faces.second_look import SecondLook
 from kerafer.images import describe_kinds
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.sources import find_left_out, find_sources
-from kerafer.runtime.video_reader import VideoReader, is_stream, is_video
-from kerafer.runtime.video_writer import VideoWriter
+from kerafer.runtime.video import VideoReader, VideoWriter, is_stream, is_video
 
 DATA = Path(__file__).parent / "videos"
 TIMES = [0, 0.04, 0.08, 0.12, 0.48, 0.52, 1.0, 2.0, 2.04, 2.08, 4.0, 5.76]
@@ -307,20 +306,6 @@ def test_what_a_folder_has_besides_is_counted_and_named(here, capfd):
     Path("many/a.png").unlink()
     assert main(["predict", "many", *MODEL]) == 2
     assert "2 .pdf" in capfd.readouterr().err
-
-
-def test_a_data_set_tells_it_too(tmp_path, capfd):
-    for name in ("a", "b"):
-        for number in range(5):
-            file = tmp_path / "set" / name / f"{number}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shade = np.random.default_rng(number).integers(0, 256, (8, 8, 3))
-            Image.fromarray(shade.astype(np.uint8)).save(file)
-        (tmp_path / "set" / name / "Thumbs.db").write_bytes(b"none")
-    (tmp_path / "set" / "list.xlsx").write_bytes(b"none")
-    words = ("--dataset", "folder", "--data-dir", str(tmp_path / "set"))
-    assert main(["audit", *words, "--out", str(tmp_path / "out")]) in (0, 1)
-    assert "3 skipped: 2 .db, 1 .xlsx" in capfd.readouterr().err
 
 
 def test_kinds_beyond_eight_are_others():

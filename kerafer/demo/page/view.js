@@ -21,7 +21,7 @@ export function makeBars(labels) {
   }
 }
 
-/** As kerafer.runtime.prediction has it: `"87%"`, and never `"100%"`. */
+/** As kerafer.runtime.results has it: `"87%"`, and never `"100%"`. */
 export function inPercent(probability) {
   return probability >= 0.995 ? ">99%" : `${Math.round(probability * 100)}%`;
 }

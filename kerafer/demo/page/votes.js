@@ -1,4 +1,4 @@
-// Estimate the votes of ten people, as kerafer.runtime.prediction does.
+// Estimate the votes of ten people, as kerafer.runtime.results does.
 
 const PEOPLE = 10;
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kerafer.runtime.face_tracker import TrackedFace
-from kerafer.runtime.prediction import FacePrediction
+from kerafer.runtime.results import FacePrediction
+from kerafer.runtime.tracker import TrackedFace
 
 FORMATS = ("csv", "jsonl")
 

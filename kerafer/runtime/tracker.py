@@ -10,7 +10,7 @@ import numpy as np
 from kerafer.errors import UserError
 from kerafer.faces.detector import Box, Face, FaceDetector
 from kerafer.images import as_image
-from kerafer.runtime.prediction import Prediction
+from kerafer.runtime.results import Prediction
 
 if TYPE_CHECKING:
     from kerafer.runtime.recognizer import Recognizer
