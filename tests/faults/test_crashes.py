@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 MOST_SECONDS = 300
 TRAIN = [
     *("train", "--arch", "kerafer_edge", "--options", "width=0.25"),
-    *("--dataset", "synthetic", "--people", "6", "--image-size", "48"),
+    *("--dataset", "synthetic", "--subjects", "6", "--image-size", "48"),
     *("--augment", "none", "--precision", "float32"),
 ]
 pytestmark = pytest.mark.slow
@@ -82,14 +82,14 @@ def run(tmp_path_factory):
 
 def test_an_export_over_another_is_whole_after_a_kill(run, tmp_path):
     words = ["export", "--model", run, "--out", "out", "--force", "--formats"]
-    finish(start([*words, "float16", "--allow-drop"], tmp_path))
+    finish(start([*words, "float16", "--ignore-gates"], tmp_path))
     out = tmp_path / "out"
     before = {p.name for p in out.iterdir()}
     generator = random.Random(0)
     for _ in range(6):
-        process = start([*words, "float32", "--allow-drop"], tmp_path)
+        process = start([*words, "float32", "--ignore-gates"], tmp_path)
         kill(process, generator.uniform(3, 14), signal.SIGKILL)
-        finish(start([*words, "float16", "--allow-drop"], tmp_path))
+        finish(start([*words, "float16", "--ignore-gates"], tmp_path))
         names = {p.name for p in out.iterdir()}
         assert before <= names
         manifest = json.loads((out / "manifest.json").read_text())
@@ -132,7 +132,7 @@ def test_a_full_disk_gets_a_sentence(command, small_disk, run, tmp_path):
         Image.fromarray(noise).save(tmp_path / f"{number}.png")
     words = {
         "train": [*TRAIN, "--epochs", "2"],
-        "export": ["export", "--model", run, "--allow-drop"],
+        "export": ["export", "--model", run, "--ignore-gates"],
         "predict": ["predict", *tmp_path.glob("*.png"), "--detector", "none"],
     }[command]
     said = finish(start([*words, "--out", "disk/out"], tmp_path), (0, 2))
