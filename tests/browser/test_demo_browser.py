@@ -356,7 +356,8 @@ def test_a_picture_without_a_face_may_be_taken_whole(browser, folder):
         page.find("whole").click()
         page.wait("shown")
         picture = read_image(folder / "blank.png")
-        wanted = list(recognizer.predict(picture).probabilities.values())
+        (whole,) = recognizer.predict_crops([picture])
+        wanted = list(whole.probabilities.values())
         np.testing.assert_allclose(page.probabilities(), wanted, atol=1e-3)
         assert not page.find("whole").is_displayed()
 
@@ -439,7 +440,7 @@ def test_without_python_the_same_crops_get_the_same_answers(browser, folder):
     recognizer = Recognizer(model)
     with opened_static(browser, model) as page:
         assert "kerafer predict" in page.find("engine").text
-        for person in ("AF01", "AM02", "BF05"):
+        for person in ("AF07", "AM02", "BF05"):
             for code, size in (("HA", (320, 400)), ("NE", (900, 1100))):
                 image = drawn(f"{person}/{person}{code}S.JPG", size)
                 Image.fromarray(image).save(folder / "drawn.png")
