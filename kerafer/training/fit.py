@@ -11,6 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import ConfigError
+from kerafer.files import native_path
 from kerafer.training.augmentation import make_augmentation
 from kerafer.training.batch_statistics import BatchStatistics
 from kerafer.training.callbacks import (
@@ -109,13 +110,14 @@ def fit(
             keras.callbacks.SwapEMAWeights(),
             BatchStatistics(model, batches.unchanged, trainer.augmentation),
         ]
+    logs = folder / "tensorboard"
     if keras.backend.backend() == "tensorflow":
-        callbacks.append(
-            keras.callbacks.TensorBoard(
-                str(folder / "tensorboard"), write_graph=False
+        logs.mkdir(exist_ok=True)
+    with progress.bar, native_path(logs) as log_dir:
+        if keras.backend.backend() == "tensorflow":
+            callbacks.append(
+                keras.callbacks.TensorBoard(log_dir, write_graph=False)
             )
-        )
-    with progress.bar:
         trainer.fit(
             batches,
             validation_data=validation,

@@ -76,8 +76,10 @@ def test_a_training_killed_at_any_moment_resumes(tmp_path):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    finish(start([*TRAIN, "--epochs", "1", "--out", "one"], folder))
-    return folder / "one"
+    # TensorBoard and the exports are written by TensorFlow, which wants UTF-8.
+    out = folder / os.fsdecode(b"r\xf6n")
+    finish(start([*TRAIN, "--epochs", "1", "--out", out], folder))
+    return out
 
 
 def test_an_export_over_another_is_whole_after_a_kill(run, tmp_path):
