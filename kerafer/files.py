@@ -42,9 +42,12 @@ def atomic_write(file: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(file: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 file atomically."""
+    """Write a UTF-8 file atomically.
+
+    Bytes of file names in it that are not UTF-8 are written as `\\udcf6`.
+    """
     with atomic_write(file) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sync(file: Path) -> None:

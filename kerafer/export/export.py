@@ -41,7 +41,7 @@ from kerafer.export.verify import (
     answer,
     verify,
 )
-from kerafer.files import digest, remove, replace_folder
+from kerafer.files import digest, remove, replace_folder, write_text
 from kerafer.inference import InputRange
 from kerafer.inference.input_range import METADATA_KEY, PIXELS, UNKNOWN
 from kerafer.inference.probabilities import is_probabilities
@@ -440,6 +440,6 @@ def _write_beside(
         if name in manifest["files"]
     }
     text = json.dumps(manifest, indent=2) + "\n"
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    write_text(folder / MANIFEST, text)
     card = model_card(manifest)
-    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    write_text(folder / "MODEL_CARD.md", card)
