@@ -45,9 +45,9 @@ def train(
         resume: Continue this interrupted run with its own settings.
         figure_format: Format of figures, in addition to png.
     """
+    from kerafer.training.cross_validation import cross_validate
+    from kerafer.training.run_report import show_run
     from kerafer.training.train import train
-    from kerafer.workflows.cross_validation import cross_validate
-    from kerafer.workflows.run_report import show_run
 
     given = given or {}
     devices = make_settings(DeviceConfig, place)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import os
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from kerafer import markdown
+from kerafer.console import console
 from kerafer.datasets.splits import parse_fold
 from kerafer.errors import ConfigError, UserError
 from kerafer.evaluation.bootstrap import RESAMPLES, bootstrap_intervals
 from kerafer.evaluation.predictions import Predictions
+from kerafer.files import output_folder, write_text
 from kerafer.settings import as_flags
-from kerafer.tables import read_table
+from kerafer.tables import read_table, write_table
 from kerafer.training.config import TrainingConfig
 from kerafer.training.run import Run
 from kerafer.untrusted import read_json
+
+if TYPE_CHECKING:
+    from kerafer.training.distributed import DeviceConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +55,70 @@ class _Fold:
     def knows_people(self) -> bool:
         """Whether every image says who is seen on it."""
         return "subject" in self.split and (self.split["subject"] != "").all()
+
+
+def cross_validate(
+    config: TrainingConfig,
+    count: int,
+    out: str | os.PathLike[str] | None = None,
+    devices: DeviceConfig | None = None,
+) -> CrossValidation:
+    """Train the model of every fold that is not finished, and report them.
+
+    Args:
+        config: The settings of all folds.
+        count: Number of folds, at least 2.
+        out: Folder of the runs `fold-1`, ... and of `report.md`. Default:
+            `runs/<arch>-<dataset>-<count>-folds`.
+        devices: As for `train`. Default: one device.
+
+    Returns:
+        The runs and their scores.
+
+    Raises:
+        InterruptedTraining: As `train`.
+        UserError: For fewer than 2 folds, a split, or earlier folds with
+            other settings.
+    """
+    from kerafer.training.pretrained import with_face_margin
+    from kerafer.training.run import find_run
+    from kerafer.training.train import train
+
+    if count < 2:
+        raise ConfigError(f"`folds` is 2 or more. Received: {count}.")
+    config = with_face_margin(config)
+    if config.split:
+        raise ConfigError(
+            "`folds` divides the images itself; `split` is left out. "
+            f"Received: `split` {config.split}."
+        )
+    out = output_folder(
+        out, f"runs/{config.arch}-{config.dataset}-{count}-folds"
+    )
+    runs = []
+    for fold in range(1, count + 1):
+        # The model of the fold before, and what was traced for it.
+        gc.collect()
+        own = dataclasses.replace(config, split=f"fold-{fold}-of-{count}")
+        path = out / f"fold-{fold}"
+        runs.append(path)
+        begun = find_run(path)
+        if begun and begun.config != own:
+            raise ConfigError(
+                "The folds of one cross-validation have the same settings. "
+                f"There are others in {path}; take another `out`."
+            )
+        if begun and begun.is_over:
+            console.print(f"{path} is over already.")
+            continue
+        console.print(f"Fold {fold} of {count}")
+        train(own, path, resume=path if begun else None, devices=devices)
+
+    done = CrossValidation(runs)
+    write_table(out / "folds.csv", done.table())
+    write_text(out / "report.md", done.report())
+    console.print(f"Written to {out}: report.md, folds.csv")
+    return done
 
 
 class CrossValidation:

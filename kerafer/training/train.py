@@ -256,7 +256,7 @@ def _test(
     from kerafer.models import load_model
     from kerafer.models.save import save_model
     from kerafer.training.calibration import calibrate
-    from kerafer.workflows.run_report import write_run
+    from kerafer.training.run_report import write_run
 
     config, dataset = run.config, data.dataset
     best = run.path / "best.keras"

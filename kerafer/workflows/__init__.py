@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING
 from kerafer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from kerafer.workflows.cross_validation import (
-        cross_validate as cross_validate,
-    )
     from kerafer.workflows.export import export_model as export_model
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "cross_validate": "kerafer.workflows.cross_validation",
         "export_model": "kerafer.workflows.export",
     },
 )

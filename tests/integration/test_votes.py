@@ -189,7 +189,7 @@ def test_a_run_broken_off_in_its_last_step_is_corrected_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("kerafer.workflows.run_report.write_run", broken)
+        patch.setattr("kerafer.training.run_report.write_run", broken)
         assert main(words) == 130
     before = kerafer.load_model(run).get_weights()
     assert main(["train", "--resume", str(run)]) == 0

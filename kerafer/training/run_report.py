@@ -1,4 +1,4 @@
-"""What a training leaves to read."""
+"""The report of a training."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _command(config: TrainingConfig) -> str:
 
 
 def show_run(run: Run) -> None:
-    """Print the scores of a run's test part, and where everything is."""
+    """Print the scores of a run on its test images."""
     from kerafer.evaluation import classify
 
     found = run.predictions
@@ -171,7 +171,7 @@ def show_run(run: Run) -> None:
     for note in scores.notes():
         console.print(note, style="bold")
     console.print(
-        f"Written to {run.path}: report.md, best.keras, metrics.json, "
+        f"Saved {run.path}: report.md, best.keras, metrics.json, "
         "curves.png, confusion.png, predictions.csv, history.csv, split.csv, "
         "config.yaml, "
         "versions.yaml, tensorboard/",
