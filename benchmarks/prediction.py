@@ -22,7 +22,7 @@ import pandas as pd
 
 import kerafer
 from kerafer.datasets.synthetic import load_synthetic
-from kerafer.export.verify import open_file
+from kerafer.export.compare import open_file
 from kerafer.files import write_text
 from kerafer.runtime import WholeImageDetector
 from kerafer.versions import versions

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kerafer.datasets.dataset import Dataset as Dataset
     from kerafer.errors import UserError as UserError
     from kerafer.evaluation.evaluate import evaluate as evaluate
+    from kerafer.export.export import export_model as export_model
     from kerafer.models.load import load_model as load_model
     from kerafer.models.registry import create_model as create_model
     from kerafer.models.registry import list_models as list_models
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         InterruptedTraining as InterruptedTraining,
     )
     from kerafer.training.train import train as train
-    from kerafer.workflows.export import export_model as export_model
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,7 @@ _find, _, _names = lazy_names(
         "UserError": "kerafer.errors",
         "create_model": "kerafer.models",
         "evaluate": "kerafer.evaluation.evaluate",
-        "export_model": "kerafer.workflows",
+        "export_model": "kerafer.export.export",
         "list_models": "kerafer.models",
         "load_model": "kerafer.models",
         "predict": "kerafer.runtime",

@@ -43,20 +43,20 @@ def export(
         input: Input of the model: uint8 for images as they are stored, 0 to
             255; float32 for images scaled before.
         data_dir: Folder or .zip of the run's data set, if it has moved.
-        force: Overwrite formats that exist in the folder.
+        force: Replace an earlier export in the folder.
 
     Returns:
         The exit code: 3 if a file has missed its gate.
     """
-    from kerafer.workflows.export import (
+    from kerafer.export.export import (
         NothingExportedError,
-        default_folder,
         export_model,
+        model_name,
     )
 
     config = make_settings(ExportConfig, given)
     if out is None:
-        out = str(default_folder(model, images))
+        out = str(Path("exported", model_name(model)))
     use_backend("tensorflow")
     try:
         manifest = export_model(

@@ -22,7 +22,7 @@ import numpy as np
 
 import kerafer
 from kerafer.errors import UserError
-from kerafer.export.inference import Inference
+from kerafer.export.graph import FrozenGraph
 
 QUANTIZED = ("int8",)
 _MOST_WORDS = 300
@@ -59,7 +59,7 @@ class Converter:
 
     def convert(
         self,
-        made: Inference,
+        made: FrozenGraph,
         kind: str,
         images: np.ndarray | None = None,
         floats: bool = False,

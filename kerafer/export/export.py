@@ -1,4 +1,4 @@
-"""A trained model as files for other machines."""
+"""Export models to other machines."""
 
 from __future__ import annotations
 
@@ -7,342 +7,371 @@ import dataclasses
 import importlib.metadata
 import json
 import os
-import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import keras
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from kerafer.console import console
-from kerafer.datasets.synthetic.dataset import draw_golden_images
+from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError, first_line
-from kerafer.evaluation import score
-from kerafer.evaluation.external_test import ExternalTest
-from kerafer.evaluation.predictions import checked_probabilities
 from kerafer.export.config import FILES, ExportConfig
-from kerafer.export.converter import QUANTIZED, Converter
-from kerafer.export.gates import missed_gate
-from kerafer.export.inference import (
-    ImageInput,
-    Inference,
-    inference,
-    keras_answers,
-    save,
+from kerafer.files import (
+    digest,
+    keep_results,
+    output_folder,
+    remove,
+    replace_folder,
+    write_text,
 )
-from kerafer.export.metadata import LABELS, NAME, metadata, with_labels
-from kerafer.export.model_card import model_card
-from kerafer.export.onnx import OPSET, onnx_bytes
-from kerafer.export.tflite import tflite
-from kerafer.export.verify import (
-    Answers,
-    Reference,
-    Verified,
-    answer,
-    verify,
-)
-from kerafer.files import digest, remove, replace_folder, write_text
-from kerafer.inference import InputRange
-from kerafer.inference.input_range import METADATA_KEY, PIXELS, UNKNOWN
-from kerafer.inference.probabilities import is_probabilities
-from kerafer.models.save import save_model
-from kerafer.untrusted import read_json
+from kerafer.model_files import find_keras_file, model_path
+from kerafer.training.run import Run
 from kerafer.versions import versions
 
-MANIFEST = "manifest.json"
-GOLDEN = "golden.npz"
-# The first of these that an export has is the one whose scores are told.
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from kerafer.export.compare import Answers, Comparison
+    from kerafer.export.converter import Converter
+    from kerafer.export.source import Source
+    from kerafer.images import ImageLike
+
+MANIFEST, GOLDEN, LABELS = "manifest.json", "golden.npz", "labels.txt"
+_DEFAULT = "savedmodel,float16,dynamic,int8"
+_WITHOUT_IMAGES = "savedmodel,float16"
+# The first of these that an export has is the one that the card scores.
 _SCORED = ("int8", "float16", "float32", "dynamic", *FILES)
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """What is exported.
+class NothingExportedError(UserError):
+    """No file could be made, or each missed its gate.
 
-    Args:
-        model: The trained model, in float32.
-        given: What the files take.
-        facts: `architecture`, `run`, `sha256` of the model's file, `data`,
-            `licence`, `derived_from` (models that it was trained from),
-            `faces`, `split`, `notes` and `limits`, for the manifest.
-        calibration: Training images as the files take them; none for formats
-            of floats alone.
-        reference: The test images with the model's answers.
-        face_margin: As `kerafer.datasets.specs.face_margin` tells it.
-        external_test: Images of another kind to test on. Default: none.
-        vote_temperature: Of `ModelSource.vote_temperature`. Default: none.
+    Attributes:
+        left_out: The reason for each file.
     """
 
-    model: keras.Model
-    given: ImageInput
-    facts: dict[str, Any]
-    calibration: np.ndarray
-    reference: Reference
-    face_margin: float | None
-    external_test: ExternalTest | None = None
-    vote_temperature: float | None = None
+    def __init__(self, left_out: Mapping[str, str]) -> None:
+        reasons = "; ".join(f"{name} {why}" for name, why in left_out.items())
+        super().__init__(f"No file was written: {reasons}")
+        self.left_out = left_out
 
 
-def export(
+def export_model(
+    model: keras.Model | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    formats: str | Sequence[str] | None = None,
+    images: np.ndarray
+    | Sequence[ImageLike]
+    | str
+    | os.PathLike[str]
+    | None = None,
+    labels: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    input: str = "uint8",
+    image_size: int | tuple[int, int] | None = None,
+    keep_gray: bool = False,
+    data_dir: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    **gates: Any,
+) -> dict[str, Any]:
+    """Write a model as SavedModel, TFLite and ONNX, each compared with Keras.
+
+    The folder also gets `manifest.json`, `MODEL_CARD.md`, `golden.npz`
+    (synthetic faces with the expected answers) and `labels.txt`. It is written
+    beside `out` and renamed at the end.
+
+        kerafer.export_model("runs/mine", "phone")
+        kerafer.export_model(model, "phone", images=x_test, labels=y_test,
+                             class_names=["angry", "happy"])
+
+    Args:
+        model: A built `keras.Model` of any kind, with one output or several;
+            a `.keras` file; or the folder of a run or an export. Without
+            `images`, a run's own images calibrate and test its files.
+        out: The folder, new or empty.
+        formats: Any of keras, savedmodel, float32, float16, dynamic, int8 and
+            onnx. Default: savedmodel, float16, and, if there are images,
+            dynamic and int8.
+        images: What the model was made for: uint8 of shape `(images, height,
+            width, channels)`, or what `kerafer.images.as_image` takes, of
+            any size; floats in the range of the training if `input` is
+            `"float32"`; or a folder of images, `<class>/*` or without labels.
+            Up to 200 of them, and at most half, calibrate int8; the others
+            test every file.
+        labels: Class index of each image. Default: files are compared with
+            Keras only.
+        class_names: In the order of the model's first output. Default: those
+            beside the model's file, if any.
+        input: `"uint8"`, pixels of 0 to 255, for a model that scales them
+            itself; or `"float32"`, numbers as the model takes them.
+            Default: `"uint8"`.
+        image_size: Height and width, for a model that takes any size.
+        keep_gray: Whether the files of a gray model take gray images. Default:
+            they take RGB and convert it.
+        data_dir: Where a run's data set is now, if it has moved.
+        force: Whether to replace an earlier export in `out`. Default: False.
+        **gates: Further fields of `kerafer.export.config.ExportConfig`, such
+            as `max_drop_int8`, `ignore_gates`, `external_test` or `threads`.
+
+    Returns:
+        The manifest, with measurements of every file in `files`, and in
+        `left_out` the reason for each that was not made or missed its gate.
+
+    Raises:
+        UserError: For a model, images, labels or formats that do not fit.
+        NothingExportedError: If no file could be written.
+    """
+    run = None if images is not None else _find_run(model)
+    if formats is None:
+        has_images = images is not None or run is not None
+        formats = _DEFAULT if has_images else _WITHOUT_IMAGES
+    config = _config(formats, keep_gray, gates)
+    of_run = {"class_names": class_names, "image_size": image_size}
+    of_other = {"data_dir": data_dir, "external_test": config.external_test}
+    _refuse(of_run if run else of_other, run)
+    if input == "float32" and (run or isinstance(images, (str, os.PathLike))):
+        raise ConfigError(
+            "`input` float32 is for a model that takes other numbers than "
+            "pixels, with `images` as an array. Files of images are uint8."
+        )
+    _check_folder(Path(out), force)
+    # TensorFlow takes seconds to import; mistakes above come without it.
+    load_tensorflow_backend("Exports")
+    from kerafer.export.source import (
+        source_of_file,
+        source_of_model,
+        source_of_run,
+    )
+
+    if run:
+        source = source_of_run(run, config, data_dir)
+    else:
+        given = (images, labels, class_names, input, image_size)
+        if isinstance(model, (str, os.PathLike)):
+            file = find_keras_file(model_path(model))
+            source = source_of_file(file, model_name(model), config, *given)
+        else:
+            name = getattr(model, "name", "")
+            source = source_of_model(model, name, config, *given)
+    return write_export(source, Path(out), config)
+
+
+def write_export(
     source: Source,
     out: Path,
     config: ExportConfig,
     converter: Converter | None = None,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write, verify and hand out the formats of a configuration.
-
-    Everything is made in a folder beside `out`, which takes its place when all
-    is well. Formats that `out` holds from an earlier export of the same model
-    stay. One file's scores are told at length: of int8 where there is one.
+) -> dict[str, Any]:
+    """Write the formats, compare each with Keras, and keep those that pass.
 
     Args:
         source: The model and its images.
         out: The folder.
-        config: What to write and the gates.
-        converter: For several exports, whose process starts once. Defaults to
-            one of its own.
+        config: Formats and gates.
+        converter: Shared by several exports. Default: a new one.
 
     Returns:
-        The manifest, and for every file that was left out, because it missed
-        its gate or could not be made, the sentence that says so.
+        As `export_model`.
 
     Raises:
-        UserError: Where `out` holds something else.
+        NothingExportedError: If no file could be written.
     """
-    # What a link names is replaced, not the link.
+    from kerafer.export.compare import compare, missed_gate, run_file
+    from kerafer.export.converter import Converter
+    from kerafer.export.formats import FormatWriter
+    from kerafer.export.source import check_calibration
+
+    # The target of a link is replaced, not the link.
     out = out.resolve()
-    taken = input_range(source.given, config)
-    golden = golden_images(source.given, taken)
-    names = source.reference.names
-    files, left_out, answers, tested = {}, {}, {}, {}
-    given = contextlib.nullcontext(converter) if converter else Converter()
-    with replace_folder(out) as folder, given as converter:
-        earlier = earlier_export(out, source.facts["sha256"])
-        traced = _Traced(source)
+    golden, names = source.golden_images(), source.reference.names
+    images, threads = source.reference.images, config.threads
+    files: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    answers, tested = {}, {}
+    if "int8" in config.chosen and len(source.calibration):
+        check_calibration(source.calibration)
+    own = contextlib.nullcontext(converter) if converter else Converter()
+    with replace_folder(out) as folder, own as converter:
+        writer = FormatWriter(source, converter)
         for kind in config.chosen:
             path = folder / FILES[kind]
             console.print(f"{path.name} ...")
             try:
-                facts = _write(kind, path, traced, converter, taken)
-                found = answer(
-                    path, source.reference.images, config.threads, names
-                )
-            # A converter may fail in any way; the others have their turn.
+                facts = writer.write(kind, path)
+                found = run_file(path, images, threads, names)
+            # A converter may fail in any way; try the other formats.
             except Exception as error:
-                reason = str(error)
-                if not isinstance(error, UserError):
-                    reason = f"{type(error).__name__}: {first_line(error)}"
-                left_out[path.name] = f"can't be made. {reason}"
-                console.print(f"  {reason}", style="bold red")
+                left_out[path.name] = f"cannot be made. {_reason(error)}"
+                console.print(f"  {_reason(error)}", style="bold red")
                 remove(path)
                 continue
-            verified = verify(path, found, source.reference)
-            missed = missed_gate(kind, verified, config)
-            _tell(path.name, verified, missed)
+            comparison = compare(path, found, source.reference)
+            missed = missed_gate(kind, comparison, config)
+            _show(path.name, comparison, missed)
             if missed and not config.ignore_gates:
                 left_out[path.name] = f"{missed}. `ignore_gates` keeps it."
                 remove(path)
                 continue
             tested[path.name] = found
-            answers[path.name] = answer(path, golden, config.threads, names)
+            answers[path.name] = run_file(path, golden, threads, names)
             files[path.name] = {
                 "format": kind,
                 "sha256": digest(path),
                 **facts,
-                **dataclasses.asdict(verified),
+                **dataclasses.asdict(comparison),
                 "missed_gate": missed,
             }
-        manifest = _manifest(source, config, files)
         if not files:
-            return manifest, left_out
-        for name in _keep(earlier, out, folder, left_out, manifest["files"]):
-            answers[name] = answer(folder / name, golden, config.threads, names)
-        manifest["scores"] = _scores(
-            folder,
-            source,
-            config=config,
-            files=manifest["files"],
-            tested=tested,
-            earlier=earlier,
-        )
+            raise NothingExportedError(left_out)
+        manifest = _manifest(source, config, files)
+        manifest["scores"] = _scores(folder, source, tested, threads)
         _write_beside(folder, source, golden, answers, manifest)
-    return manifest, left_out
+    return {**manifest, "left_out": left_out}
 
 
-def earlier_export(out: Path, sha256: str) -> dict[str, Any]:
-    """The manifest of an export of the same model, or nothing.
+def model_name(model: str | os.PathLike[str]) -> str:
+    """Name an export by its run or folder, or by the model's file."""
+    path = model_path(model)
+    file = find_keras_file(path)
+    whole = path.is_dir() or (file.parent / "config.yaml").is_file()
+    return file.resolve().parent.name if whole else file.stem
 
-    Raises:
-        UserError: Where the folder holds anything else.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return {}
-    manifest = {}
-    with contextlib.suppress(OSError, ValueError):
-        manifest = read_json(out / MANIFEST)
-    known = manifest.get("source")
-    if not isinstance(known, dict) or known.get("sha256") != sha256:
+
+def _find_run(
+    model: keras.Model | str | os.PathLike[str],
+) -> Run | None:
+    """The run that a path is the folder or the best model of."""
+    if not isinstance(model, (str, os.PathLike)):
+        return None
+    file = find_keras_file(model_path(model))
+    files = [file.parent / name for name in ("config.yaml", "split.csv")]
+    missing = [x.name for x in files if not x.is_file()]
+    if file.name != "best.keras" or len(missing) == len(files):
+        return None
+    if missing:
         raise UserError(
-            "An export goes to a new or empty folder, or to an earlier export "
-            f"of the same model. There is something else in {out}."
+            f"{file.parent} is not a complete run: {', '.join(missing)} is "
+            "missing. Images of its split calibrate and test the files.\n"
+            "Give `images` to export the model without them."
         )
-    return manifest
+    return Run.open(file.parent)
 
 
-class _Traced:
-    """The graphs of a model, each made when it is first needed."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self._made: dict[tuple, Inference] = {}
-
-    def get(
-        self, batch: int | None, kind: str, integer: bool = False
-    ) -> Inference:
-        key = (batch, kind, integer)
-        if key not in self._made:
-            model, given = self.source.model, self.source.given
-            # One at a time: each holds all weights.
-            self._made = {key: inference(model, given, *key)}
-        return self._made[key]
-
-
-def input_range(given: ImageInput, config: ExportConfig) -> InputRange | None:
-    """The values that the files take; `None` if not known."""
-    if given.kind == "uint8":
-        return PIXELS
-    stated = config.input_range
-    return None if stated is None else InputRange.parse(stated)
-
-
-def _write(
-    kind: str,
-    path: Path,
-    traced: _Traced,
-    converter: Converter,
-    taken: InputRange | None,
-) -> dict[str, Any]:
-    """Write one format; returns what the manifest should say of it."""
-    source = traced.source
-    if kind == "keras":
-        save_model(source.model, path)
-        return {}
-    if kind == "savedmodel":
-        save(traced.get(None, source.given.kind), str(path))
-        if source.given.kind == "float32":
-            note = path / "assets.extra" / METADATA_KEY
-            note.parent.mkdir()
-            note.write_text(str(taken or UNKNOWN), encoding="utf-8")
-        return {}
-    if kind == "onnx":
-        made = traced.get(None, "float32")
-        path.write_bytes(onnx_bytes(made, str(taken or UNKNOWN)))
-        return {"opset": OPSET}
-    quantized, images = kind in QUANTIZED, source.calibration
-    if quantized and not len(images):
-        raise ConfigError(
-            "The ranges of 8 bits are those of images that the model was made "
-            "for. There are none: give `images`."
+def _config(
+    formats: str | Sequence[str], keep_gray: bool, gates: Mapping[str, Any]
+) -> ExportConfig:
+    if not isinstance(formats, str):
+        formats = ",".join(formats)
+    known = {field.name for field in dataclasses.fields(ExportConfig)}
+    if unknown := set(gates) - known:
+        raise UserError(
+            f"Unknown argument of export_model: {', '.join(sorted(unknown))}."
         )
-    # The converter takes the ranges of floats alone, also of bytes.
-    form = "float32" if quantized else source.given.kind
-    made = traced.get(1, form, quantized)
-    floats = kind == "int8" and source.given.kind == "float32"
-    file = tflite(converter, made, kind, images, floats)
-    names = source.reference.class_names
-    block = metadata(
-        source.facts["architecture"],
-        f"Facial expressions: {', '.join(names)}." if names else "",
-        class_names=names or (),
-        outputs=source.reference.names,
-        channels=source.given.shape[2],
-        input_range=taken,
-    )
-    file.add_metadata(NAME, block)
-    content = file.content()
-    path.write_bytes(with_labels(content, names) if names else content)
-    return {}
+    return ExportConfig(formats=formats, keep_gray=keep_gray, **gates)
+
+
+def _refuse(
+    settings: Mapping[str, object],
+    run: Run | None,
+) -> None:
+    for name, value in settings.items():
+        if value and run:
+            raise ConfigError(
+                f"`{name}` is known from the run {run.path}. Leave it out."
+            )
+        if value:
+            raise ConfigError(
+                f"`{name}` needs the folder of a run as the model, without "
+                "`images`."
+            )
+
+
+def _check_folder(out: Path, force: bool) -> None:
+    # The files are written beside it.
+    output_folder(output_folder(out).absolute().parent)
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not (out / MANIFEST).is_file():
+        raise UserError(
+            f"{out} contains other files. Export to a new or empty folder."
+        )
+    keep_results([out / MANIFEST], force)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def _show(name: str, comparison: Comparison, missed: str | None) -> None:
+    words = [f"{comparison.bytes / 1e6:.1f} MB"]
+    if comparison.accuracy is not None:
+        words.append(f"accuracy {comparison.accuracy:.3f}")
+    if comparison.agreement is not None:
+        words.append(f"same class as Keras {comparison.agreement:.1%}")
+    words.append(f"largest difference {comparison.largest_difference:.2g}")
+    words.append(f"{comparison.milliseconds:.2f} ms")
+    console.print(f"  {', '.join(words)}")
+    if missed:
+        console.print(f"  {name} {missed}", style="bold red")
 
 
 def _scores(
-    folder: Path,
-    source: Source,
-    config: ExportConfig,
-    files: dict[str, Any],
-    tested: dict[str, Answers],
-    earlier: dict[str, Any],
+    folder: Path, source: Source, tested: dict[str, Answers], threads: int
 ) -> dict[str, Any] | None:
-    """What the model card tells of one of the files; `None` without labels."""
+    """Score the main file for the model card; `None` without labels."""
+    from kerafer.evaluation import score
+    from kerafer.evaluation.predictions import checked_probabilities
+    from kerafer.export.compare import run_file
+
     reference = source.reference
     labels, names = reference.labels, reference.class_names
     if labels is None or names is None:
         return None
-    name = next(FILES[kind] for kind in _SCORED if FILES[kind] in files)
-    path = folder / name
-    found = tested.get(name)
-    if found is None:
-        found = answer(path, reference.images, config.threads, reference.names)
-    other = None
+    name = next(FILES[kind] for kind in _SCORED if FILES[kind] in tested)
+    probabilities = checked_probabilities(tested[name].probabilities, name)
+    external = None
     if source.external_test is not None:
-        console.print(f"{name} on the other images ...")
-        said = answer(path, source.external_test.images, config.threads)
-        other = source.external_test.measure(said.probabilities, names)
-    else:
-        other = _measured_before(earlier, name, files[name]["sha256"])
+        console.print(f"{name} on {source.external_test.name} ...")
+        found = run_file(folder / name, source.external_test.images, threads)
+        external = source.external_test.measure(found.probabilities, names)
+    scores = score(labels, probabilities, names, reference.subjects)
     return {
         "file": name,
-        "test": score(
-            labels,
-            checked_probabilities(found.probabilities, os.fspath(path)),
-            names,
-            reference.subjects,
-        ).as_dict(),
-        "external_test": other,
+        "test": scores.as_dict(),
+        "external_test": external,
     }
 
 
-def _measured_before(
-    earlier: dict[str, Any], name: str, sha256: str
-) -> dict[str, Any] | None:
-    """What an earlier export found of the same file on other images."""
-    same = earlier.get("files", {}).get(name, {}).get("sha256") == sha256
-    # There are none where the images had no labels.
-    scores = earlier.get("scores") or {}
-    if not same or scores.get("file") != name:
-        return None
-    return scores["external_test"]
-
-
 def _manifest(
-    source: Source,
-    config: ExportConfig,
-    files: dict[str, Any],
+    source: Source, config: ExportConfig, files: dict[str, Any]
 ) -> dict[str, Any]:
+    from kerafer.inference.input_range import UNKNOWN
+    from kerafer.inference.probabilities import is_probabilities
+
     given, reference = source.given, source.reference
-    accuracy, macro_f1 = source.reference.scores
+    accuracy, macro_f1 = reference.scores
     found = versions()
     for package in ("ai-edge-litert", "onnx", "onnxruntime"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
+    votes = source.vote_temperature
     return {
         "source": source.facts,
         "labels": list(reference.class_names or ()),
         "input": {
             "shape": [1, *given.shape],
             "kind": given.kind,
-            "range": str(input_range(given, config) or UNKNOWN),
-            "note": _note(given),
+            "range": str(source.input_range or UNKNOWN),
+            "note": _note(source),
             "face_margin": source.face_margin,
         },
         "outputs": list(reference.names),
         "output": "probabilities; uint8 in int8.tflite, where 256 would be 1"
         if is_probabilities(reference.probabilities)
         else "numbers; in int8.tflite in the steps of its output's scale",
-        **(
-            {"votes": {"temperature": source.vote_temperature}}
-            if source.vote_temperature
-            else {}
-        ),
+        **({"votes": {"temperature": votes}} if votes else {}),
         "calibration": {
             "n_images": len(source.calibration),
             "seed": config.seed,
@@ -356,65 +385,21 @@ def _manifest(
         "threads": config.threads,
         "versions": found,
         "files": files,
+        "scores": None,
     }
 
 
-def _note(given: ImageInput) -> str:
-    if given.kind == "float32":
+def _note(source: Source) -> str:
+    if source.given.kind == "float32":
         return (
-            "numbers in the range that the model was trained with: nothing is "
+            "numbers in the range that the model was trained with; nothing is "
             "scaled inside"
         )
-    gray = "RGB is made gray inside (model.keras takes gray); "
-    return (gray if given.to_gray else "") + (
+    gray = "RGB is converted to gray inside (model.keras takes gray); "
+    return (gray if source.given.to_gray else "") + (
         "scaling is inside; model.onnx takes these values in float32, "
         "saved_model any number of images"
     )
-
-
-def golden_images(
-    given: ImageInput, taken: InputRange | None = None
-) -> np.ndarray:
-    """Synthetic faces as the files take them."""
-    drawn = draw_golden_images(given.shape)
-    if given.kind == "uint8":
-        return drawn
-    # -1 to 1 is what most models of floats take.
-    taken = taken or InputRange.parse("-1..1")
-    return taken.apply(drawn).astype(np.float32)
-
-
-def _tell(name: str, verified: Verified, missed: str | None) -> None:
-    words = [f"{verified.bytes / 1e6:.1f} MB"]
-    if verified.accuracy is not None:
-        words.append(f"accuracy {verified.accuracy:.3f}")
-    if verified.agreement is not None:
-        words.append(f"same class as Keras {verified.agreement:.1%}")
-    words.append(f"largest difference {verified.largest_difference:.2g}")
-    words.append(f"{verified.milliseconds:.2f} ms")
-    console.print(f"  {', '.join(words)}")
-    if missed:
-        console.print(f"  {name} {missed}", style="bold red")
-
-
-def _keep(
-    earlier: dict[str, Any],
-    out: Path,
-    folder: Path,
-    left_out: dict[str, str],
-    files: dict[str, Any],
-) -> list[str]:
-    """Take over what an earlier export made and this one does not replace."""
-    kept = set(earlier.get("files", {})) - {*files, *left_out}
-    # Whoever wrote that manifest may have named other places.
-    names = [name for name in FILES.values() if name in kept]
-    for name in names:
-        files[name] = earlier["files"][name]
-        if (out / name).is_dir():
-            shutil.copytree(out / name, folder / name)
-        else:
-            shutil.copy2(out / name, folder / name)
-    return names
 
 
 def _write_beside(
@@ -424,21 +409,24 @@ def _write_beside(
     answers: dict[str, Answers],
     manifest: dict[str, Any],
 ) -> None:
-    names = source.reference.class_names
-    # Of several outputs the first stands for all.
-    expected, *_ = keras_answers(source.model, source.given, golden).values()
-    arrays: dict[str, Any] = {"images": golden, "keras": expected}
+    """Write what belongs to the files: golden answers, labels and the card."""
+    import numpy as np
+
+    from kerafer.export.graph import predict_with_keras
+    from kerafer.export.model_card import model_card
+
+    # The first of several outputs stands for all.
+    expected = predict_with_keras(source.model, source.given, golden)
+    arrays: dict[str, Any] = {
+        "images": golden,
+        "keras": next(iter(expected.values())),
+    }
     for name, given in answers.items():
         arrays[name] = given.probabilities
     np.savez_compressed(folder / GOLDEN, **arrays)
-    if names:
-        text = "\n".join(names) + "\n"
+    if manifest["labels"]:
+        text = "\n".join(manifest["labels"]) + "\n"
         (folder / LABELS).write_text(text, encoding="utf-8")
-    manifest["files"] = {
-        name: manifest["files"][name]
-        for name in FILES.values()
-        if name in manifest["files"]
-    }
     text = json.dumps(manifest, indent=2) + "\n"
     write_text(folder / MANIFEST, text)
     card = model_card(manifest)

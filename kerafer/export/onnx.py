@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kerafer.errors import UserError, first_line
-from kerafer.export.inference import INPUT, Inference
+from kerafer.export.graph import INPUT, FrozenGraph
 from kerafer.extras import extra_for
 from kerafer.inference.input_range import METADATA_KEY
 
@@ -16,7 +16,7 @@ from kerafer.inference.input_range import METADATA_KEY
 OPSET = 17
 
 
-def onnx_bytes(made: Inference, input_range: str) -> bytes:
+def onnx_bytes(made: FrozenGraph, input_range: str) -> bytes:
     """Convert a graph, for onnxruntime, OpenVINO or TensorRT.
 
     Args:

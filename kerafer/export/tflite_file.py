@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kerafer.errors import UserError
-
 _OPERATORS = {
     code: name
     for name, code in vars(schema.BuiltinOperator).items()
@@ -24,6 +22,7 @@ _FLOATS = (
 )
 # The converter's scale for numbers that are all 0 is 2e-6 / 255.
 _LEAST_SCALE = 1e-8
+_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 class TfliteFile:
@@ -70,42 +69,21 @@ class TfliteFile:
             if tensor.type in _FLOATS
         ]
 
-    def check_operators(self) -> None:
-        """Refuse operations that not every LiteRT can run.
+    def constant_layers(self) -> list[str]:
+        """Names of convolutions and dense layers that are always 0.
 
-        Raises:
-            UserError: Names them.
+        LiteRT cannot load a file that has such a range in 8 bits.
         """
-        outside = [name for name in self.operators if name.startswith("CUSTOM")]
-        if outside:
-            raise UserError(
-                "An exported file has builtin operations of LiteRT only. The "
-                f"converter put in: {', '.join(outside)}."
-            )
-
-    def check_ranges(self) -> None:
-        """Refuse results of 8 bits that are 0 for all calibration images.
-
-        LiteRT can't load a file with them.
-
-        Raises:
-            UserError: Names them.
-        """
-        empty = []
+        constant = []
         for operator in self._graph.operators:
+            if self._name(operator) not in _LAYERS:
+                continue
             for index in operator.outputs:
                 tensor = self._graph.tensors[index]
                 scales = getattr(tensor.quantization, "scale", None)
                 if scales is not None and max(scales) < _LEAST_SCALE:
-                    empty.append(tensor.name.decode().split("/")[0])
-        if empty:
-            raise UserError(
-                "The format int8 needs a range for the result of every "
-                "operation. On all calibration images these are 0: "
-                f"{', '.join(dict.fromkeys(empty))}.\n"
-                "Such a layer does nothing, as a ReLU that is always 0 does. "
-                "Train again, or export float16 or dynamic."
-            )
+                    constant.append(tensor.name.decode().split("/")[0])
+        return list(dict.fromkeys(constant))
 
     def _name(self, operator: Any) -> str:
         code = self._model.operatorCodes[operator.opcodeIndex]
@@ -113,8 +91,6 @@ class TfliteFile:
             return f"CUSTOM {code.customCode.decode()}"
         # Files from before 2020 have the small field alone.
         return _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
-
-    # === Changes ===
 
     def _buffer(self, data: bytes) -> int:
         buffer = schema.BufferT()

@@ -15,11 +15,10 @@ from keras import ops
 import kerafer
 from kerafer.cli import main
 from kerafer.errors import UserError
-from kerafer.export.any_model import make_source
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.converter import Converter
-from kerafer.export.export import export
-from kerafer.export.inference import image_input
+from kerafer.export.export import write_export
+from kerafer.export.source import source_of_model
 from kerafer.images import resize
 from kerafer.layers import (
     ConvolutionalBlockAttention,
@@ -278,11 +277,11 @@ def converter():
 
 def exported(model, folder, converter, given_images=None, formats=None):
     """The manifest, and why files were left out."""
-    given = image_input(model, "uint8")
     config = ExportConfig(formats=formats or ",".join(FILES), min_agreement=0)
     found = images() if given_images is None else given_images
-    source = make_source(model, "m", "0" * 64, given, config, found)
-    return export(source, folder, config, converter)
+    source = source_of_model(model, "m", config, found)
+    manifest = write_export(source, folder, config, converter)
+    return manifest, manifest["left_out"]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -21,7 +21,7 @@ from kerafer.datasets import load, make_split, write_split
 from kerafer.datasets.specs import find_spec
 from kerafer.evaluation import external_test, score
 from kerafer.evaluation.report import scores_section
-from kerafer.export.verify import answer
+from kerafer.export.compare import run_file
 from kerafer.faces.detector import Face
 from kerafer.models.save import save_model
 from kerafer.runtime.recognizer import Recognizer
@@ -370,7 +370,7 @@ def test_faces_are_cut_out_as_prediction_does(
     images = [cv2.imread(str(file))[..., ::-1].copy() for file in files]
     faces = [recognizer.predict(image)[0] for image in images]
     np.testing.assert_allclose(
-        answer(exported / "int8.tflite", found.images).probabilities,
+        run_file(exported / "int8.tflite", found.images).probabilities,
         [[face.probabilities[name] for name in CLASSES] for face in faces],
         atol=1e-6,
     )

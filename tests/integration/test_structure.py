@@ -27,7 +27,6 @@ ROOMS = (
     "runtime",
     "explain",
     "demo",
-    "workflows",
     "reproduction",
     "cli",
 )
@@ -59,9 +58,6 @@ def test_data_flows_one_way():
             there = room(module) if module.startswith("kerafer.") else None
             if there is None or parts in (("__init__.py",), ("__main__.py",)):
                 continue
-            # The room of workflows is being emptied.
-            if there == "workflows":
-                continue
             checked += 1
             assert here is not None, f"{file} imports from {there}"
             assert ROOMS.index(there) <= ROOMS.index(here), (
@@ -74,7 +70,7 @@ def test_the_tests_have_the_rooms_of_the_package():
     apart = {"integration", "clients", "browser", "faults"}
     folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
     names = {folder.name for folder in folders if folder != ROOT / "tests"}
-    assert names == apart | set(ROOMS) - {"workflows"}
+    assert names == apart | set(ROOMS)
 
 
 def test_no_module_imports_itself_by_way_of_others():
@@ -173,7 +169,7 @@ def test_no_picture_of_a_person_is_in_the_repository():
 
 @pytest.mark.parametrize(
     "module",
-    ["kerafer", "kerafer.datasets", "kerafer.evaluation", "kerafer.workflows"],
+    ["kerafer", "kerafer.datasets", "kerafer.evaluation"],
 )
 def test_an_editor_knows_every_lazy_name(module):
     """The imports that types are read from are those that happen."""

@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 from by_hand import convolution
 from harness import check_gradients, pictures
+from kerafer.export.tflite import tflite
 
 import kerafer
 from kerafer.evaluation import complexity
 from kerafer.export.converter import Converter
-from kerafer.export.inference import image_input, inference
-from kerafer.export.tflite import tflite
+from kerafer.export.graph import freeze_graph
+from kerafer.export.image_input import image_input
 from kerafer.models.kerafer_edge import apply_ghost_module
 
 
@@ -66,7 +67,7 @@ def test_the_int8_file_is_as_small_as_a_phone_asks_for(width, largest):
     images = pictures((4, 64, 64, 3)).astype(np.uint8)
     given = image_input(model, "uint8")
     with Converter() as converter:
-        made = inference(model, given, 1, "float32", True)
+        made = freeze_graph(model, given, 1, "float32", True)
         content = tflite(converter, made, "int8", images).content()
     # A byte for each weight and more.
     weights = sum(math.prod(v.shape) for v in model.trainable_variables)

@@ -1,4 +1,4 @@
-"""A model as one function of TensorFlow that needs nothing of Keras."""
+"""Trace a Keras model into a frozen TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -16,14 +16,10 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
 
-from kerafer.errors import ConfigError, UserError, first_line
+from kerafer.errors import UserError, first_line
+from kerafer.export.image_input import LUMINANCE, ImageInput
 from kerafer.files import native_path
-from kerafer.inference.signature import (
-    channels_first_message,
-    is_channels_first,
-)
 from kerafer.layers.ramps import constants_for_export
-from kerafer.models.graph import built_shape
 
 INPUT = "image"
 # The only name of a model's only output, whatever the model is.
@@ -31,102 +27,10 @@ OUTPUT = "probabilities"
 
 _BATCH = 32
 _COMPILED = "_XlaMustCompile"
-# As OpenCV makes gray of R, G and B.
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageInput:
-    """What the exported files take.
-
-    Args:
-        shape: Height, width and channels.
-        kind: `"uint8"`, images as they are stored, or `"float32"`, numbers in
-            the range that the model was trained with.
-        to_gray: Whether RGB is made gray for a model that sees gray.
-    """
-
-    shape: tuple[int, int, int]
-    kind: str
-    to_gray: bool
-
-    def for_model(self, images: np.ndarray) -> np.ndarray:
-        """What the Keras model is given where the files are given `images`."""
-        if not self.to_gray:
-            return images
-        weights = np.array(_LUMINANCE, np.float32)[:, None]
-        gray = images.astype(np.float32) @ weights
-        return gray if self.kind == "float32" else np.floor(gray + 0.5)
-
-
-def image_input(
-    model: keras.Model,
-    kind: str,
-    image_size: int | tuple[int, int] | None = None,
-    keep_gray: bool = False,
-    images: np.ndarray | None = None,
-) -> ImageInput:
-    """Find out what a model takes.
-
-    Args:
-        model: Built.
-        kind: As in `ImageInput`.
-        image_size: Height and width where the model leaves them open.
-        keep_gray: Whether a gray model's files take gray images, too. RGB is
-            what most of those who hand images to a file have.
-        images: Tell the shape of a model that does not.
-
-    Raises:
-        UserError: Where the model has several inputs, takes no images, or its
-            size is not known.
-    """
-    if kind not in ("uint8", "float32"):
-        raise UserError(
-            f"An exported file takes uint8 or float32. Received: {kind}."
-        )
-    given = getattr(model, "inputs", None) or []
-    if len(given) > 1:
-        raise UserError(
-            f"An export is of a model of one image. {model.name} has "
-            f"{len(given)} inputs.\nMake a model of one of them: "
-            "keras.Model(image, ...)."
-        )
-    shape = tuple(given[0].shape) if given else built_shape(model)
-    if not shape and images is not None:
-        shape = (None, *images.shape[1:])
-    if is_channels_first(shape):
-        raise UserError(channels_first_message(model.name, shape))
-    if len(shape) != 4 or shape[3] not in (1, 3):
-        raise UserError(
-            "An export is of a model that takes (batch, height, width, 1 or "
-            f"3). {model.name} takes {shape or 'what it does not tell'}.\n"
-            "Build it first: model(keras.ops.zeros((1, 224, 224, 3)))."
-        )
-    if isinstance(image_size, int):
-        image_size = (image_size, image_size)
-    sides: list[Any] = []
-    for known, wanted in zip(
-        shape[1:3], image_size or (None,) * 2, strict=True
-    ):
-        if known is None and wanted is None:
-            raise ConfigError(
-                f"{model.name} takes images of any size; an exported file has "
-                "one.\nGive `image_size`."
-            )
-        if None not in (known, wanted) and known != wanted:
-            raise ConfigError(
-                f"{model.name} takes images of {shape[1]} x {shape[2]}. "
-                f"Received: {wanted} for `image_size`."
-            )
-        sides.append(known or wanted)
-    to_gray = shape[3] == 1 and not keep_gray
-    channels = 3 if to_gray else shape[3]
-    height, width = sides
-    return ImageInput((height, width, channels), kind, to_gray)
-
-
-@dataclasses.dataclass(frozen=True)
-class Inference:
+class FrozenGraph:
     """A frozen graph.
 
     Args:
@@ -149,13 +53,13 @@ class Inference:
         return [t.name for t in (*self.function.inputs, *self.function.outputs)]
 
 
-def inference(
+def freeze_graph(
     model: keras.Model,
     given: ImageInput,
     batch: int | None = 1,
     kind: str | None = None,
     integer: bool = False,
-) -> Inference:
+) -> FrozenGraph:
     """Trace a model as it predicts, and freeze it.
 
     Args:
@@ -177,7 +81,7 @@ def inference(
     def run(image: tf.Tensor) -> list[tf.Tensor]:
         x = tf.cast(image, tf.float32)
         if given.to_gray:
-            weights = tf.reshape(tf.constant(_LUMINANCE), (1, 1, 3, 1))
+            weights = tf.reshape(tf.constant(LUMINANCE), (1, 1, 3, 1))
             x = tf.nn.conv2d(x, weights, 1, "VALID")
             x = tf.floor(x + 0.5) if rounds else x
         found = named_outputs(model, model(x, training=False))
@@ -188,7 +92,7 @@ def inference(
     with constants_for_export(model, integer), _must_run(model, given):
         concrete = traced.get_concrete_function()
     frozen = _inlined(convert_variables_to_constants_v2(concrete))
-    return Inference(frozen, tuple(names))
+    return FrozenGraph(frozen, tuple(names))
 
 
 @contextlib.contextmanager
@@ -300,7 +204,7 @@ def named_outputs(model: keras.Model, answer: Any) -> dict[str, Any]:
     return found
 
 
-def keras_answers(
+def predict_with_keras(
     model: keras.Model, given: ImageInput, images: np.ndarray
 ) -> dict[str, np.ndarray]:
     """What the Keras model says, an array for each output, by its name.
@@ -326,7 +230,7 @@ def keras_answers(
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def save(made: Inference, folder: str) -> None:
+def save_graph(made: FrozenGraph, folder: str) -> None:
     """Write a frozen graph as a SavedModel, which needs no other package.
 
     Its signature `serving_default` maps `image` to the outputs by name.

@@ -1,0 +1,109 @@
+"""What exported files take."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerafer.errors import ConfigError, UserError
+from kerafer.inference.signature import (
+    channels_first_message,
+    is_channels_first,
+)
+from kerafer.models.graph import built_shape
+
+# OpenCV's weights of R, G and B for gray.
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageInput:
+    """What the exported files take.
+
+    Args:
+        shape: Height, width and channels.
+        kind: `"uint8"`, images as they are stored, or `"float32"`, numbers in
+            the range that the model was trained with.
+        to_gray: Whether RGB is made gray for a model that sees gray.
+    """
+
+    shape: tuple[int, int, int]
+    kind: str
+    to_gray: bool
+
+    def for_model(self, images: np.ndarray) -> np.ndarray:
+        """What the Keras model is given where the files are given `images`."""
+        if not self.to_gray:
+            return images
+        weights = np.array(LUMINANCE, np.float32)[:, None]
+        gray = images.astype(np.float32) @ weights
+        return gray if self.kind == "float32" else np.floor(gray + 0.5)
+
+
+def image_input(
+    model: keras.Model,
+    kind: str,
+    image_size: int | tuple[int, int] | None = None,
+    keep_gray: bool = False,
+    images: np.ndarray | None = None,
+) -> ImageInput:
+    """Find out what a model takes.
+
+    Args:
+        model: Built.
+        kind: As in `ImageInput`.
+        image_size: Height and width where the model leaves them open.
+        keep_gray: Whether a gray model's files take gray images, too. RGB is
+            what most of those who hand images to a file have.
+        images: Tell the shape of a model that does not.
+
+    Raises:
+        UserError: Where the model has several inputs, takes no images, or its
+            size is not known.
+    """
+    if kind not in ("uint8", "float32"):
+        raise UserError(
+            f"An exported file takes uint8 or float32. Received: {kind}."
+        )
+    given = getattr(model, "inputs", None) or []
+    if len(given) > 1:
+        raise UserError(
+            f"An export is of a model of one image. {model.name} has "
+            f"{len(given)} inputs.\nMake a model of one of them: "
+            "keras.Model(image, ...)."
+        )
+    shape = tuple(given[0].shape) if given else built_shape(model)
+    if not shape and images is not None:
+        shape = (None, *images.shape[1:])
+    if is_channels_first(shape):
+        raise UserError(channels_first_message(model.name, shape))
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise UserError(
+            "An export is of a model that takes (batch, height, width, 1 or "
+            f"3). {model.name} takes {shape or 'what it does not tell'}.\n"
+            "Build it first: model(keras.ops.zeros((1, 224, 224, 3)))."
+        )
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    sides: list[Any] = []
+    for known, wanted in zip(
+        shape[1:3], image_size or (None,) * 2, strict=True
+    ):
+        if known is None and wanted is None:
+            raise ConfigError(
+                f"{model.name} takes images of any size; an exported file has "
+                "one.\nGive `image_size`."
+            )
+        if None not in (known, wanted) and known != wanted:
+            raise ConfigError(
+                f"{model.name} takes images of {shape[1]} x {shape[2]}. "
+                f"Received: {wanted} for `image_size`."
+            )
+        sides.append(known or wanted)
+    to_gray = shape[3] == 1 and not keep_gray
+    channels = 3 if to_gray else shape[3]
+    height, width = sides
+    return ImageInput((height, width, channels), kind, to_gray)

@@ -1,0 +1,494 @@
+"""Find the model to export, with images that calibrate and test its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kerafer.class_names import tidy
+from kerafer.console import console
+from kerafer.datasets.image_folder import folder_images
+from kerafer.datasets.synthetic.dataset import draw_golden_images
+from kerafer.errors import UserError
+from kerafer.evaluation.external_test import ExternalTest
+from kerafer.export.compare import Reference
+from kerafer.export.config import ExportConfig
+from kerafer.export.graph import predict_with_keras
+from kerafer.export.image_input import ImageInput, image_input
+from kerafer.files import digest
+from kerafer.images import ImageLike, as_image, resize
+from kerafer.inference import InputRange, ModelSource
+from kerafer.inference.input_range import PIXELS
+from kerafer.inference.probabilities import is_probabilities
+from kerafer.models import load_model
+from kerafer.models.graph import in_float32
+from kerafer.models.save import digest_of_weights
+
+if TYPE_CHECKING:
+    from kerafer.datasets.split_dataset import SplitDataset
+    from kerafer.training.run import Run
+
+_RANDOM_IMAGES = 16
+_FEWEST_CALIBRATION, _FEW_CALIBRATION = 4, 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model and what its export needs.
+
+    Args:
+        model: The trained model, in float32.
+        given: What the files take.
+        facts: `architecture`, `run`, `sha256` of the model's file, `data`,
+            `licence`, `derived_from`, `faces`, `split`, `notes` and `limits`,
+            for the manifest.
+        calibration: Training images as the files take them; empty if only
+            formats of floats are wanted.
+        reference: Test images with the model's outputs.
+        face_margin: Added to a face's box on each side, as a fraction of its
+            longer side; `None` for whole images.
+        external_test: Images of another kind to test on. Default: none.
+        vote_temperature: Of a model trained on votes. Default: none.
+        input_range: The values that the files take; `None` if unknown.
+    """
+
+    model: keras.Model
+    given: ImageInput
+    facts: dict[str, Any]
+    calibration: np.ndarray
+    reference: Reference
+    face_margin: float | None
+    external_test: ExternalTest | None = None
+    vote_temperature: float | None = None
+    input_range: InputRange | None = None
+
+    def golden_images(self) -> np.ndarray:
+        """Draw synthetic faces as the files take them."""
+        return golden_images(self.given, self.input_range)
+
+
+def source_of_run(
+    run: Run,
+    config: ExportConfig,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Source:
+    """Use a run's model, with images of its training and test sets.
+
+    Args:
+        run: The run.
+        config: The export's settings.
+        data_dir: Where the run's data set is now. Default: where it was.
+
+    Raises:
+        UserError: If the data set is not that of the run.
+    """
+    from kerafer.datasets.specs import face_margin, find_spec
+    from kerafer.datasets.split_dataset import find_data
+    from kerafer.datasets.splits import stratified_sample
+
+    training, best = run.config, run.path / "best.keras"
+    if data_dir:
+        training = dataclasses.replace(training, data_dir=os.fspath(data_dir))
+    model = load_model(best)
+    data = find_data(training, run.path / "split.csv")
+    dataset, images = data.dataset, data.decode(training)
+    if model.output_shape[-1] != len(dataset.class_names):
+        raise UserError(
+            f"The run's model has {model.output_shape[-1]} outputs, but its "
+            f"data set has other classes: {', '.join(dataset.class_names)}."
+        )
+    train, test = data.rows("train"), data.rows("test")
+    if not len(train) or len(test) < 2:
+        raise UserError(
+            f"The run's split has {len(train)} training and {len(test)} test "
+            "images. An export needs at least 1 and 2."
+        )
+    given = image_input(model, "uint8", keep_gray=config.keep_gray)
+    margin = face_margin(
+        dataset.margin, training.face_crop, training.face_margin
+    )
+    external = None
+    if config.external_test:
+        external = ExternalTest.load(
+            Path(config.external_test),
+            config.subject_pattern,
+            dataset.class_names,
+            given.shape,
+            margin,
+        )
+    count = min(config.calibration, len(train))
+    chosen = train[stratified_sample(dataset.labels[train], count, config.seed)]
+    channels = given.shape[2] // images.shape[3]
+    tested = np.repeat(images[test], channels, axis=3)
+    began = [training.init_from] if training.init_from else []
+    cropped = training.face_crop != "none"
+    return Source(
+        model,
+        given,
+        facts={
+            "architecture": training.arch,
+            "run": run.path.name,
+            "sha256": digest(best),
+            "data": dataset.source,
+            "licence": dataset.licence,
+            "derived_from": [
+                *(f"initialized from `{Path(name).name}`" for name in began),
+                *(
+                    f"distilled from `{Path(name).name}`"
+                    for name in training.teachers
+                ),
+            ],
+            "faces": "cropped to the face found by MTCNN"
+            if cropped
+            else "as in the data set, not cropped",
+            "split": f"that of the run, seed {training.seed}: {_parts(data)}",
+            "notes": list(data.notes),
+            "limits": list(find_spec(dataset.name).limits),
+        },
+        calibration=np.repeat(images[chosen], channels, axis=3),
+        reference=Reference(
+            tested,
+            predict_with_keras(model, given, tested),
+            dataset.labels[test],
+            tuple(dataset.class_names),
+            dataset.manifest["subject"].to_numpy(object)[test]
+            if dataset.has_subjects
+            else None,
+        ),
+        face_margin=margin,
+        external_test=external,
+        vote_temperature=ModelSource(best).vote_temperature,
+        input_range=PIXELS,
+    )
+
+
+def _parts(data: SplitDataset) -> str:
+    from kerafer.datasets.splits import PARTS, UNUSED
+
+    counts = [(part, len(data.rows(part))) for part in (*PARTS, UNUSED)]
+    return ", ".join(f"{count:,} {part}" for part, count in counts if count)
+
+
+def source_of_file(
+    file: Path,
+    name: str,
+    config: ExportConfig,
+    images: Any = None,
+    labels: Sequence[int] | np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+    kind: str = "uint8",
+    image_size: int | tuple[int, int] | None = None,
+) -> Source:
+    """Use a `.keras` file that is not a run's.
+
+    Args:
+        file: The file. Class names, crop margin and facts come from what is
+            beside it.
+        name: For the manifest.
+        config: The export's settings.
+        images, labels, class_names, kind, image_size: As for `export_model`.
+    """
+    found, model = ModelSource(file), load_model(file)
+    shape = getattr(model, "output_shape", None)
+    if class_names is None and isinstance(shape, tuple) and len(shape) == 2:
+        known = found.labels or ()
+        class_names = known if len(known) == shape[1] else None
+    facts = found.manifest.get("source")
+    is_export = file.name == "model.keras" and isinstance(facts, dict)
+    source = source_of_model(
+        model,
+        name,
+        config,
+        images,
+        labels=labels,
+        class_names=class_names,
+        kind=kind,
+        image_size=image_size,
+        facts=facts if is_export else None,
+    )
+    return dataclasses.replace(
+        source,
+        facts={**source.facts, "sha256": digest(file)},
+        face_margin=found.crop_margin,
+        vote_temperature=found.vote_temperature,
+    )
+
+
+def source_of_model(
+    model: keras.Model,
+    name: str,
+    config: ExportConfig,
+    images: Any = None,
+    labels: Sequence[int] | np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+    kind: str = "uint8",
+    image_size: int | tuple[int, int] | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Source:
+    """Use any Keras model.
+
+    Args:
+        model: Built.
+        name: For the manifest.
+        config: The export's settings.
+        images, labels, class_names, kind, image_size: As for `export_model`.
+        facts: For the manifest. Default: unknown.
+
+    Raises:
+        UserError: For a model, images, labels or names that do not fit.
+    """
+    model = _checked_model(model)
+    if isinstance(images, (str, os.PathLike)):
+        given = image_input(model, kind, image_size, config.keep_gray)
+        images, labels = folder_images(Path(images), given.shape, class_names)
+    else:
+        if images is not None:
+            images = _as_array(images, kind, image_size)
+        given = image_input(model, kind, image_size, config.keep_gray, images)
+        images = None if images is None else _fit(images, given)
+    stated = config.input_range
+    taken = PIXELS if kind == "uint8" else None
+    if taken is None and stated is not None:
+        taken = InputRange.parse(stated)
+    calibration, tested, truth = _divide(images, labels, given, taken, config)
+    outputs = predict_with_keras(model, given, tested)
+    names = None if class_names is None else tuple(map(tidy, class_names))
+    first = next(iter(outputs.values()))
+    _check_names(first, names, truth)
+    if truth is not None and names is None:
+        names = tuple(f"class {n}" for n in range(first.shape[1]))
+    unknown = {
+        "architecture": model.name,
+        "run": name,
+        "sha256": "",
+        "data": "unknown",
+        "licence": "unknown",
+        "derived_from": [],
+        "faces": "unknown",
+        "split": "images given to the export, some to calibrate and the others "
+        "to test"
+        if images is not None
+        else "none: synthetic faces and random images",
+        "notes": [],
+        "limits": ["The training data was not stated in the export."],
+    }
+    # A manifest may be anybody's.
+    known = {
+        key: value
+        for key, value in (facts or {}).items()
+        if isinstance(value, type(unknown.get(key)))
+    }
+    return Source(
+        model,
+        given,
+        facts={**unknown, "sha256": digest_of_weights(model), **known},
+        calibration=calibration,
+        reference=Reference(tested, outputs, truth, names),
+        face_margin=None,
+        input_range=taken,
+    )
+
+
+def check_calibration(images: np.ndarray) -> None:
+    """Refuse images that give int8 no useful ranges.
+
+    Args:
+        images: As the files take them.
+
+    Raises:
+        UserError: If they are too few, all equal, or were scaled before they
+            became bytes.
+    """
+    if len(images) < _FEWEST_CALIBRATION:
+        raise UserError(
+            f"{len(images)} calibration images are too few for int8. Give "
+            f"`images` of at least {2 * _FEWEST_CALIBRATION}, better 200: half "
+            "of them calibrate."
+        )
+    if images.dtype == np.uint8 and images.max() <= 1:
+        raise UserError(
+            "All pixels of the calibration images are 0 or 1. They were "
+            "probably scaled to 0..1 before the conversion to uint8. Give "
+            "images of 0 to 255."
+        )
+    if (images == images[:1]).all() or np.ptp(images) == 0:
+        raise UserError(
+            "All calibration images are equal. Give images like those that "
+            "the model was made for."
+        )
+    if len(images) < _FEW_CALIBRATION:
+        console.warn(
+            f"Only {len(images)} images calibrate int8. Its ranges are more "
+            f"reliable with at least {_FEW_CALIBRATION}."
+        )
+
+
+def golden_images(
+    given: ImageInput, taken: InputRange | None = None
+) -> np.ndarray:
+    """Draw synthetic faces as the files take them.
+
+    Args:
+        given: What the files take.
+        taken: Range of floats. Default: -1 to 1, the most common.
+    """
+    drawn = draw_golden_images(given.shape)
+    if given.kind == "uint8":
+        return drawn
+    taken = taken or InputRange.parse("-1..1")
+    return taken.apply(drawn).astype(np.float32)
+
+
+def _checked_model(model: keras.Model) -> keras.Model:
+    if not isinstance(model, keras.Model):
+        raise UserError(
+            f"Cannot export a {type(model).__name__}. Give a keras.Model, a "
+            ".keras file, or a folder with one."
+        )
+    if not model.built:
+        raise UserError(
+            f"{model.name} has no weights yet. Build it first:\n"
+            "model(keras.ops.zeros((1, 224, 224, 3)))"
+        )
+    try:
+        return in_float32(model)
+    except (NotImplementedError, TypeError, ValueError):
+        # A subclassed model without get_config stays as it is.
+        return model
+
+
+def _divide(
+    images: np.ndarray | None,
+    labels: Sequence[int] | np.ndarray | None,
+    given: ImageInput,
+    taken: InputRange | None,
+    config: ExportConfig,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Images that calibrate, images that test, and the labels of these."""
+    from kerafer.datasets.splits import stratified_sample
+
+    if images is None:
+        if labels is not None:
+            raise UserError("`labels` were given without `images`.")
+        tested = _made_up(given, taken)
+        return tested[:0], tested, None
+    truth = _checked_labels(labels, len(images))
+    count = max(1, min(config.calibration, len(images) // 2))
+    order = np.zeros(len(images), int) if truth is None else truth
+    chosen = stratified_sample(order, count, config.seed)
+    rest = np.setdiff1d(np.arange(len(images)), chosen)
+    # A single image has both roles.
+    rest = rest if len(rest) else chosen
+    truth = None if truth is None else truth[rest]
+    return images[chosen], images[rest], truth
+
+
+def _as_array(
+    images: np.ndarray | Sequence[ImageLike],
+    kind: str,
+    image_size: int | tuple[int, int] | None,
+) -> np.ndarray:
+    if not len(images):
+        raise UserError("`images` is empty. Give at least one image.")
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        found = images
+    else:
+        size = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        read = [as_image(image) for image in images]
+        size = size or read[0].shape[:2]
+        found = np.stack([resize(image, size) for image in read])
+    if found.dtype != np.uint8 and kind == "uint8":
+        raise UserError(
+            f"`images` are {found.dtype}, but input is 'uint8'. For a model "
+            "that takes floats, set input='float32'."
+        )
+    if found.dtype == np.uint8 and kind == "float32":
+        raise UserError(
+            "`images` are uint8, but input is 'float32'. Give floats in the "
+            "range of the training."
+        )
+    if kind == "float32":
+        found = found.astype(np.float32, copy=False)
+        if not np.isfinite(found).all():
+            raise UserError("`images` contain NaN or infinity.")
+    return found
+
+
+def _fit(images: np.ndarray, given: ImageInput) -> np.ndarray:
+    height, width, channels = given.shape
+    if images.shape[1:3] != (height, width):
+        images = np.stack([resize(image, (height, width)) for image in images])
+        images = images.reshape(len(images), height, width, -1)
+    if images.shape[3] == channels:
+        return images
+    if images.shape[3] == 1:
+        return np.repeat(images, 3, axis=3)
+    if (images.shape[3], channels) != (3, 1):
+        raise UserError(
+            f"`images` have {images.shape[3]} channels; the model takes "
+            f"{channels}."
+        )
+    rgb = dataclasses.replace(given, shape=(height, width, 3), to_gray=True)
+    return rgb.for_model(images).astype(images.dtype)
+
+
+def _made_up(given: ImageInput, taken: InputRange | None) -> np.ndarray:
+    """Synthetic faces and noise."""
+    generator = np.random.default_rng(0)
+    shape = (_RANDOM_IMAGES, *given.shape)
+    noise: np.ndarray
+    if given.kind == "uint8":
+        noise = generator.integers(0, 256, shape, np.uint8)
+    else:
+        noise = generator.uniform(-1, 1, shape).astype(np.float32)
+    return np.concatenate([golden_images(given, taken), noise])
+
+
+def _checked_labels(
+    labels: Sequence[int] | np.ndarray | None, count: int
+) -> np.ndarray | None:
+    if labels is None:
+        return None
+    found = np.asarray(labels)
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise UserError(
+            f"`labels` must be {count} class indices, one for each image. "
+            f"Received: {found.dtype} of shape {found.shape}."
+        )
+    return found.astype(np.int64)
+
+
+def _check_names(
+    outputs: np.ndarray,
+    names: tuple[str, ...] | None,
+    labels: np.ndarray | None,
+) -> None:
+    if names is None and labels is None:
+        return
+    if not is_probabilities(outputs):
+        raise UserError(
+            "Labels and class names need a model whose first output is class "
+            f"probabilities. This one's has shape {outputs.shape[1:]} and is "
+            "not probabilities.\nEnd the model in softmax, or leave them out."
+        )
+    classes = outputs.shape[1]
+    if names is not None and (
+        len(names) != classes or len(set(names)) != classes
+    ):
+        raise UserError(
+            f"The model has {classes} classes and needs as many different "
+            f"class names. Received: {', '.join(names)}."
+        )
+    if labels is not None and not (
+        (labels >= 0).all() and (labels < classes).all()
+    ):
+        raise UserError(
+            f"`labels` must be 0 to {classes - 1}. Received: {labels.min()} to "
+            f"{labels.max()}."
+        )
