@@ -126,14 +126,22 @@ def export_model(
         has_images = images is not None or run is not None
         formats = _DEFAULT if has_images else _WITHOUT_IMAGES
     config = _config(formats, keep_gray, gates)
-    of_run = {"class_names": class_names, "image_size": image_size}
-    of_other = {"data_dir": data_dir, "external_test": config.external_test}
+    of_run = {
+        "`class_names` (`labels` on the command line)": class_names,
+        "`image_size`": image_size,
+    }
+    of_other = {
+        "`data_dir`": data_dir,
+        "`external_test`": config.external_test,
+    }
     _refuse(of_run if run else of_other, run)
     if input == "float32" and (run or isinstance(images, (str, os.PathLike))):
         raise ConfigError(
             "`input` float32 is for a model that takes other numbers than "
             "pixels, with `images` as an array. Files of images are uint8."
         )
+    if run and config.external_test:
+        _check_external(Path(config.external_test), run.config.data_dir)
     _check_folder(Path(out), force)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow_backend("Exports")
@@ -277,13 +285,27 @@ def _refuse(
     for name, value in settings.items():
         if value and run:
             raise ConfigError(
-                f"`{name}` is known from the run {run.path}. Leave it out."
+                f"{name} is known from the run {run.path}. Leave it out."
             )
         if value:
             raise ConfigError(
-                f"`{name}` needs the folder of a run as the model, without "
+                f"{name} needs the folder of a run as the model, without "
                 "`images`."
             )
+
+
+def _check_external(images: Path, data_dir: str | None) -> None:
+    """Refuse images of another kind than an external test needs."""
+    rule = "`external_test` must be a folder or .zip of images, <class>/*"
+    if not images.exists():
+        raise ConfigError(f"File not found: {images}. {rule}.")
+    if images.is_file() and images.suffix.lower() != ".zip":
+        raise ConfigError(f"{rule}. Received the file {images}.")
+    if data_dir and Path(data_dir).resolve() == images.resolve():
+        raise ConfigError(
+            f"{rule}, that the model has not seen. {images} is the data set of "
+            "the run, whose test images are scored anyway."
+        )
 
 
 def _check_folder(out: Path, force: bool) -> None:

@@ -284,9 +284,9 @@ def test_the_card_and_the_manifest_tell_the_same(exported, run):
     for words in (
         "Scores of `int8.tflite` on the test images",
         "27 labelled images of `others`",
-        "no ground for grading, hiring or policing",
-        "What it must not be used for",
-        "hands this notice on",
+        "no basis for",
+        "Prohibited uses",
+        "include this notice",
         f"right on {test['accuracy']:.1%} of 12 images that it was not",
         "seed 0: 96 train, 12 validation, 12 test |",
     ):
@@ -320,16 +320,7 @@ def test_the_keras_file_of_an_export_is_the_run_s_model(exported, run):
     assert facts["agreement"] == 1 and facts["largest_difference"] < 1e-6
 
 
-def test_a_later_export_keeps_what_was_measured_of_the_same_file(
-    exported, run, tmp_path
-):
-    out = tmp_path / "out"
-    shutil.copytree(exported, out)
-    assert export(run, out, "--formats", "dynamic") == 0
-    manifest, before = manifest_of(out), manifest_of(exported)
-    assert "dynamic.tflite" in manifest["files"]
-    assert manifest["scores"] == before["scores"]
-    # Of another file nothing is known.
+def test_without_an_external_test_the_card_names_the_option(run, tmp_path):
     alone = tmp_path / "alone"
     assert export(run, alone, "--formats", "float16") == 0
     scores = manifest_of(alone)["scores"]
@@ -392,9 +383,9 @@ def test_pictures_without_a_face_are_told(exported):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--external-test", "nowhere"), "There is no nowhere"),
-        (("--external-test", "{root}/my run/best.keras"), "Received the file"),
-        (("--external-test", "{root}/data"), "that the model never saw"),
+        (("--external-test", "nowhere"), "nowhere"),
+        (("--external-test", "{root}/my run/best.keras"), "best.keras"),
+        (("--external-test", "{root}/data"), "has not seen"),
         (("--external-test", "{root}/two"), "The data has 2: blue, purple"),
         (("--subject-pattern", "^(.+)_"), "without --external-test"),
     ],
@@ -432,8 +423,7 @@ def test_models_that_were_learnt_from_are_named(run, tmp_path):
     assert export(copy, tmp_path / "out", "--formats", "float32") == 0
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert (
-        "began with the weights of `first`, distilled from `a`, distilled from"
-        in card
+        "initialized from `first`, distilled from `a`, distilled from" in card
     )
     assert "/far/away" not in card
 
