@@ -13,8 +13,8 @@ from kerafer.errors import UserError, first_line
 
 _TRAIN = (
     *("charset_normalizer", "jinja2"),
-    *("flatbuffers", "keras", "matplotlib", "mtcnn", "pandas", "pywt"),
-    *("scipy", "sklearn", "tensorboard", "tensorflow"),
+    *("flatbuffers", "keras", "matplotlib", "mtcnn", "pandas"),
+    *("scipy", "sklearn", "tensorflow"),
 )
 # Of each package the extra, both as Python and as setup.cfg have them.
 EXTRAS = {

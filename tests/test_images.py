@@ -353,19 +353,23 @@ def test_jpeg_2000_of_16_bits_and_with_opacity():
     assert read_image(encoded(see_through, "JPEG2000")).min() > 250
 
 
-def test_which_files_have_several_frames():
+def test_which_files_have_several_frames(tmp_path):
     frames = [Image.new("RGB", (9, 9), c) for c in ("red", "blue")]
     for kind in ("GIF", "PNG", "WEBP", "TIFF", "AVIF"):
         several = io.BytesIO()
         frames[0].save(several, kind, save_all=True, append_images=frames[1:])
-        assert images.has_several_frames(several.getvalue())
-        assert not images.has_several_frames(encoded(frames[0], kind))
+        file = tmp_path / f"file.{kind.lower()}"
+        file.write_bytes(several.getvalue())
+        assert images.read_first_image(file)[1]
+        file.write_bytes(encoded(frames[0], kind))
+        assert not images.read_first_image(file)[1]
     # A phone's JPEG with its preview is one image.
     phone = io.BytesIO()
     frames[0].save(phone, "MPO", save_all=True, append_images=frames[1:])
-    assert read_image(phone.getvalue()).shape == (9, 9, 3)
-    assert not images.has_several_frames(phone.getvalue())
-    assert not images.has_several_frames(b"none")
+    file = tmp_path / "phone.jpg"
+    file.write_bytes(phone.getvalue())
+    pixels, has_several = images.read_first_image(file)
+    assert pixels.shape == (9, 9, 3) and not has_several
 
 
 def tiff(pixels, **tags):

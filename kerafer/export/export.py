@@ -315,7 +315,8 @@ def _check_folder(out: Path, force: bool) -> None:
         return
     if not (out / MANIFEST).is_file():
         raise UserError(
-            f"{out} contains other files. Export to a new or empty folder."
+            f"`out` must be a new or empty folder. Nothing was written: {out} "
+            "contains other files."
         )
     keep_results([out / MANIFEST], force)
 

