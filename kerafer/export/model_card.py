@@ -8,8 +8,6 @@ from kerafer import markdown
 from kerafer.evaluation.external_test import external_test_section
 from kerafer.evaluation.report import scores_section
 
-IGNORE_GATES = "ignore_gates"
-
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Write a manifest up as Markdown.
@@ -33,7 +31,6 @@ def model_card(manifest: dict[str, Any]) -> str:
         ],
         test_section=test,
         external_section=external,
-        ignore_gates=IGNORE_GATES,
     )
 
 

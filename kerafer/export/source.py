@@ -200,7 +200,8 @@ def source_of_file(
         known = found.labels or ()
         class_names = known if len(known) == shape[1] else None
     facts = found.manifest.get("source")
-    is_export = file.name == "model.keras" and isinstance(facts, dict)
+    if file.name != "model.keras" or not isinstance(facts, dict):
+        facts = {}
     source = source_of_model(
         model,
         name,
@@ -210,11 +211,10 @@ def source_of_file(
         class_names=class_names,
         kind=kind,
         image_size=image_size,
-        facts=facts if is_export else None,
+        facts={**facts, "sha256": digest(file)},
     )
     return dataclasses.replace(
         source,
-        facts={**source.facts, "sha256": digest(file)},
         face_margin=found.crop_margin,
         vote_temperature=found.vote_temperature,
     )
@@ -284,10 +284,12 @@ def source_of_model(
         for key, value in (facts or {}).items()
         if isinstance(value, type(unknown.get(key)))
     }
+    if "sha256" not in known:
+        known["sha256"] = digest_of_weights(model)
     return Source(
         model,
         given,
-        facts={**unknown, "sha256": digest_of_weights(model), **known},
+        facts={**unknown, **known},
         calibration=calibration,
         reference=Reference(tested, outputs, truth, names),
         face_margin=None,
