@@ -18,7 +18,7 @@ class DataConfig(Settings):
     GROUPS: ClassVar[Mapping[str, str]] = {"dataset": "Data"}
 
     dataset: str = "synthetic"
-    """Data set: kdef, fesr, fer2013, ferplus, folder or synthetic."""
+    """Data set: kdef, fesr, fer2013, ferplus, ckplus, folder or synthetic."""
     data_dir: str | None = None
     """Folder or .zip of the data set. Default: KERAFER_DATA, else
     data/<dataset>."""

@@ -28,8 +28,8 @@ def load(
     """Find a data set and list its images.
 
     Args:
-        name: `"kdef"`, `"fesr"`, `"fer2013"`, `"ferplus"`, `"folder"` or
-            `"synthetic"`.
+        name: `"kdef"`, `"fesr"`, `"fer2013"`, `"ferplus"`, `"ckplus"`,
+            `"folder"` or `"synthetic"`.
         root: Its folder, a folder with a folder `name` in it, or a .zip of
             it. Default: the environment variable `KERAFER_DATA`, taken in the
             same way, then `data/<name>`.

@@ -159,6 +159,22 @@ FERPLUS = DatasetSpec(
     ),
     margin=0.0,
 )
+CKPLUS = DatasetSpec(
+    name="ckplus",
+    reader="kerafer.datasets.ckplus:read_ckplus",
+    source="Extended Cohn-Kanade (CK+; Lucey et al. 2010)",
+    licence="For non-commercial research under the database's agreement; not "
+    "to be passed on",
+    about="CK+ is 327 labelled sequences of 118 people with seven expressions",
+    get="Ask the Affect Analysis Group of the University of Pittsburgh for it",
+    limits=(
+        "The expressions are posed in a laboratory, by adults of one region "
+        "of the United States, in even light; each sequence gives three "
+        "almost equal images.",
+        _UNKNOWN,
+    ),
+    split="subject",
+)
 FOLDER = DatasetSpec(
     name="folder",
     reader="kerafer.datasets.folder:read_folder",
@@ -190,7 +206,7 @@ SYNTHETIC = DatasetSpec(
 
 SPECS = {
     spec.name: spec
-    for spec in (KDEF, FESR, FER2013, FERPLUS, FOLDER, SYNTHETIC)
+    for spec in (KDEF, FESR, FER2013, FERPLUS, CKPLUS, FOLDER, SYNTHETIC)
 }
 DATASETS = tuple(SPECS)
 

@@ -14,6 +14,7 @@ from kerafer.datasets import Dataset, archive, load
 from kerafer.datasets.archive import unpack
 from kerafer.datasets.kdef import parse_angles
 from kerafer.datasets.loading import find_root
+from kerafer.datasets.splits import make_split, shared_subjects
 from kerafer.errors import UserError
 
 KDEF_CODES = ("AN", "DI", "AF", "HA", "NE", "SA", "SU")
@@ -531,3 +532,57 @@ def test_many_processes_unpack_one_archive(tmp_path):
         for _ in range(3)
     ]
     assert [p.communicate()[0] for p in running] == ["300\n"] * 3
+
+
+def write_sequence(draw, root, sequence, n_frames, code=None):
+    subject, number = sequence.split("_")
+    images = root / "cohn-kanade-images" / subject / number
+    names = [f"{sequence}_{i:08d}.png" for i in range(1, n_frames + 1)]
+    draw(images, *names)
+    if code is not None:
+        label = root / "Emotion" / subject / number / names[-1]
+        label.parent.mkdir(parents=True)
+        label.with_name(f"{label.stem}_emotion.txt").write_text(
+            f"   {code:.7e}\n"
+        )
+
+
+def test_ckplus_published_tree_has_three_frames_of_each_label(tmp_path, draw):
+    # The codes of the database: 0 neutral, 1 anger ... 7 surprise.
+    for code in range(8):
+        write_sequence(draw, tmp_path, f"S01{code}_001", 5, code)
+    write_sequence(draw, tmp_path, "S010_002", 4)
+    dataset = load("ckplus", tmp_path)
+    rows = dataset.manifest.set_index("path")
+    assert len(rows) == 7 * 3
+    labels = dict(zip(rows["subject"], rows["label"], strict=True))
+    assert [labels[f"S01{code}"] for code in range(1, 8)] == [
+        *("angry", "contempt", "disgusted", "fearful", "happy", "sad"),
+        "surprised",
+    ]
+    last = "cohn-kanade-images/S013/001/S013_001_00000005.png"
+    assert rows.loc[last, "sequence"] == "S013_001"
+    assert not rows.index.str.contains("_0000000[12]").any()
+    # Unlabelled and neutral sequences, and the first frames of the others.
+    assert len(dataset.skipped_files) == 4 + 5 + 7 * 2
+
+
+def test_ckplus_48_is_split_by_subject_or_at_random(tmp_path, draw):
+    folders = ("anger", "contempt", "disgust", "fear", "happy", "sadness")
+    for subject in range(30):
+        for index, folder in enumerate((*folders, "surprise")):
+            sequence = f"S{subject:03d}_{index:03d}"
+            names = [f"{sequence}_{frame:08d}.png" for frame in (7, 8, 9)]
+            draw(tmp_path / "CK+48" / folder, *names)
+    dataset = load("ckplus", tmp_path)
+    assert len(dataset) == 30 * 7 * 3
+    assert dataset.manifest["subject"].nunique() == 30
+    for kind, shared in (("subject", False), ("paper", True)):
+        split = make_split(dataset, kind)
+        assert bool(shared_subjects(dataset, split)) == shared
+
+
+def test_ckplus_refuses_a_label_file_without_a_code(tmp_path, draw):
+    write_sequence(draw, tmp_path, "S010_001", 3, 9)
+    with pytest.raises(UserError, match="9"):
+        load("ckplus", tmp_path)
