@@ -121,7 +121,6 @@ def _walk(layer: keras.layers.Layer) -> Iterator[WaveletChannelAttention]:
 def _parameters(wavelet: Morlet) -> tuple[np.ndarray, np.ndarray]:
     """Return scales and shifts, of shape `(wavelets,)`."""
     scale, shift = (
-        keras.ops.convert_to_numpy(weight).astype(np.float64).reshape(-1)
-        for weight in (wavelet.scale, wavelet.shift)
+        values.astype(np.float64).reshape(-1) for values in wavelet.parameters()
     )
     return scale, shift

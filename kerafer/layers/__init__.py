@@ -13,7 +13,10 @@ from kerafer.layers.efficient_channel_attention import (
 from kerafer.layers.morlet import Morlet
 from kerafer.layers.multi_scale_conv2d import MultiScaleConv2D
 from kerafer.layers.squeeze_excitation import SqueezeExcitation
-from kerafer.layers.wavelet_channel_attention import WaveletChannelAttention
+from kerafer.layers.wavelet_channel_attention import (
+    WaveletChannelAttention,
+    adapt_wavelets,
+)
 from kerafer.layers.wavelet_squeeze_excitation import WaveletSqueezeExcitation
 
 __all__ = [
@@ -28,4 +31,5 @@ __all__ = [
     "SqueezeExcitation",
     "WaveletChannelAttention",
     "WaveletSqueezeExcitation",
+    "adapt_wavelets",
 ]

@@ -57,6 +57,15 @@ def positive_int(name: str, value: int) -> int:
     return value
 
 
+def positive(name: str, value: float) -> float:
+    """Return `value` if it is above 0."""
+    if not value > 0:
+        raise ValueError(
+            f"`{name}` must be positive. Received: {name}={value!r}"
+        )
+    return value
+
+
 def odd_int(name: str, value: int) -> int:
     """Return `value` if it is an odd integer above 0."""
     if positive_int(name, value) % 2 == 0:

@@ -75,14 +75,16 @@ class ChannelAttention(BottleneckGate):
                 self._bias(f"expand_bias_{name}", channels)
             )
 
-    def _activate(self, values: Any, index: int) -> Any:
+    def _activate(self, values: Any, pool: int) -> Any:
         if self.use_bias:
-            values = values + self.reduce_biases[index]
+            values = values + self.reduce_biases[self._set_of(pool)]
         return self.activation(values)
 
-    def _branch(self, values: Any, index: int) -> Any:
-        values = super()._branch(values, index)
-        return values + self.expand_biases[index] if self.use_bias else values
+    def _branch(self, values: Any, pool: int) -> Any:
+        values = super()._branch(values, pool)
+        if self.use_bias:
+            values = values + self.expand_biases[self._set_of(pool)]
+        return values
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | get_settings(

@@ -167,18 +167,20 @@ class BottleneckGate(Gate):
 
     def _branches(self, inputs: Any) -> list[Any]:
         return [
-            self._branch(
-                self._pooled(inputs, pool), 0 if self.shared else index
-            )
+            self._branch(self._pooled(inputs, pool), index)
             for index, pool in enumerate(self.pools)
         ]
 
-    def _branch(self, values: Any, index: int) -> Any:
-        values = ops.matmul(values, self.reduce_kernels[index])
-        values = self._activate(values, index)
-        return ops.matmul(values, self.expand_kernels[index])
+    def _set_of(self, pool: int) -> int:
+        """The index of the set of weights that a pool uses."""
+        return 0 if self.shared else pool
 
-    def _activate(self, values: Any, index: int) -> Any:
+    def _branch(self, values: Any, pool: int) -> Any:
+        values = ops.matmul(values, self.reduce_kernels[self._set_of(pool)])
+        values = self._activate(values, pool)
+        return ops.matmul(values, self.expand_kernels[self._set_of(pool)])
+
+    def _activate(self, values: Any, pool: int) -> Any:
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:

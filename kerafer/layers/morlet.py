@@ -13,6 +13,7 @@ from kerafer.layers.arguments import (
     boolean,
     get_settings,
     one_of,
+    positive,
     set_objects,
 )
 from kerafer.layers.ramps import Ramps
@@ -54,6 +55,9 @@ class Morlet(keras.layers.Layer):
         trainable_wavelet: Whether training changes `a` and `b`. If not, they
             are non-trainable weights, whatever `trainable` is set to later.
             Default: `True`.
+        learning_rate_multiplier: How many times as fast Adam and optimizers
+            like it change `a` and `b`: the weights are `a` and `b` divided by
+            it, which regularizers and constraints apply to. Default: 1.
 
     Input shape:
         Any, with a defined number of channels.
@@ -62,8 +66,8 @@ class Morlet(keras.layers.Layer):
         The input's.
 
     Raises:
-        ValueError: If the wavelet is unknown, the centre frequency is not
-            positive, or the number of channels is undefined.
+        ValueError: If the wavelet is unknown, the centre frequency or the
+            multiplier is not positive, or the number of channels is undefined.
 
     Example:
         >>> float(Morlet()(keras.ops.zeros((1, 1)))[0, 0])  # the wave's crest
@@ -87,15 +91,14 @@ class Morlet(keras.layers.Layer):
         scale_constraint: Any = None,
         shift_constraint: Any = None,
         trainable_wavelet: bool = True,
+        learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not center_frequency > 0:
-            raise ValueError(
-                "`center_frequency` must be positive. "
-                f"Received: center_frequency={center_frequency}"
-            )
-        self.center_frequency = center_frequency
+        self.center_frequency = positive("center_frequency", center_frequency)
+        self.learning_rate_multiplier = positive(
+            "learning_rate_multiplier", learning_rate_multiplier
+        )
         self.per_channel = boolean("per_channel", per_channel)
         self.wavelet = one_of("wavelet", wavelet, tuple(WAVELETS))
         self.axis = axis
@@ -124,11 +127,18 @@ class Morlet(keras.layers.Layer):
         self.shift = self._weight("shift", shape)
 
     def _weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        first = getattr(self, f"{name}_initializer")
+
+        def divided(shape: tuple[int, ...], dtype: Any = None) -> Any:
+            return first(shape, dtype=dtype) / self.learning_rate_multiplier
+
         # Without autocast: a half-precision copy would lose small steps.
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=getattr(self, f"{name}_initializer"),
+            initializer=first
+            if self.learning_rate_multiplier == 1
+            else divided,
             regularizer=getattr(self, f"{name}_regularizer"),
             constraint=getattr(self, f"{name}_constraint"),
             trainable=self.trainable_wavelet,
@@ -143,17 +153,39 @@ class Morlet(keras.layers.Layer):
                 shape[self.axis] = -1
                 factor, summand = factor.reshape(shape), summand.reshape(shape)
             return ramps(ops.relu6(inputs * factor + summand))
+        t = ops.clip(self.argument(inputs), -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
+        outputs = WAVELETS[self.wavelet](t, self.center_frequency)
+        return ops.cast(outputs, inputs.dtype)
+
+    def argument(self, inputs: Any) -> Any:
+        """Compute `t = (inputs - b) / a`, in float32 or float64."""
         dtype = keras.backend.result_type(inputs.dtype, "float32")
-        scale = ops.cast(self.scale, dtype)
-        shift = ops.cast(self.shift, dtype)
+        scale, shift = (
+            ops.cast(weight, dtype) for weight in self._parameters()
+        )
         if self.per_channel:
             shape = [1] * len(inputs.shape)
             shape[self.axis] = -1
             scale, shift = ops.reshape(scale, shape), ops.reshape(shift, shape)
-        t = (ops.cast(inputs, dtype) - shift) / _away_from_zero(scale)
-        t = ops.clip(t, -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
-        outputs = WAVELETS[self.wavelet](t, self.center_frequency)
-        return ops.cast(outputs, inputs.dtype)
+        return (ops.cast(inputs, dtype) - shift) / _away_from_zero(scale)
+
+    def _parameters(self) -> tuple[Any, Any]:
+        if self.learning_rate_multiplier == 1:
+            return self.scale, self.shift
+        return (
+            self.scale * self.learning_rate_multiplier,
+            self.shift * self.learning_rate_multiplier,
+        )
+
+    def parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scale `a` and the shift `b`."""
+        scale, shift = self._parameters()
+        return ops.convert_to_numpy(scale), ops.convert_to_numpy(shift)
+
+    def set_parameters(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """Set the scale `a` and the shift `b`."""
+        self.scale.assign(scale / self.learning_rate_multiplier)
+        self.shift.assign(shift / self.learning_rate_multiplier)
 
     def set_export(self, form: str | None) -> None:
         """Compute with ramps for files of 8 bits, from here on.
@@ -172,9 +204,9 @@ class Morlet(keras.layers.Layer):
             of the scale.
         """
         ramps = Ramps.of(self.wavelet, self.center_frequency)
-        scale = ops.convert_to_numpy(_away_from_zero(self.scale.value))
-        factor = ramps.gain / scale
-        summand = ramps.offset - factor * ops.convert_to_numpy(self.shift)
+        scale, shift = self.parameters()
+        factor = ramps.gain / ops.convert_to_numpy(_away_from_zero(scale))
+        summand = ramps.offset - factor * shift
         return ramps, factor, summand
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -194,6 +226,7 @@ class Morlet(keras.layers.Layer):
             "scale_constraint",
             "shift_constraint",
             "trainable_wavelet",
+            "learning_rate_multiplier",
         )
 
 

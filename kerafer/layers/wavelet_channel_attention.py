@@ -8,10 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerafer.layers.arguments import get_settings, one_of
+from kerafer.layers.arguments import boolean, get_settings, one_of
 from kerafer.layers.gate import BottleneckGate
 from kerafer.layers.morlet import Morlet
-from kerafer.layers.ramps import Ramps
+
+# Of the moving averages of `normalize`.
+_MOMENTUM, _EPSILON = 0.9, 1e-5
 
 
 @keras.saving.register_keras_serializable(package="kerafer")
@@ -53,6 +55,13 @@ class WaveletChannelAttention(BottleneckGate):
             Default: `True`.
         fusion: `"sum"`, `"gated"` or `"concat"`, as above. Default: `"sum"`,
             the article's.
+        normalize: Whether W1 p is batch-normalized, for each pool by itself
+            and without a trainable scale or shift, so that psi's input varies
+            in its sensitive range. Exports fold it into W1. Default: `False`,
+            as in the article.
+        adapt: Whether `adapt_wavelets` may choose the first scale and shift.
+            `kerafer.train` calls it. Default: `False`.
+        learning_rate_multiplier: As in `Morlet`. Default: 1.
         **kwargs: Those of `Gate`: `data_format`, `kernel_initializer`,
             `kernel_regularizer`, `kernel_constraint`.
 
@@ -65,7 +74,8 @@ class WaveletChannelAttention(BottleneckGate):
     Raises:
         ValueError: If the ratio is below 1 or does not divide the channels,
             the number of channels is undefined, the wavelet or fusion is
-            unknown, or `"concat"` is used without shared weights.
+            unknown, `"concat"` is used without shared weights, or `adapt` with
+            `normalize`.
 
     Example:
         >>> features = keras.random.uniform((1, 27, 27, 192))
@@ -86,6 +96,9 @@ class WaveletChannelAttention(BottleneckGate):
         per_channel: bool = True,
         trainable_wavelet: bool = True,
         fusion: str = "sum",
+        normalize: bool = False,
+        adapt: bool = False,
+        learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(ratio, shared, **kwargs)
@@ -99,24 +112,52 @@ class WaveletChannelAttention(BottleneckGate):
         self.center_frequency = center_frequency
         self.per_channel = per_channel
         self.trainable_wavelet = trainable_wavelet
-        self._integer_branches: list[tuple[Any, Any, Ramps, Any]] = []
+        self.normalize = boolean("normalize", normalize)
+        self.adapt = boolean("adapt", adapt)
+        if adapt and normalize:
+            raise ValueError(
+                "`adapt` has no effect on normalized values. Received: "
+                "adapt=True, normalize=True"
+            )
+        self.learning_rate_multiplier = learning_rate_multiplier
+        self._constants: list[tuple[Any, Any, Any, Any]] = []
+        self.norms = [
+            keras.layers.BatchNormalization(
+                momentum=_MOMENTUM,
+                epsilon=_EPSILON,
+                center=False,
+                scale=False,
+                dtype=self.gate_dtype,
+                name=f"norm_{name}",
+            )
+            for name in (self._inputs if normalize else ())
+        ]
         self.wavelets = [
             Morlet(
                 center_frequency=center_frequency,
                 per_channel=per_channel,
                 wavelet=wavelet,
                 trainable_wavelet=trainable_wavelet,
+                learning_rate_multiplier=learning_rate_multiplier,
                 dtype=self.gate_dtype,
                 name=f"psi_{name}",
             )
             for name in self._served
         ]
 
+    @property
+    def _inputs(self) -> tuple[str, ...]:
+        """The names of what W1 is applied to."""
+        return ("both",) if self.fusion == "concat" else self.pools
+
     def _pooled_values(self, channels: int) -> int:
         return channels * (len(self.pools) if self.fusion == "concat" else 1)
 
     def _build_branch(self, index: int, reduced: int, channels: int) -> None:
         self.wavelets[index].build((None, reduced))
+        if index == 0:
+            for norm in self.norms:
+                norm.build((None, reduced))
         if self.fusion == "gated" and index == len(self._served) - 1:
             self.fusion_kernel = self.add_weight(
                 name="fusion_kernel",
@@ -142,49 +183,107 @@ class WaveletChannelAttention(BottleneckGate):
         )
         return ops.sigmoid(share * maximum + (1.0 - share) * average)
 
-    def set_export(self, form: str | None) -> None:
-        """Compute with ramps for files of 8 bits, from here on.
+    def adapt_to(self, features: Any) -> None:
+        """Set scale and shift so that psi's input is about N(0, 1).
 
-        W1 has a few more columns then, which give constants: they hold the
-        range of every tensor (see `Ramps.pins`), and W2 ignores them.
+        They become the deviation and the mean of W1 p over both pools, for
+        each channel with `per_channel`.
 
         Args:
-            form: `"integer"`; anything else computes the wavelet itself.
+            features: What the layer receives for some images.
         """
-        self._integer_branches = []
-        if form != "integer":
-            return
-        for reduce, expand, psi in zip(
-            self.reduce_kernels,
-            self.expand_kernels,
-            self.wavelets,
-            strict=True,
-        ):
+        for index, psi in enumerate(self.wavelets):
+            values = np.concatenate(
+                [
+                    ops.convert_to_numpy(self._reduced(features, number))
+                    for number in range(len(self._inputs))
+                    if self._set_of(number) == index
+                ]
+            )
+            axis = 0 if self.per_channel else None
+            psi.set_parameters(values.std(axis), values.mean(axis))
+
+    def wavelet_inputs(self, features: Any) -> dict[str, Any]:
+        """Compute t, what psi depends on, for each pool.
+
+        Args:
+            features: What the layer receives for some images.
+
+        Returns:
+            Arrays of shape `(images, reduced channels)` by the name of the
+            pool.
+        """
+        return {
+            name: self.wavelets[self._set_of(number)].argument(
+                self._normalized(self._reduced(features, number), number)
+            )
+            for number, name in enumerate(self._inputs)
+        }
+
+    def _reduced(self, inputs: Any, number: int) -> Any:
+        pools = self.pools
+        if self.fusion != "concat":
+            pools = pools[number : number + 1]
+        values = [self._pooled(inputs, pool) for pool in pools]
+        return ops.matmul(
+            ops.concatenate(values, axis=-1),
+            self.reduce_kernels[self._set_of(number)],
+        )
+
+    def _normalized(self, values: Any, number: int) -> Any:
+        return self.norms[number](values) if self.norms else values
+
+    def set_export(self, form: str | None) -> None:
+        """Compute with constants while the model is exported.
+
+        They fold the normalization into W1. For files of 8 bits psi becomes
+        `Ramps`, and W1 gets a few more columns, which give constants: they
+        hold the range of every tensor (see `Ramps.pins`), and W2 ignores them.
+
+        Args:
+            form: `"float"`, `"integer"` or, to compute as in training, `None`.
+        """
+        self._constants = []
+        if form == "integer" or (form is not None and self.norms):
+            self._constants = [
+                self._fold(number, form == "integer")
+                for number in range(len(self._inputs))
+            ]
+
+    def _fold(self, number: int, integer: bool) -> tuple[Any, Any, Any, Any]:
+        """Return W1, its bias, the activation and W2."""
+        index = self._set_of(number)
+        psi: Any = self.wavelets[index]
+        reduce = ops.convert_to_numpy(self.reduce_kernels[index])
+        expand = ops.convert_to_numpy(self.expand_kernels[index])
+        bias = np.zeros(reduce.shape[1], np.float32)
+        if self.norms:
+            norm = self.norms[number]
+            variance = ops.convert_to_numpy(norm.moving_variance)
+            spread = np.sqrt(variance + _EPSILON)
+            reduce = reduce / spread
+            bias = -ops.convert_to_numpy(norm.moving_mean) / spread
+        if integer:
             ramps, factor, summand = psi.ramps()
             pins = ramps.pins
-            kernel = ops.convert_to_numpy(reduce) * factor
-            reduced = kernel.shape[1]
-            bias = np.append(np.broadcast_to(summand, reduced), pins)
-            self._integer_branches.append(
-                (
-                    np.pad(kernel, ((0, 0), (0, len(pins)))),
-                    bias.astype(np.float32),
-                    ramps,
-                    np.pad(
-                        ops.convert_to_numpy(expand), ((0, len(pins)), (0, 0))
-                    ),
-                )
-            )
+            reduce = np.pad(reduce * factor, ((0, 0), (0, len(pins))))
+            bias = np.append(bias * factor + summand, pins)
+            expand = np.pad(expand, ((0, len(pins)), (0, 0)))
 
-    def _branch(self, values: Any, index: int) -> Any:
-        if not self._integer_branches:
-            return super()._branch(values, index)
-        reduce, bias, ramps, expand = self._integer_branches[index]
-        levels = ops.relu6(ops.matmul(values, reduce) + bias)
-        return ops.matmul(ramps(levels), expand)
+            def psi(values: Any) -> Any:
+                return ramps(ops.relu6(values))
 
-    def _activate(self, values: Any, index: int) -> Any:
-        return self.wavelets[index](values)
+        return reduce, bias.astype(np.float32), psi, expand
+
+    def _branch(self, values: Any, pool: int) -> Any:
+        if not self._constants:
+            return super()._branch(values, pool)
+        reduce, bias, psi, expand = self._constants[pool]
+        return ops.matmul(psi(ops.matmul(values, reduce) + bias), expand)
+
+    def _activate(self, values: Any, pool: int) -> Any:
+        psi = self.wavelets[self._set_of(pool)]
+        return psi(self._normalized(values, pool))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | get_settings(
@@ -194,4 +293,20 @@ class WaveletChannelAttention(BottleneckGate):
             "per_channel",
             "trainable_wavelet",
             "fusion",
+            "normalize",
+            "adapt",
+            "learning_rate_multiplier",
         )
+
+
+def adapt_wavelets(model: keras.Model, images: np.ndarray) -> None:
+    """Choose the first scale and shift of layers with `adapt=True`.
+
+    Args:
+        model: A functional model that has not been trained.
+        images: Some training images, as the model takes them.
+    """
+    for layer in model.layers:
+        if isinstance(layer, WaveletChannelAttention) and layer.adapt:
+            before = keras.Model(model.inputs, layer.input)
+            layer.adapt_to(before.predict(images, verbose=0))

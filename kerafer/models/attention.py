@@ -37,6 +37,9 @@ class WaveletOptions(TypedDict, total=False):
     center_frequency: float
     per_channel: bool
     trainable_wavelet: bool
+    normalize: bool
+    adapt: bool
+    learning_rate_multiplier: float
 
 
 class AttentionOptions(WaveletOptions, total=False):
@@ -47,7 +50,8 @@ class AttentionOptions(WaveletOptions, total=False):
             (CBAM's channel attention: wCA with ReLU instead of the wavelet) or
             `"coordinate"`. Default: `"wca"`.
         ratio, shared, wavelet, center_frequency, per_channel,
-        trainable_wavelet, fusion: As in the layer of that name, with its
+        trainable_wavelet, fusion, normalize, adapt,
+        learning_rate_multiplier: As in the layer of that name, with its
             defaults.
     """
 

@@ -80,6 +80,7 @@ def train(
     from kerafer.datasets import write_split
     from kerafer.datasets.split_dataset import find_data
     from kerafer.evaluation.model_cost import trainable_parameters
+    from kerafer.layers import adapt_wavelets
     from kerafer.models.registry import find_model
     from kerafer.training.precision import resolve_precision
     from kerafer.training.pretrained import load_teachers, make_model
@@ -115,6 +116,8 @@ def train(
             stack.enter_context(run.begin())
             write_split(run.path / "split.csv", data.dataset, data.split)
             images = data.decode(config)
+            if config.init_from is None:
+                adapt_wavelets(model, images[data.rows("train")[:256]])
 
             # Fit. The loss is chosen by `losses.make_objective`.
             console.print(

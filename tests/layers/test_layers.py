@@ -620,6 +620,7 @@ def test_other_backends_compute_and_train_the_same(backend, tmp_path):
     x = MultiScaleConv2D(4, dilation_rates=(1, 2, 1), fused=False)(x)
     attentions = (
         WaveletChannelAttention(shared=False),
+        WaveletChannelAttention(normalize=True, learning_rate_multiplier=3.0),
         WaveletSqueezeExcitation(wavelet="gaus1"),
         SqueezeExcitation(use_bias=True),
         EfficientChannelAttention(),
