@@ -149,10 +149,10 @@ class Run:
 
     @property
     def split(self) -> pd.DataFrame:
-        """The path of every image, its label and its split."""
-        import pandas as pd
+        """The path of every image, its label and its split, as text."""
+        from kerafer.tables import read_table
 
-        return pd.read_csv(self._existing("split.csv"))
+        return read_table(self._existing("split.csv"))
 
     @property
     def predictions(self) -> Predictions:
