@@ -23,7 +23,7 @@ def main() -> None:
     trainings = []
     for run in parsed.runs:
         found = Run.open(run)
-        trainings.append(Training(found.config, found.path, "done"))
+        trainings.append(Training(found.config, found.path))
     table = run_table(trainings)
     table["run"] = [Path(run).name for run in parsed.runs]
     write_text(parsed.out, table.to_csv(index=False, lineterminator="\n"))

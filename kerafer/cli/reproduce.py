@@ -22,7 +22,7 @@ from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
 
 # Columns of the report that do not fit on 80 characters.
-_WIDE = ["", "test images", "precision %", "recall %"]
+_WIDE = ["differs", "test images", "precision %", "recall %"]
 
 
 @with_options(without=("arch", "options"), given=TrainingConfig)
@@ -79,6 +79,7 @@ def reproduce(
             for row in shown.itertuples(index=False):
                 table.add_row(*map(str, row))
             console.print(table)
+        if section.text:
             console.print(section.text)
     console.print(f"Saved {found.report}", soft_wrap=True)
 

@@ -21,6 +21,7 @@ class Variant:
         differs: How it differs from the first, for the reader.
         options: Of its builder, as `TrainingConfig.options`.
         split: As `DataConfig.split`. Default: that of the reproduction.
+        against: Name of the variant it is compared with. Default: the first.
     """
 
     name: str
@@ -28,20 +29,20 @@ class Variant:
     differs: str = ""
     options: str | None = None
     split: str | None = None
+    against: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """A group of models; the others are compared with the first.
+    """A group of models that are compared with each other.
 
     Args:
-        key: The group's name in the file.
         title: For the reader.
         variants: The models.
-        table: Number of the article's table, by the article's data set.
+        table: Number of the article's table by the article's data set; empty
+            for a question that the article leaves open.
     """
 
-    key: str
     title: str
     variants: tuple[Variant, ...]
     table: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -53,7 +54,6 @@ def ablations() -> dict[str, Ablation]:
     text = (files("kerafer.reproduction") / "ablations.yaml").read_text("utf-8")
     return {
         key: Ablation(
-            key,
             group["title"],
             tuple(Variant(**line) for line in group["variants"]),
             group.get("table", {}),
@@ -68,29 +68,23 @@ def open_questions() -> list[str]:
 
 
 def group_of_table(number: int, dataset: str) -> tuple[Ablation, str]:
-    """Find the group that a table of the article shows.
-
-    Args:
-        number: 2 to 7.
-        dataset: `kdef` and `fesr` must be those of the table.
-
-    Returns:
-        The group, and the article's data set that is shown beside ours.
+    """Return the group that a table shows, and the article's data set.
 
     Raises:
-        UserError: For another table, or one of the other data set.
+        UserError: For an unknown table, or one of the article's other data set.
     """
-    mine = dataset.upper()
     for group in ablations().values():
         places = [name for name, n in group.table.items() if n == number]
         if not places:
             continue
-        if mine in places:
-            return group, mine
-        if mine in ("KDEF", "FESR"):
+        # Other data sets are shown beside KDEF, the last where it is there.
+        paper = places[-1]
+        if dataset in ("kdef", "fesr"):
+            paper = dataset.upper()
+        if paper not in places:
             raise ConfigError(
                 f"Table {number} is the article's for {places[0]}. Received: "
                 f"`dataset` {dataset}."
             )
-        return group, "KDEF" if "KDEF" in places else places[0]
-    raise UserError(f"There is no table {number} to make. Choose from 2 to 8.")
+        return group, paper
+    raise UserError(f"There is no table {number}. Choose from 2 to 8.")

@@ -2,60 +2,49 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kerafer.errors import UserError
 from kerafer.extras import extra_for
+from kerafer.files import replace_folder
 from kerafer.reproduction.plan import Training
 from kerafer.settings import as_flags
 
 _TRAIN = (sys.executable, "-m", "kerafer", "train")
 
 
-def run_here(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
-    """Run trainings one after the other, each in its own process.
+def run_here(trainings: list[Training]) -> Iterator[Training]:
+    """Run trainings one after the other, and yield each when it is done.
 
     A training that was begun is resumed. Its output goes to `<folder>.log`.
-
-    Yields:
-        Each finished training, with its duration in seconds.
 
     Raises:
         UserError: If a training fails, with the last line of its output.
     """
     for training in trainings:
-        began = time.monotonic()
-        log = training.log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:
-            code = subprocess.run(
-                _command(training),
-                stdout=stream,
-                stderr=stream,
-            ).returncode
-        if code:
-            raise UserError(_failure(training, log.read_text("utf-8")))
-        yield training, time.monotonic() - began
+        flags = ["--resume", str(training.folder)]
+        if not training.is_begun:
+            flags = [*as_flags(training.config), "--out", str(training.folder)]
+        training.log.parent.mkdir(parents=True, exist_ok=True)
+        with training.log.open("a", encoding="utf-8") as log:
+            done = subprocess.run([*_TRAIN, *flags], stdout=log, stderr=log)
+        if done.returncode:
+            raise _failure(training)
+        yield training
 
 
-def run_on_ray(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
-    """Run trainings on a Ray cluster, one processor core each.
+def run_on_ray(trainings: list[Training]) -> Iterator[Training]:
+    """Run trainings on a Ray cluster, and yield each when it is done.
 
-    The files of a finished run are copied back. A training that was begun
-    starts anew. Every machine must have the data where the settings say. The
-    cluster is that of `RAY_ADDRESS`, else the cores of this machine.
-
-    Yields:
-        Each finished training, with its duration in seconds.
+    Each has one processor core. The files of a finished run are copied back;
+    a training that was begun starts anew. Every machine must have the data
+    where the settings say. The cluster is that of `RAY_ADDRESS`, else the
+    cores of this machine.
 
     Raises:
         UserError: If Ray is not installed, or a training fails.
@@ -63,49 +52,29 @@ def run_on_ray(trainings: list[Training]) -> Iterator[tuple[Training, float]]:
     with extra_for("The executor ray"):
         import ray
     # The calling program may have started Ray.
-    own = not ray.is_initialized()
-    if own:
+    if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
-    try:
-        yield from _collected(ray, trainings)
-    finally:
-        if own:
-            ray.shutdown()
-
-
-def _collected(
-    ray: Any, trainings: list[Training]
-) -> Iterator[tuple[Training, float]]:
-    remote = ray.remote(num_cpus=1, max_retries=2)(train_elsewhere)
-    waiting = {
-        remote.remote(as_flags(training.config)): training
-        for training in trainings
-    }
+    train = ray.remote(num_cpus=1, max_retries=2)(_train_on_worker)
+    waiting = {train.remote(as_flags(t.config)): t for t in trainings}
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         training = waiting.pop(ready)
-        code, seconds, printed, content = ray.get(ready)
-        log = training.log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(printed, encoding="utf-8")
-        if code:
+        printed, files = ray.get(ready)
+        training.log.parent.mkdir(parents=True, exist_ok=True)
+        training.log.write_text(printed, encoding="utf-8")
+        if not files:
             for other in waiting:
                 ray.cancel(other, force=True)
-            raise UserError(_failure(training, printed))
-        _put_in_place(content, training.folder)
-        yield training, seconds
+            raise _failure(training)
+        with replace_folder(training.folder) as folder:
+            for name, content in files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+        yield training
 
 
-def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
-    """Train in a temporary folder, on a worker of the cluster.
-
-    Args:
-        flags: Of `kerafer train`.
-
-    Returns:
-        Exit code, seconds, output, and the run's files as a tar.
-    """
-    began = time.monotonic()
+def _train_on_worker(flags: list[str]) -> tuple[str, dict[str, bytes]]:
+    """Return the output and the files of a run, none if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         done = subprocess.run(
@@ -117,42 +86,21 @@ def train_elsewhere(flags: list[str]) -> tuple[int, float, str, bytes]:
             env=os.environ
             | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
         )
-        packed = io.BytesIO()
-        if done.returncode == 0:
-            with tarfile.open(fileobj=packed, mode="w") as archive:
-                archive.add(run, arcname=".")
-        seconds = time.monotonic() - began
-        return done.returncode, seconds, done.stdout, packed.getvalue()
+        found = [] if done.returncode else run.rglob("*")
+        return done.stdout, {
+            str(file.relative_to(run)): file.read_bytes()
+            for file in found
+            if file.is_file()
+        }
 
 
-def _put_in_place(content: bytes, folder: Path) -> None:
-    """Unpack into a temporary folder, then rename it."""
-    with tempfile.TemporaryDirectory(
-        dir=folder.parent, prefix=f".{folder.name}."
-    ) as beside:
-        run = Path(beside) / "run"
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(run, filter="data")
-        run.rename(folder)
-
-
-def _command(training: Training) -> list[str]:
-    if training.state == "begun":
-        return [*_TRAIN, "--resume", str(training.folder)]
-    flags = as_flags(training.config)
-    return [*_TRAIN, *flags, "--out", str(training.folder)]
-
-
-def _failure(training: Training, printed: str) -> str:
-    lines = [line for line in printed.splitlines() if line.strip()]
-    return (
-        f"The training {training.name} failed: "
-        f"{lines[-1] if lines else 'without output'}\n"
+def _failure(training: Training) -> UserError:
+    lines = training.log.read_text("utf-8").split("\n")
+    last = next((x for x in reversed(lines) if x.strip()), "without output")
+    return UserError(
+        f"The training {training.name} failed: {last}\n"
         f"Its output is in {training.log}. Run the same command to continue."
     )
 
 
-RUN: dict[str, Callable[[list[Training]], Iterator[tuple[Training, float]]]] = {
-    "here": run_here,
-    "ray": run_on_ray,
-}
+RUN = {"here": run_here, "ray": run_on_ray}

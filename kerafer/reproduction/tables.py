@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 
 import pandas as pd
@@ -12,9 +14,8 @@ from scipy import stats
 from kerafer.evaluation import complexity
 from kerafer.models import create_model, list_models
 from kerafer.reproduction.ablations import Ablation
-from kerafer.reproduction.plan import Training, find_runs
+from kerafer.reproduction.plan import Plan, Training
 from kerafer.settings import as_flags
-from kerafer.training.config import TrainingConfig
 from kerafer.untrusted import parse_yaml, read_json, read_text
 
 FOOTNOTE = (
@@ -33,51 +34,39 @@ _SCORES = {
     "recall": "recall %",
     "f1": "F1 %",
 }
+_PAPER = {"%": "accuracy", "gain over CNN": "accuracy_gain_over_cnn"}
 _MACHINE = ("kerafer", "tensorflow", "keras", "processor", "cores")
 
 
-def paper_results() -> pd.DataFrame:
-    """Read the article's numbers, as far as its text states them.
-
-    Returns:
-        Columns `dataset` (`KDEF`, `FESR`, `mean` of both, or empty), `model`
-        (a registry name), `metric`, `value` (text, with the digits that the
-        article prints; accuracies and gains in percent) and `provenance`,
-        which begins with `stated` or `derived`.
-
-    Reference:
-        Liu et al., Scientific Reports 15, 22219 (2025).
-    """
-    file = files("kerafer.reproduction") / "paper_results.csv"
-    with file.open(encoding="utf-8") as stream:
-        return pd.read_csv(stream, dtype=str, keep_default_na=False)
-
-
-def paper_value(dataset: str, model: str, metric: str) -> tuple[str, str]:
-    """Find one number of the article.
-
-    Returns:
-        The number if it is stated, and the number if it is derived; at least
-        one of them is empty.
-    """
-    table = paper_results()
-    rows = table[
-        (table["dataset"] == dataset)
-        & (table["model"] == model)
-        & (table["metric"] == metric)
-    ]
-    if rows.empty:
-        return "", ""
-    value, provenance = rows.iloc[0][["value", "provenance"]]
-    return (value, "") if provenance.startswith("stated") else ("", value)
-
-
-def cost_table(names: list[str] | None = None) -> pd.DataFrame:
-    """List parameters and multiply-adds of models beside the article's.
+def paper_value(dataset: str, model: str, metric: str) -> str:
+    """Find a number of the article in `paper_results.csv`.
 
     Args:
-        names: Models. Default: all.
+        dataset: `KDEF`, `FESR`, `mean` of both, or empty.
+        model: A registry name.
+        metric: `accuracy`, `accuracy_gain_over_cnn`, ...
+
+    Returns:
+        The number as printed, such as `"94.968"`, marked if it was derived
+        from others, such as `"91.636 (derived)"`, or nothing.
     """
+    table = _paper_results()
+    if (dataset, model, metric) not in table.index:
+        return ""
+    value, provenance = table.loc[(dataset, model, metric)]
+    return value if provenance.startswith("stated") else f"{value} (derived)"
+
+
+@functools.cache
+def _paper_results() -> pd.DataFrame:
+    file = files("kerafer.reproduction") / "paper_results.csv"
+    with file.open(encoding="utf-8") as stream:
+        table = pd.read_csv(stream, dtype=str, keep_default_na=False)
+    return table.set_index(["dataset", "model", "metric"])
+
+
+def cost_table(names: Sequence[str] = ()) -> pd.DataFrame:
+    """List the costs of models, all by default, beside the article's."""
     rows = []
     for name in names or list_models():
         parameters, macs = complexity(create_model(name))
@@ -85,11 +74,9 @@ def cost_table(names: list[str] | None = None) -> pd.DataFrame:
             {
                 "model": name,
                 "parameters": f"{parameters:,}",
-                "article, M": "".join(
-                    paper_value("", name, "parameters_millions")
-                ),
+                "article, M": paper_value("", name, "parameters_millions"),
                 "multiply-adds, G": f"{macs / 1e9:.4f}",
-                "article, G": "".join(paper_value("", name, "gflops")),
+                "article, G": paper_value("", name, "gflops"),
             }
         )
     return pd.DataFrame(rows)
@@ -137,84 +124,72 @@ def run_table(trainings: list[Training]) -> pd.DataFrame:
 
 
 def score_table(
-    group: Ablation,
-    base: TrainingConfig,
-    runs: int,
-    plan: list[Training],
-    paper: str | None,
+    group: Ablation, plan: Plan, paper: str | None = None
 ) -> pd.DataFrame:
     """List our scores over runs, and the article's beside them.
 
     Args:
-        group: The models; the others are compared with the first.
-        base: The settings that they share.
-        runs: Number of runs of each.
-        plan: All runs.
-        paper: The article's data set (`KDEF`, `FESR`) to show; `None` for a
-            question that the article leaves open.
+        group: The models.
+        plan: The trainings.
+        paper: The article's data set (`KDEF`, `FESR`) to show. Default: none.
 
     Returns:
         One row per model, numbers in percent as text: mean and standard
-        deviation over runs, the difference from the first model with its 95 %
-        interval over the seeds of both, and the article's accuracy.
+        deviation over runs, the difference from the first model or the one
+        that the variant names, with its 95 % interval over the seeds of both,
+        and the article's accuracy.
     """
-    first: pd.DataFrame | None = None
+    scores = {
+        variant.name: run_table(plan.finished(variant))
+        for variant in group.variants
+    }
+    first = group.variants[0].name
     rows = []
     for variant in group.variants:
-        found = [
-            t for t in find_runs(base, variant, runs, plan) if t.state == "done"
-        ]
-        row = {"model": variant.name, "": variant.differs, "runs": len(found)}
-        if found:
-            table = run_table(found).set_index("seed")
-            row["test images"] = ", ".join(
-                str(n) for n in sorted(set(table["n_test_images"]))
-            )
+        runs = scores[variant.name]
+        row = {
+            "model": variant.name,
+            "differs": variant.differs,
+            "runs": len(runs),
+        }
+        if len(runs):
+            counts = sorted(set(runs["n_test_images"]))
+            row["test images"] = ", ".join(map(str, counts))
             for name, title in _SCORES.items():
-                row[title] = _mean_and_deviation(100 * table[name])
+                row[title] = _mean_and_deviation(100 * runs[name])
             row["difference"] = ""
-            if first is None:
-                first = table
-            else:
-                row["difference"] = _difference(
-                    100 * table["accuracy"], 100 * first["accuracy"]
-                )
+        other = variant.against or first
+        if len(runs) and len(scores[other]) and other != variant.name:
+            ours, theirs = (
+                100 * table.set_index("seed")["accuracy"]
+                for table in (runs, scores[other])
+            )
+            row["difference"] = _difference(ours, theirs)
         if paper is not None:
-            stated, derived = paper_value(paper, variant.arch, "accuracy")
-            row[f"article, {paper}, stated %"] = stated
-            row[f"article, {paper}, derived %"] = derived
-            row[f"article, {paper}, stated gain over CNN"] = paper_value(
-                paper, variant.arch, "accuracy_gain_over_cnn"
-            )[0]
+            for title, metric in _PAPER.items():
+                value = paper_value(paper, variant.arch, metric)
+                row[f"article, {paper}, {title}"] = value
         rows.append(row)
     table = pd.DataFrame(rows).fillna("")
-    empty = [c for c in table.columns[3:] if c != "" and (table[c] == "").all()]
+    empty = [c for c in table.columns[3:] if (table[c] == "").all()]
     return table.drop(columns=empty)
 
 
 def paired_difference(
     values: pd.Series, base: pd.Series
 ) -> tuple[float, float, float]:
-    """Compare the scores of two models seed by seed.
-
-    Runs with the same seed share the split and the test images.
-
-    Args:
-        values: Scores, with the seed as index.
-        base: Those of the other model.
+    """Compare the scores of two models, whose index is the seed.
 
     Returns:
         The mean difference, and the ends of its 95 % interval by Student's t,
-        which are NaN for fewer than two seeds.
+        which are NaN for fewer than two common seeds.
     """
     differences = (values - base).dropna()
     n = len(differences)
     mean = float(differences.mean())
     if n < 2:
         return mean, math.nan, math.nan
-    half = float(
-        stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n)
-    )
+    half = stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n)
     return mean, mean - half, mean + half
 
 
