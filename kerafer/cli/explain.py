@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.table import Table
 
 from kerafer.cli.options import FigureFormat
 from kerafer.console import console
@@ -91,29 +90,9 @@ def _explain_wavelets(
             f"images. Received {len(models)} models and no image."
         )
     found = explain_wavelets(models[0], images, out=out, force=force)
-    shown = Table(title="Wavelets, fresh and trained")
-    for name in ("layer", "pool", "weights"):
-        shown.add_column(name)
-    for name in ("|t|", "sensitive", "responding", "gate"):
-        shown.add_column(name, justify="right")
-    for row in found.responses.itertuples():
-        shown.add_row(
-            row.layer,
-            row.pool,
-            row.weights,
-            f"{row.abs_t_median:.2f}",
-            f"{row.sensitive:.0%}",
-            f"{row.responding:.0%}",
-            f"{row.gate_deviation:.4f}",
-        )
-    console.print(shown)
-    console.print(
-        "|t|: median input of the wavelet. sensitive: share of inputs where "
-        "it has a quarter of its steepest slope or more. responding: share of "
-        "channels that are not 0 for all images. gate: standard deviation "
-        "between images.",
-        style="dim",
-    )
+    columns = ("layer", "pool", "weights", "abs_t_median", "sensitive")
+    shown = found.responses[[*columns, "responding", "gate_deviation"]]
+    console.print(shown.to_string(index=False, float_format="{:.3f}".format))
     scale, shift = found.table["scale"], found.table["shift"]
     console.print(
         f"{len(found.table)} wavelets. Scale {scale.min():.4f} to "
