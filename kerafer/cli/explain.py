@@ -25,7 +25,7 @@ def explain(
     out: str | None = None,
     force: bool = False,
     figure_format: FigureFormat = "png",
-) -> int:
+) -> None:
     """Show where a model looks and what its wavelets learned.
 
     Args:
@@ -46,9 +46,6 @@ def explain(
             it exists.
         force: Overwrite results in the folder.
         figure_format: Format of figures, in addition to png.
-
-    Returns:
-        The exit code: 1 if a result could not be written.
     """
     from kerafer.explain import explain as explain_images
 
@@ -59,7 +56,7 @@ def explain(
     with figures_as(figure_format):
         if not paths:
             _explain_wavelets(models, images, out, force)
-            return 0
+            return
         explained = explain_images(
             models,
             paths,
@@ -76,7 +73,6 @@ def explain(
     if sheets:
         where = sheets[0].parent if len(sheets) > 1 else sheets[0]
         console.print(f"{len(sheets):,} sheets. Saved {where}", soft_wrap=True)
-    return 1 if "cannot be written" in explained.skipped else 0
 
 
 def _explain_wavelets(

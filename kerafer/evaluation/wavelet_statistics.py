@@ -18,6 +18,8 @@ from kerafer.layers.wavelets import WAVELETS
 _RESPONSE = 0.01
 # Part of the steepest slope at which psi is sensitive to its input.
 _SENSITIVE = 0.25
+# Further out, every wavelet is 0 in float32.
+_FAR = 8.0
 _BATCH = 32
 
 
@@ -47,84 +49,69 @@ def wavelet_statistics(model: keras.Model, images: np.ndarray) -> pd.DataFrame:
         gate.
     """
     layers = find_attentions(model)
-    seen: dict[str, list[np.ndarray]] = {layer.path: [] for layer in layers}
-    gates: dict[str, list[np.ndarray]] = {layer.path: [] for layer in layers}
-    with _watched(layers) as calls:
+    with _recorded(layers) as calls:
         for start in range(0, len(images), _BATCH):
-            calls.clear()
-            batch = ops.convert_to_tensor(
-                np.asarray(images[start : start + _BATCH], np.float32)
-            )
-            model(batch, training=False)
-            for layer, features, gate in calls:
-                gates[layer.path].append(ops.convert_to_numpy(gate))
-                t = layer.wavelet_inputs(features)
-                seen[layer.path].append(
-                    np.stack([ops.convert_to_numpy(x) for x in t.values()])
-                )
+            part = np.asarray(images[start : start + _BATCH], np.float32)
+            model(ops.convert_to_tensor(part), training=False)
     rows = []
     for layer in layers:
-        gate = np.concatenate(gates[layer.path])
-        pools = layer.wavelet_inputs(ops.zeros((1, 1, 1, gate.shape[1])))
-        inputs = np.concatenate(seen[layer.path], axis=1)
-        for name, t in zip(pools, inputs, strict=True):
-            rows.append(
-                {
-                    "layer": layer.name,
-                    "pool": name,
-                    **_describe(layer, t),
-                    "gate_deviation": float(gate.std(axis=0).mean()),
-                }
-            )
+        found = calls[layer.path]
+        gates = np.concatenate([gate for gate, _ in found])
+        for pool in found[0][1]:
+            row = {"layer": layer.name, "pool": pool}
+            row |= _describe(layer, np.concatenate([t[pool] for _, t in found]))
+            rows.append(row | {"gate_deviation": gates.std(axis=0).mean()})
     return pd.DataFrame(rows)
 
 
 def _describe(layer: WaveletChannelAttention, t: np.ndarray) -> dict[str, Any]:
-    """Statistics of `t` of shape `(images, channels)`."""
-    # Further out, every wavelet is 0 in float32.
-    near = np.clip(t, -8.0, 8.0)
-    psi = _psi(layer, near)
-    grid = np.linspace(-8.0, 8.0, 16_001)
+    """Return statistics of `t` of shape `(images, channels)`."""
+    psi = _psi(layer, t.clip(-_FAR, _FAR))
+    grid = np.linspace(-_FAR, _FAR, 16_001)
     slope = np.abs(np.gradient(_psi(layer, grid), grid))
-    steep = np.interp(near, grid, slope) >= _SENSITIVE * slope.max()
+    steep = np.interp(t, grid, slope, 0, 0) >= _SENSITIVE * slope.max()
     low, median, high = np.percentile(t, (5, 50, 95))
     return {
         "t_low": low,
         "t_median": median,
         "t_high": high,
         "abs_t_median": float(np.median(np.abs(t))),
-        "sensitive": float((steep & (np.abs(t) < 8)).mean()),
+        "sensitive": float(steep.mean()),
         "responding": float((np.abs(psi) > _RESPONSE).any(axis=0).mean()),
         "psi_deviation": float(psi.std(axis=0).mean()),
     }
 
 
 def _psi(layer: WaveletChannelAttention, t: np.ndarray) -> np.ndarray:
-    values = WAVELETS[layer.wavelet](
-        ops.convert_to_tensor(t.astype(np.float32)), layer.center_frequency
-    )
+    inputs = ops.convert_to_tensor(t.astype(np.float32))
+    values = WAVELETS[layer.wavelet](inputs, layer.center_frequency)
     return ops.convert_to_numpy(values)
 
 
 @contextlib.contextmanager
-def _watched(
+def _recorded(
     layers: list[WaveletChannelAttention],
-) -> Iterator[list[tuple[WaveletChannelAttention, Any, Any]]]:
-    """Record what the layers receive and their gates, also in inner models."""
-    calls: list[tuple[WaveletChannelAttention, Any, Any]] = []
+) -> Iterator[dict[str, list[tuple[np.ndarray, dict[str, np.ndarray]]]]]:
+    """Record the gates and inputs of wavelets, also those of inner models."""
+    calls: dict[str, list[tuple[np.ndarray, dict[str, np.ndarray]]]] = {}
 
-    def watch(layer: WaveletChannelAttention) -> None:
+    def record(layer: WaveletChannelAttention) -> None:
         compute = layer.gate
 
-        def gate(inputs: Any) -> Any:
-            found = compute(inputs)
-            calls.append((layer, inputs, found))
+        def gate(features: Any) -> Any:
+            found = compute(features)
+            inputs = {
+                pool: ops.convert_to_numpy(t)
+                for pool, t in layer.wavelet_inputs(features).items()
+            }
+            call = (ops.convert_to_numpy(found), inputs)
+            calls.setdefault(layer.path, []).append(call)
             return found
 
         layer.__dict__["gate"] = gate
 
     for layer in layers:
-        watch(layer)
+        record(layer)
     try:
         yield calls
     finally:
@@ -149,33 +136,28 @@ def wavelet_gradients(
     """
     import tensorflow as tf
 
-    layers = find_attentions(model)
-    variables = {
-        (layer.name, kind): [weight.value for weight in weights]
-        for layer in layers
-        for kind, weights in (
+    weights = {
+        (layer.name, kind, weight.path): weight.value
+        for layer in find_attentions(model)
+        for kind, of_kind in (
             ("scale_gradient", [psi.scale for psi in layer.wavelets]),
             ("shift_gradient", [psi.shift for psi in layer.wavelets]),
             ("kernel_gradient", layer.reduce_kernels),
         )
+        for weight in of_kind
     }
-    totals: dict[tuple[str, str], Any] = dict.fromkeys(variables, 0.0)
+    totals: dict[tuple[str, str, str], Any] = dict.fromkeys(weights, 0.0)
     for start in range(0, len(images), _BATCH):
         part = slice(start, start + _BATCH)
         with tf.GradientTape() as tape:
             # Also those of frozen layers.
-            tape.watch(variables)
+            tape.watch(weights)
             output = model(np.asarray(images[part], np.float32), training=False)
-            loss = tf.reduce_sum(
-                keras.losses.sparse_categorical_crossentropy(
-                    labels[part], output
-                )
+            loss = keras.losses.sparse_categorical_crossentropy(
+                labels[part], output
             )
-        for key, found in tape.gradient(loss, variables).items():
-            flat = np.concatenate([np.ravel(one) for one in found])
-            totals[key] = totals[key] + flat / len(images)
-    rows: dict[str, dict[str, Any]] = {}
-    for (name, kind), gradient in totals.items():
-        row = rows.setdefault(name, {"layer": name})
-        row[kind] = float(np.linalg.norm(gradient))
-    return pd.DataFrame(list(rows.values()))
+        for key, gradient in tape.gradient(loss, weights).items():
+            totals[key] = totals[key] + gradient.numpy() / len(images)
+    squares = pd.Series({k: np.square(v).sum() for k, v in totals.items()})
+    norms = np.sqrt(squares.groupby(level=[0, 1], sort=False).sum())
+    return norms.unstack(sort=False).rename_axis("layer").reset_index()

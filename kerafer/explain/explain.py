@@ -14,7 +14,7 @@ from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.faces.crops import MARGIN, crop_faces
 from kerafer.faces.detectors import DEFAULT, make_detector
-from kerafer.files import is_full, keep_results, results_folder
+from kerafer.files import keep_results, results_folder
 from kerafer.images import UnreadableImageError, read_image
 from kerafer.inference import ModelBundle, ModelSource
 from kerafer.runtime.sources import find_sources, keep_originals
@@ -31,6 +31,14 @@ class Explained(NamedTuple):
 
     sheets: list[Path]
     skipped: dict[str, list[str]]
+
+
+class ExplainedWavelets(NamedTuple):
+    """The folder, the `wavelet_table` and the measured responses."""
+
+    folder: Path
+    table: pd.DataFrame
+    responses: pd.DataFrame
 
 
 def explain(
@@ -107,30 +115,17 @@ def explain(
         if not faces:
             skipped["has no face"].append(source.shown)
             continue
-        try:
-            sheets[source].parent.mkdir(parents=True, exist_ok=True)
-            explanations = [
-                (bundle.name, explain_answers(bundle, faces, index))
-                for bundle, index in zip(bundles, indices, strict=True)
-            ]
-            plot_sheet(faces, explanations, sheets[source])
-            written.append(sheets[source])
-        except OSError as error:
-            if is_full(error):
-                raise
-            reason = f"{sheets[source]} ({error.strerror})"
-            skipped["cannot be written"].append(reason)
+        sheet = sheets[source]
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        explanations = [
+            (bundle.name, explain_answers(bundle, faces, index))
+            for bundle, index in zip(bundles, indices, strict=True)
+        ]
+        plot_sheet(faces, explanations, sheet)
+        written.append(sheet)
     if len(skipped["cannot be read"]) == len(images):
         raise UserError(skipped["cannot be read"][0])
     return Explained(written, {k: v for k, v in skipped.items() if v})
-
-
-class ExplainedWavelets(NamedTuple):
-    """The folder, the `wavelet_table` and the measured responses."""
-
-    folder: Path
-    table: pd.DataFrame
-    responses: pd.DataFrame
 
 
 def explain_wavelets(
@@ -142,9 +137,9 @@ def explain_wavelets(
 ) -> ExplainedWavelets:
     """Write what a model's wavelets learned, and how they respond to images.
 
-    Writes `wavelets.csv` and `wavelets.png` (scales and shifts) and
-    `responses.csv`: for the model and for one with fresh weights what
-    `kerafer.evaluation.wavelet_statistics` measures.
+    `wavelets.csv` and `wavelets.png` have the trained scales and shifts,
+    `responses.csv` what `kerafer.evaluation.wavelet_statistics` measures with
+    the trained weights and with fresh ones.
 
     Args:
         model: As `models` of `explain`.
@@ -157,24 +152,20 @@ def explain_wavelets(
         UserError: If the model does not exist or has no wavelets.
     """
     folder = results_folder(out, "explained", force)
-    names = ("wavelets.csv", "wavelets.png", "responses.csv")
+    names = ("wavelets.csv", "responses.csv", "wavelets.png")
     files = [folder / name for name in names]
     keep_results(files, force)
     (source,) = _find_models([model])
     load_tensorflow_backend("Explanations")
-    from kerafer.explain.wavelets import (
-        measure_responses,
-        plot_wavelets,
-        wavelet_table,
-    )
+    from kerafer.explain import wavelets
 
     bundle = ModelBundle.load(source)
-    table = wavelet_table(bundle.keras_model)
-    responses = measure_responses(bundle, source.file.parent, images)
+    table = wavelets.wavelet_table(bundle.keras_model)
+    responses = wavelets.measure_responses(bundle, source.file.parent, images)
     folder.mkdir(parents=True, exist_ok=True)
     write_table(files[0], table, float_format="%.6g")
-    plot_wavelets(bundle.keras_model, files[1])
-    write_table(files[2], responses, float_format="%.4g")
+    write_table(files[1], responses, float_format="%.4g")
+    wavelets.plot_wavelets(bundle.keras_model, files[2])
     return ExplainedWavelets(folder, table, responses)
 
 

@@ -22,20 +22,15 @@ _POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
 def grad_cam(
     model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    """Compute where images show evidence for a class.
-
-    With `A_k` the channels of a layer's output and `g_k` the gradient of the
-    class score by them, the map is
+    """Compute where images show evidence for a class (Selvaraju et al., 2017).
 
         relu(sum over k of mean(g_k) A_k)
 
-    The score is the one before the softmax, since a probability near 1 has no
-    gradient. The layer is the last one that has at least 4 x 4 positions and
-    is not a pooling layer.
-
-    If a global average pooling and one dense layer follow, the map is exactly
-    what each position adds to the score. After a flatten layer (the CNN
-    family) it is an approximation.
+    A_k are the channels of a layer's output and g_k the gradient of the class
+    score by them. The score is the one before the softmax, since a probability
+    near 1 has no gradient. The layer is the last one that has at least 4 x 4
+    positions and is not a pooling layer. If a global average pooling and one
+    dense layer follow, the map is exactly what each position adds to the score.
 
     Args:
         model: A functional or sequential model, channels last, on TensorFlow.
@@ -48,19 +43,11 @@ def grad_cam(
 
     Raises:
         UserError: If the model has no layer with 4 x 4 positions.
-
-    Reference:
-        Selvaraju et al., ICCV 2017.
     """
     images = np.asarray(images, np.float32)
-    calls = [
-        call
-        for call in find_calls(model)
-        if isinstance(call.layer, layers.Layer)
-    ]
-    watched = keras.Model(
-        model.inputs[0], [_features(calls), _class_scores(model, calls)]
-    )
+    calls = [c for c in find_calls(model) if isinstance(c.layer, layers.Layer)]
+    outputs = [_features(calls), _class_scores(model, calls)]
+    watched = keras.Model(model.inputs[0], outputs)
     maps = []
     for at in range(0, len(images), _BATCH_SIZE):
         part = slice(at, at + _BATCH_SIZE)
@@ -72,9 +59,7 @@ def grad_cam(
         maps += list(np.maximum(evidence, 0.0).astype(np.float32))
     large = np.stack([resize(one, images.shape[1:3]) for one in maps])
     highest = large.max(axis=(1, 2), keepdims=True)
-    return np.divide(
-        large, highest, out=np.zeros_like(large), where=highest > 0
-    )
+    return large / np.where(highest > 0, highest, 1)
 
 
 def _gradients(
@@ -95,23 +80,15 @@ def _gradients(
 def _class_scores(model: keras.Model, calls: list[Call]) -> Any:
     """Return the class scores before the softmax, if there is one."""
     output = model.outputs[0]
-    for layer, (given, *_), made in calls:
-        if made is not output:
-            continue
-        softmax = (
-            getattr(layer, "activation", None) is keras.activations.softmax
-        )
-        if isinstance(layer, layers.Softmax) or (
-            softmax and isinstance(layer, layers.Activation)
-        ):
-            return given
-        if softmax and isinstance(layer, layers.Dense):
-            config = {**layer.get_config(), "activation": "linear"}
-            plain = layers.Dense.from_config(config)
-            scores = plain(given)
-            plain.set_weights(layer.get_weights())
-            return scores
-    return output
+    layer, (given, *_), _ = next(c for c in reversed(calls) if c[2] is output)
+    if isinstance(layer, (layers.Softmax, layers.Activation)):
+        return given
+    if getattr(layer, "activation", None) is not keras.activations.softmax:
+        return output
+    plain = type(layer).from_config(layer.get_config() | {"activation": None})
+    scores = plain(given)
+    plain.set_weights(layer.get_weights())
+    return scores
 
 
 def _features(calls: list[Call]) -> Any:

@@ -58,25 +58,6 @@ def explain_answers(
     ]
 
 
-def overlay(
-    image: np.ndarray, heatmap: np.ndarray, probability: float = 1.0
-) -> np.ndarray:
-    """Lay a heat map over an image: violet for 0 over green to yellow for 1.
-
-    Args:
-        image: uint8 of shape `(height, width, 1 or 3)`.
-        heatmap: 0 to 1, of shape `(height, width)`, of any size.
-        probability: Low ones make pale colours. Default: 1.
-    """
-    heat = np.clip(heatmap, 0.0, 1.0).astype(np.float32)
-    levels = np.rint(255 * resize(heat, image.shape[:2])).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-    # Gray below: an image's own red could be mistaken for heat.
-    gray = image.astype(np.float32).mean(axis=2, keepdims=True)
-    opacity = _PALEST + (_STRONGEST - _PALEST) * probability
-    return np.rint(gray * (1 - opacity) + colours * opacity).astype(np.uint8)
-
-
 def plot_sheet(
     images: Sequence[np.ndarray],
     explanations: Sequence[tuple[str, Sequence[Explanation]]],
@@ -97,8 +78,6 @@ def plot_sheet(
         layout="constrained",
     )
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
     for row, image in enumerate(images):
         # So large that maps look smooth.
         times = -(-_SHOWN_SIDE // max(image.shape[:2]))
@@ -106,21 +85,33 @@ def plot_sheet(
         label = None if labels is None else labels[row]
         grid[row, 0].imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255)
         grid[row, 0].set_title(label or "", fontsize=10)
-        for axes, (_, found) in zip(grid[row, 1:], explanations, strict=True):
+        for axes, (name, found) in zip(
+            grid[row, 1:], explanations, strict=True
+        ):
             one = found[row]
-            axes.imshow(overlay(shown, one.heatmap, one.probability))
+            text = f"{one.label} {one.probability:.0%}"
+            if one.label != one.answer:
+                text += f" (predicted {one.answer})"
+            if not one.heatmap.any():
+                text += "\nno evidence for it"
             colour = "black" if label in (None, one.answer) else _WRONG
-            axes.set_title(_caption(one), fontsize=10, color=colour)
-    for axes, (name, _) in zip(grid[0, 1:], explanations, strict=True):
-        axes.set_title(f"{name}\n{axes.get_title()}", fontsize=10)
+            title = text if row else f"{name}\n{text}"
+            axes.imshow(_overlay(shown, one))
+            axes.set_title(title, fontsize=10, color=colour)
+    for axes in grid.flat:
+        axes.set_axis_off()
     figure.colorbar(
         ScalarMappable(cmap="viridis"), ax=grid, ticks=[0, 0.5, 1], shrink=0.8
     ).set_label("evidence for this class (relative), pale if unsure")
     save_figure(figure, file, 120)
 
 
-def _caption(one: Explanation) -> str:
-    text = f"{one.label} {one.probability:.0%}"
-    if one.label != one.answer:
-        text += f" (predicted {one.answer})"
-    return text if one.heatmap.any() else f"{text}\nno evidence for it"
+def _overlay(image: np.ndarray, one: Explanation) -> np.ndarray:
+    """Lay a heat map over an image, paler for low probabilities."""
+    heat = resize(one.heatmap.astype(np.float32), image.shape[:2])
+    levels = np.rint(255 * np.clip(heat, 0, 1)).astype(np.uint8)
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    # Gray below: an image's own red could be mistaken for heat.
+    gray = image.astype(np.float32).mean(axis=2, keepdims=True)
+    opacity = _PALEST + (_STRONGEST - _PALEST) * one.probability
+    return np.rint(gray * (1 - opacity) + colours * opacity).astype(np.uint8)

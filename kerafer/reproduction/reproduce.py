@@ -109,8 +109,10 @@ def reproduce(
         raise ConfigError(f"`executor` is here or ray. Received: {executor}.")
     if base is None:
         article = read_yaml(TrainingConfig, find_recipe("paper"))
-        base = TrainingConfig(**(article | settings))
-    base = with_face_margin(dataclasses.replace(base, **settings))
+        base = TrainingConfig(**article)
+    base = with_face_margin(base)
+    if settings:
+        base = with_face_margin(dataclasses.replace(base, **settings))
     if not tables and not figures and not questions:
         tables = [2, 3, 6, 7, 8] if base.dataset == "fesr" else [4, 5, 6, 7, 8]
         figures = default_figures(base.dataset)

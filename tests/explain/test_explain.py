@@ -103,33 +103,6 @@ def test_grad_cam_does_not_fade_where_the_answer_is_sure():
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
-def test_a_bright_blob_is_found():
-    image = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1 / 255)(image)
-    x = layers.Conv2D(1, 5, padding="same", name="bright", use_bias=False)(x)
-    x = layers.ReLU()(x)
-    x = layers.MaxPooling2D(2)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(2, name="dense")(x)
-    model = keras.Model(image, layers.Softmax()(x))
-    model.get_layer("bright").set_weights([np.ones((5, 5, 3, 1)) / 75])
-    columns = np.ones((256, 1)) * np.array([[1.0, -1.0]])
-    model.get_layer("dense").set_weights([columns, np.zeros(2)])
-    images = np.zeros((2, 32, 32, 3), np.uint8)
-    images[0, 4:10, 20:26] = images[1, 22:28, 3:9] = 255
-    for one, (row, column) in zip(
-        grad_cam(model, images, [0, 0]),
-        ((6.5, 22.5), (24.5, 5.5)),
-        strict=True,
-    ):
-        mass = one / one.sum()
-        assert abs(mass.sum(axis=1) @ np.arange(32) - row) < 0.7
-        assert abs(mass.sum(axis=0) @ np.arange(32) - column) < 0.7
-        assert one.max() == 1.0
-    # Nothing is evidence for the other class: the map is 0.
-    assert not grad_cam(model, images, [1, 1]).any()
-
-
 def test_the_layer_is_the_last_with_four_positions_and_no_pooling():
     import tensorflow as tf
 
@@ -324,18 +297,6 @@ def test_a_batch_continues_after_files_that_cannot_be_explained(
     told = capsys.readouterr().err
     assert "c.jpg" in told and "film.mp4" in told
     assert read_image("explained/a_grad-cam.png").shape == (336, 696, 3)
-
-
-def test_a_sheet_that_cannot_be_written_ends_nothing(here, runs, capsys):
-    long = "n" * 230
-    for name in (long, "n" * 250, "a_grad-cam.png/x", "a", "z"):
-        write_image(f"in/{name}.png")
-    words = ("in", "--model", runs / "plain", "--detector", "none")
-    assert run(*words, "--out", "explained") == 1
-    found = written()
-    assert f"{long}_grad-cam.png" in found and "z_grad-cam.png" in found
-    assert len(found) == 3
-    assert "2 cannot be written" in capsys.readouterr().err
 
 
 def test_models_stand_side_by_side_and_share_a_class(here, runs):
