@@ -1,15 +1,14 @@
-"""Random changes of training images, computed on the model's device."""
+"""Change and mix training images at random, on the model's device."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
-
-from kerafer.errors import UserError
 
 # What is erased is as wide as high, within this factor.
 _LONGEST = 3.3
@@ -84,10 +83,9 @@ class Augmentation:
         return images
 
     def _origins(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
-        """Where each point lies in its original, as `resample` takes it.
+        """Return the `origins` of `resample`.
 
-        With (x, y) from the centre: turned and zoomed, then shifted, then
-        mirrored.
+        From the centre: rotate and zoom, then shift, then mirror.
         """
         height, width = images.shape[1:3]
         across, down = (width - 1) / 2, (height - 1) / 2
@@ -112,7 +110,7 @@ class Augmentation:
         return ops.reshape(ops.stack(numbers, axis=1), (-1, 6))
 
     def _erase(self, images: Any, seed: keras.random.SeedGenerator) -> Any:
-        """Noise of one sheet for all, as drawing it for each takes long."""
+        """Replace rectangles by noise, the same for all images, to be fast."""
         height, width, channels = images.shape[1:]
         one, two, three, four, five = (
             _drawn(images, 0.5, seed) + 0.5 for _ in range(5)
@@ -121,18 +119,18 @@ class Augmentation:
         stretched = ops.exp((2.0 * two - 1.0) * math.log(_LONGEST) / 2.0)
         high = ops.minimum(ops.sqrt(area) * stretched, 1.0)
         wide = ops.minimum(ops.sqrt(area) / stretched, 1.0)
-        inside = (
-            _between(height, three * (1.0 - high), high, (1, -1, 1, 1))
-            & _between(width, four * (1.0 - wide), wide, (1, 1, -1, 1))
-            & (five < 0.5)
-        )
+        inside = _rectangle(
+            (height, width),
+            (three * (1.0 - high), four * (1.0 - wide)),
+            (high, wide),
+        ) & (five < 0.5)
         noise = keras.random.normal((1, height, width, channels), seed=seed)
         noise = ops.clip(255.0 * noise, 0.0, 255.0)
         return ops.where(inside, noise, images)
 
 
 def resample(images: Any, origins: Any) -> Any:
-    """Bilinear between pixels, and beyond the edge the edge.
+    """Resample bilinearly, and repeat the edge outside.
 
     Args:
         images: float32 of shape `(batch, height, width, channels)`.
@@ -143,8 +141,7 @@ def resample(images: Any, origins: Any) -> Any:
     return _RESAMPLERS[keras.backend.backend()](images, origins)
 
 
-def resample_by_keras(images: Any, origins: Any) -> Any:
-    """`resample` by Keras, on whichever backend."""
+def _by_keras(images: Any, origins: Any) -> Any:
     return ops.image.affine_transform(
         images,
         ops.pad(origins, [(0, 0), (0, 2)]),
@@ -175,10 +172,7 @@ def _by_torch(images: Any, origins: Any) -> Any:
 
 
 def _by_gathering(images: Any, origins: Any) -> Any:
-    """Four gathers of whole pixels.
-
-    Keras takes eight of each of their channels on JAX.
-    """
+    """Gather whole pixels; on JAX, Keras gathers channels, twice as many."""
     row, column = _coordinates(images, origins)
     height, width, channels = images.shape[1:]
     left, top = ops.floor(column), ops.floor(row)
@@ -200,7 +194,7 @@ def _by_gathering(images: Any, origins: Any) -> Any:
 
 
 def _coordinates(images: Any, origins: Any) -> tuple[Any, Any]:
-    """Row and column each pixel comes from: `(batch, height, width)`."""
+    """Return where pixels come from, `(batch, height, width)` each."""
     height, width = images.shape[1:3]
     a, b, c, d, e, f = (origins[:, at, None, None] for at in range(6))
     x = ops.arange(width, dtype="float32")[None, None]
@@ -212,14 +206,14 @@ def _coordinates(images: Any, origins: Any) -> tuple[Any, Any]:
 
 # The fastest on each backend. TensorFlow and PyTorch have a kernel for it.
 _RESAMPLERS = {
-    "tensorflow": resample_by_keras,
+    "tensorflow": _by_keras,
     "torch": _by_torch,
     "jax": _by_gathering,
 }
 
 
 def _blurred(images: Any) -> Any:
-    """By (1, 4, 6, 4, 1) / 16 along both sides, the edge mirrored."""
+    """Filter by (1, 4, 6, 4, 1) / 16 in both directions."""
     height, width = images.shape[1:3]
     padded = ops.pad(images, [(0, 0), (2, 2), (2, 2), (0, 0)], "symmetric")
     weights = [weight / 16.0 for weight in (1, 4, 6, 4, 1)]
@@ -234,16 +228,25 @@ def _blurred(images: Any) -> Any:
 
 
 def _drawn(images: Any, most: float, seed: keras.random.SeedGenerator) -> Any:
-    """Between `-most` and `most`, `(batch, 1, 1, 1)`."""
+    """Draw from `-most` to `most`, `(batch, 1, 1, 1)`."""
     shape = (ops.shape(images)[0], 1, 1, 1)
     return keras.random.uniform(shape, -most, most, "float32", seed)
 
 
-def _between(size: int, start: Any, length: Any, shape: tuple) -> Any:
-    """Which of `size` pixels lie in a part of them."""
-    positions = (ops.arange(size, dtype="float32") + 0.5) / size
-    positions = ops.reshape(positions, shape)
-    return (positions >= start) & (positions < start + length)
+def _rectangle(
+    sizes: Sequence[int], starts: Sequence[Any], lengths: Sequence[Any]
+) -> Any:
+    """Tell which pixels are in a part of each image, in shares of its sides."""
+    inside = []
+    for axis, size in enumerate(sizes, 1):
+        shape = [1, 1, 1, 1]
+        shape[axis] = size
+        at = ops.reshape(
+            (ops.arange(size, dtype="float32") + 0.5) / size, shape
+        )
+        start = starts[axis - 1]
+        inside.append((at >= start) & (at < start + lengths[axis - 1]))
+    return inside[0] & inside[1]
 
 
 POLICIES: dict[str, Augmentation | None] = {
@@ -282,15 +285,62 @@ POLICIES: dict[str, Augmentation | None] = {
 }
 
 
-def make_augmentation(policy: str) -> Augmentation | None:
-    """Return the augmentation of a policy; `None` for `"none"`.
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """Mix each image of a batch with another one.
 
-    Raises:
-        UserError: For an unknown policy.
+    Args:
+        kind: `"mixup"` averages the pixels; `"cutmix"` takes a rectangle from
+            the other image; `"both"` is one of the two for each batch.
+        alpha: Of the Beta distribution of the part that an image keeps. Small
+            values keep nearly all or nothing, 1 is uniform.
+
+    Reference:
+        Zhang et al., "mixup: Beyond Empirical Risk Minimization" (2018); Yun
+        et al., "CutMix" (2019).
     """
-    if policy not in POLICIES:
-        raise UserError(
-            f"Unknown augmentation {policy!r}. Choose one of "
-            f"{', '.join(POLICIES)}."
+
+    kind: str
+    alpha: float = 0.2
+
+    def __call__(
+        self, images: Any, seed: keras.random.SeedGenerator
+    ) -> tuple[Any, Any, Any]:
+        """Mix images.
+
+        Args:
+            images: Of shape `(batch, height, width, channels)`.
+            seed: Numbers are drawn from it.
+
+        Returns:
+            float32 images of the same shape; the index of each one's partner,
+            `(batch,)`; the share that each one kept, `(batch, 1)`.
+        """
+        images = ops.cast(images, "float32")
+        batch = ops.shape(images)[0]
+        partner = keras.random.shuffle(ops.arange(batch), seed=seed)
+        share = keras.random.beta(
+            (batch, 1, 1, 1), self.alpha, self.alpha, "float32", seed
         )
-    return POLICIES[policy]
+        if self.kind == "mixup":
+            own = share
+        else:
+            own = self._cut(images, share, seed)
+            if self.kind == "both":
+                first = keras.random.uniform((1, 1, 1, 1), seed=seed) < 0.5
+                own = ops.where(first, share, own)
+        mixed = own * images + (1.0 - own) * ops.take(images, partner, axis=0)
+        kept = ops.mean(own, axis=(1, 2, 3))[:, None]
+        return mixed, partner, kept
+
+    def _cut(
+        self, images: Any, share: Any, seed: keras.random.SeedGenerator
+    ) -> Any:
+        """Return 0 in a rectangle of the rest of the area, and 1 elsewhere."""
+        side = ops.sqrt(1.0 - share)
+        starts = [
+            (1.0 - side) * keras.random.uniform(ops.shape(share), seed=seed)
+            for _ in "yx"
+        ]
+        inside = _rectangle(images.shape[1:3], starts, (side, side))
+        return ops.cast(~inside, "float32")

@@ -70,7 +70,7 @@ class TrainingConfig(DataConfig):
     """Stop after this many epochs without a better validation loss."""
     min_delta: Annotated[float, Ge(0)] = 1e-5
     """Smallest decrease of the validation loss that counts as better."""
-    loss: Literal["own", "crossentropy", "focal"] = "own"
+    loss: Literal["own", "crossentropy"] = "own"
     """Loss. own is the loss of the architecture's authors, if they have
     one."""
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0

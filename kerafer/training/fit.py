@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from kerafer.datasets.pipeline import Batches, TrainingBatches
 from kerafer.errors import ConfigError
 from kerafer.files import native_path
-from kerafer.training.augmentation import make_augmentation
+from kerafer.training.augmentation import POLICIES, Mixing
 from kerafer.training.batch_statistics import BatchStatistics
 from kerafer.training.callbacks import (
     BestModel,
@@ -24,7 +24,6 @@ from kerafer.training.checkpoint import Checkpoint, restore
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distillation import Distillation
 from kerafer.training.losses import make_objective
-from kerafer.training.mixing import make_mixing
 from kerafer.training.optimizer import make_optimizer
 from kerafer.training.progress import EpochProgress
 from kerafer.training.trainer import Trainer
@@ -66,8 +65,12 @@ def fit(
             labels, config.class_weights, model.output_shape[-1]
         ),
         distillation=distillation,
-        augmentation=make_augmentation(config.augment),
-        mixing=make_mixing(config.mix, config.mix_alpha),
+        augmentation=POLICIES[config.augment],
+        mixing=(
+            None
+            if config.mix == "none"
+            else Mixing(config.mix, config.mix_alpha)
+        ),
         device_images=batches.images if batches.yield_indices else None,
     )
     trainer.compile(optimizer=make_optimizer(config, batches.steps))

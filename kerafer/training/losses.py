@@ -18,17 +18,9 @@ def make_objective(config: TrainingConfig) -> Objective:
     Args:
         config: Uses `loss`, `label_smoothing` and `arch`.
     """
-    if config.loss == "focal":
-        classified = keras.losses.CategoricalFocalCrossentropy(
-            # With an alpha of 1, a gamma of 0 is cross-entropy.
-            alpha=1.0,
-            label_smoothing=config.label_smoothing,
-            reduction=None,
-        )
-    else:
-        classified = keras.losses.CategoricalCrossentropy(
-            label_smoothing=config.label_smoothing, reduction=None
-        )
+    classified = keras.losses.CategoricalCrossentropy(
+        label_smoothing=config.label_smoothing, reduction=None
+    )
     own = config.loss == "own"
     make = find_model(config.arch).objective if own else plain
     return make(classified)

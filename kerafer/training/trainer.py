@@ -10,11 +10,10 @@ import numpy as np
 from keras import ops
 
 from kerafer.models.losses import Objective
-from kerafer.training.augmentation import Augmentation
+from kerafer.training.augmentation import Augmentation, Mixing
 from kerafer.training.distillation import Distillation
 from kerafer.training.distributed import replicas
 from kerafer.training.fused import with_fused_layers
-from kerafer.training.mixing import Mixing
 
 
 class Trainer(keras.Model):

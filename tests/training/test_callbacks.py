@@ -11,7 +11,7 @@ from tiny_training import IMAGES, configuration, small_model, trained
 
 from kerafer.datasets.pipeline import TrainingBatches
 from kerafer.errors import UserError
-from kerafer.training.augmentation import make_augmentation
+from kerafer.training.augmentation import POLICIES
 from kerafer.training.callbacks import BestModel, EpochSeeds
 from kerafer.training.checkpoint import epochs_done, restore
 from kerafer.training.distillation import Distillation
@@ -160,7 +160,7 @@ def test_norms_have_the_statistics_of_the_averaged_weights(tmp_path):
     kernel = best.get_layer("stem").get_weights()[0]
     batches = np.random.default_rng(0).permutation(24).reshape(3, 8)
     # Images are changed as in training, with the same numbers every time.
-    change, random = make_augmentation("light"), keras.random.SeedGenerator(0)
+    change, random = POLICIES["light"], keras.random.SeedGenerator(0)
     maps = []
     for batch in batches:
         images = keras.ops.convert_to_numpy(change(IMAGES[batch], random))

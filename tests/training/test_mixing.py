@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kerafer.errors import UserError
-from kerafer.training.augmentation import make_augmentation
+from kerafer.training.augmentation import POLICIES, Mixing
 from kerafer.training.config import TrainingConfig
 from kerafer.training.losses import make_objective
-from kerafer.training.mixing import KINDS, make_mixing
 from kerafer.training.trainer import Trainer
 
-MIXED = KINDS[1:]
+MIXED = ("mixup", "cutmix", "both")
 
 
 def distinct(count, size=16):
@@ -25,7 +23,7 @@ def distinct(count, size=16):
 def mixed(kind, alpha=1.0, count=32, seed=3, size=16):
     images, labels = distinct(count, size)
     random = keras.random.SeedGenerator(seed)
-    found = make_mixing(kind, alpha)(images, random)
+    found = Mixing(kind, alpha)(images, random)
     pictures, partner, kept = map(keras.ops.convert_to_numpy, found)
     assert pictures.dtype == kept.dtype == np.float32
     assert pictures.shape == images.shape and kept.shape == (count, 1)
@@ -36,9 +34,6 @@ def own_shares(labels):
     """What images mixed with another one keep of themselves."""
     own = np.diag(labels)
     return own[(labels > 0).sum(axis=1) == 2]
-
-
-# === Mixup ===
 
 
 def test_mixup_averages_pixels_in_the_shares_of_the_labels():
@@ -67,9 +62,6 @@ def test_shares_of_mixup_are_beta_distributed(alpha):
         inner, lambda x: (reference.cdf(x) - low) / (high - low)
     )
     assert found.pvalue > 1e-3
-
-
-# === CutMix ===
 
 
 def test_cutmix_replaces_a_rectangle_that_the_labels_measure():
@@ -105,9 +97,6 @@ def test_shares_of_cutmix_are_beta_distributed(alpha):
     assert inside.sum() / 250 == pytest.approx(expected, abs=0.09)
 
 
-# === All kinds ===
-
-
 def test_both_takes_one_of_the_two_for_a_whole_batch():
     cut = 0
     for seed in range(60):
@@ -137,27 +126,15 @@ def test_a_single_picture_stays_as_it_is(kind):
     images = images.astype(np.uint8)
     for seed in range(8):
         random = keras.random.SeedGenerator(seed)
-        pictures, partner, _ = make_mixing(kind)(images, random)
+        pictures, partner, _ = Mixing(kind)(images, random)
         np.testing.assert_allclose(pictures, images, rtol=1e-5)
         assert keras.ops.convert_to_numpy(partner) == [0]
-
-
-def test_what_is_no_mixing():
-    assert make_mixing("none") is None
-    with pytest.raises(UserError, match="mosaic"):
-        make_mixing("mosaic")
-    for alpha in (0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(UserError, match=f"{alpha}"):
-            make_mixing("mixup", alpha)
-
-
-# === In the step ===
 
 
 def test_who_is_mirrored_does_not_say_who_is_mixed_with_whom():
     left = np.zeros((64, 8, 8, 3), np.uint8)
     left[:, :, :4] = 200
-    augment, mix = make_augmentation("light"), make_mixing("mixup", 1.0)
+    augment, mix = POLICIES["light"], Mixing("mixup", 1.0)
     found = []
     for number in range(12):
         random = keras.random.SeedGenerator(number)
@@ -179,7 +156,7 @@ def test_a_loss_is_of_the_labels_in_the_shares_of_the_pictures():
     trainer = Trainer(
         model,
         make_objective(TrainingConfig(dataset="synthetic")),
-        mixing=make_mixing("mixup", 1.0),
+        mixing=Mixing("mixup", 1.0),
     )
     outputs = trainer(images, training=True)
     partner = keras.ops.convert_to_numpy(outputs["partner"])

@@ -39,16 +39,6 @@ def test_cross_entropy_with_smoothing_and_weights(smoothing):
     assert float(loss) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_focal_loss_is_that_of_lin():
-    _, given, labels = probabilities()
-    right = (given * labels).sum(1)
-    by_hand = -((1 - right) ** 2 * np.log(right)).mean()
-    loss = make_objective(configuration(loss="focal")).loss(
-        labels, {"probabilities": given}, np.ones(6, "float32")
-    )
-    assert float(loss) == pytest.approx(by_hand, rel=1e-5)
-
-
 def test_ma_nets_two_branches_are_weighed_six_to_four():
     one, _, labels = probabilities()
     other = GENERATOR.normal(size=(6, 3)).astype("float32")
