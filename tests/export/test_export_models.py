@@ -182,6 +182,7 @@ MODELS = {
         chain(
             MultiScaleConv2D(4, strides=2, activation="relu"),
             WaveletChannelAttention(ratio=2),
+            WaveletChannelAttention(ratio=2, normalize=True),
         )
     ),
     "softmax over rows": lambda: functional(
