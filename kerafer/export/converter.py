@@ -23,6 +23,7 @@ import numpy as np
 import kerafer
 from kerafer.errors import UserError
 from kerafer.export.graph import FrozenGraph
+from kerafer.export.operators import describe_operators, has_loop
 
 QUANTIZED = ("int8",)
 _MOST_WORDS = 300
@@ -96,13 +97,9 @@ class Converter:
         if len(made.graph) > _LARGE:
             self._end()
         if reply is None:
-            raise UserError(
-                "TensorFlow's converter died of this model, or for want of "
-                "memory.\nAnother format may work: float32 takes the most "
-                "models."
-            )
+            raise UserError(_describe_end(made))
         if reply:
-            raise UserError(_in_words(reply))
+            raise UserError(_describe_error(reply))
         return Path(job["out"]).read_bytes()
 
     def _ask(self, job: dict[str, Any]) -> str | None:
@@ -145,18 +142,31 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
 
-def _in_words(error: str) -> str:
-    """What the converter said, in three lines at most."""
-    outside = set(re.findall(r"'tf\.(\w+)' op is neither", error))
-    outside |= set(re.findall(r"^\s*Flex ops: (.*)$", error, re.M))
-    if outside:
+def _describe_end(graph: FrozenGraph) -> str:
+    """Explain why the converter's process ended without an answer."""
+    if has_loop(graph.operators):
         return (
-            "An exported file has builtin operations of LiteRT only. These "
-            f"are none: {', '.join(sorted(outside))}."
+            "TensorFlow's converter cannot quantize a GRU, LSTM or other "
+            "recurrent layer that loops. Create the layer with unroll=True, "
+            "which every format takes."
         )
+    return (
+        "TensorFlow's converter crashed or ran out of memory. Another format "
+        "may work: float32 takes the most models."
+    )
+
+
+def _describe_error(error: str) -> str:
+    """Explain an error of the converter in one or two lines."""
+    outside = set(re.findall(r"'tf\.(\w+)' op is neither", error))
+    for names in re.findall(r"^\s*Flex ops: (.*)$", error, re.M):
+        outside |= {name.removeprefix("Flex") for name in names.split(", ")}
+    if outside:
+        return f"LiteRT lacks operators. {describe_operators(outside)}"
     lines = [x.strip() for x in error.splitlines() if "error:" in x.lower()]
-    said = (lines or error.strip().splitlines() or [""])[0][:_MOST_WORDS]
-    return f"TensorFlow's converter does not take this model: {said}"
+    text = (lines or error.strip().splitlines() or [""])[0]
+    text = re.sub(r"^.*?error:\s*", "", text)[:_MOST_WORDS]
+    return f"TensorFlow's converter does not take this model: {text}"
 
 
 # === In the process ===

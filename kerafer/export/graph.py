@@ -48,6 +48,13 @@ class FrozenGraph:
         return self.function.graph.as_graph_def().SerializeToString()
 
     @property
+    def operators(self) -> set[str]:
+        """Names of TensorFlow's operators, also inside functions."""
+        graph = self.function.graph.as_graph_def()
+        bodies = (f.node_def for f in graph.library.function)
+        return {node.op for body in (graph.node, *bodies) for node in body}
+
+    @property
     def tensors(self) -> list[str]:
         """Names of the graph's input and of its outputs."""
         return [t.name for t in (*self.function.inputs, *self.function.outputs)]

@@ -68,24 +68,7 @@ def image_input(
         raise UserError(
             f"An exported file takes uint8 or float32. Received: {kind}."
         )
-    given = getattr(model, "inputs", None) or []
-    if len(given) > 1:
-        raise UserError(
-            f"An export is of a model of one image. {model.name} has "
-            f"{len(given)} inputs.\nMake a model of one of them: "
-            "keras.Model(image, ...)."
-        )
-    shape = tuple(given[0].shape) if given else built_shape(model)
-    if not shape and images is not None:
-        shape = (None, *images.shape[1:])
-    if is_channels_first(shape):
-        raise UserError(channels_first_message(model.name, shape))
-    if len(shape) != 4 or shape[3] not in (1, 3):
-        raise UserError(
-            "An export is of a model that takes (batch, height, width, 1 or "
-            f"3). {model.name} takes {shape or 'what it does not tell'}.\n"
-            "Build it first: model(keras.ops.zeros((1, 224, 224, 3)))."
-        )
+    shape = model_shape(model, images)
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
     sides: list[Any] = []
@@ -107,3 +90,52 @@ def image_input(
     channels = 3 if to_gray else shape[3]
     height, width = sides
     return ImageInput((height, width, channels), kind, to_gray)
+
+
+def model_shape(
+    model: keras.Model, images: np.ndarray | None = None
+) -> tuple[Any, ...]:
+    """Return the shape of the images that a model takes, with the batch.
+
+    Args:
+        model: Built.
+        images: Have the shape for a model that does not know it.
+
+    Raises:
+        UserError: If the model has several inputs, or takes no images.
+    """
+    given = getattr(model, "inputs", None) or []
+    if len(given) > 1:
+        raise UserError(
+            f"An export is of a model of one image. {model.name} has "
+            f"{len(given)} inputs.\nMake a model of one of them: "
+            "keras.Model(image, ...)."
+        )
+    shape = tuple(given[0].shape) if given else built_shape(model)
+    if not shape and images is not None:
+        shape = (None, *images.shape[1:])
+    if is_channels_first(shape):
+        raise UserError(channels_first_message(model.name, shape))
+    if not shape:
+        raise UserError(
+            f"The input shape of {model.name} is unknown. Call it once: "
+            "model(keras.ops.zeros((1, 224, 224, 3)))."
+        )
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise UserError(
+            f"{model.name} takes inputs of shape {shape}. An export needs a "
+            "model of one gray or RGB image: (batch, height, width, 1 or 3)."
+            f"{_remedy(shape)}"
+        )
+    return shape
+
+
+def _remedy(shape: tuple[int | None, ...]) -> str:
+    if len(shape) == 5:
+        return "\nExport the part that sees one frame, keras.Model(frame, ...)."
+    if len(shape) == 4 and shape[3] == 4:
+        return (
+            "\nFor RGBA drop the opacity: retrain with 3 channels, or compute "
+            "the fourth channel inside the model."
+        )
+    return ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from kerafer.errors import UserError, first_line
 from kerafer.export.graph import INPUT, FrozenGraph
+from kerafer.export.operators import describe_operators
 from kerafer.extras import extra_for
 from kerafer.inference.input_range import METADATA_KEY
 
@@ -48,6 +49,14 @@ def onnx_bytes(made: FrozenGraph, input_range: str) -> bytes:
             raise UserError(
                 f"tf2onnx does not take this model: {first_line(error)}"
             ) from error
+    # What tf2onnx does not know keeps TensorFlow's name.
+    unknown = {
+        node.op_type
+        for node in model.graph.node
+        if not node.domain and not onnx.defs.has(node.op_type, OPSET)
+    }
+    if unknown:
+        raise UserError(f"ONNX lacks operators. {describe_operators(unknown)}")
     _rename(model.graph, dict(zip(answers, made.outputs, strict=True)))
     _rename(model.graph, {given: INPUT})
     onnx.helper.set_model_props(model, {METADATA_KEY: input_range})

@@ -20,7 +20,7 @@ from kerafer.evaluation.external_test import ExternalTest
 from kerafer.export.compare import Reference
 from kerafer.export.config import ExportConfig
 from kerafer.export.graph import predict_with_keras
-from kerafer.export.image_input import ImageInput, image_input
+from kerafer.export.image_input import ImageInput, image_input, model_shape
 from kerafer.files import digest
 from kerafer.images import ImageLike, as_image, resize
 from kerafer.inference import InputRange, ModelSource
@@ -243,7 +243,7 @@ def source_of_model(
     Raises:
         UserError: For a model, images, labels or names that do not fit.
     """
-    model = _checked_model(model)
+    model = _with_two_classes(_checked_model(model), class_names)
     if isinstance(images, (str, os.PathLike)):
         given = image_input(model, kind, image_size, config.keep_gray)
         images, labels = folder_images(Path(images), given.shape, class_names)
@@ -358,11 +358,40 @@ def _checked_model(model: keras.Model) -> keras.Model:
             f"{model.name} has no weights yet. Build it first:\n"
             "model(keras.ops.zeros((1, 224, 224, 3)))"
         )
+    if getattr(model, "inputs", None):
+        model_shape(model)
+    quantized = [
+        layer.name
+        for layer in model._flatten_layers()
+        if getattr(layer, "quantization_mode", None)
+    ]
+    if quantized:
+        raise UserError(
+            f"{model.name} was quantized with `quantize`. Export the model "
+            "without it: the format int8 quantizes."
+        )
     try:
         return in_float32(model)
     except (NotImplementedError, TypeError, ValueError):
         # A subclassed model without get_config stays as it is.
         return model
+
+
+def _with_two_classes(
+    model: keras.Model, class_names: Sequence[str] | None
+) -> keras.Model:
+    """Give a model of one sigmoid unit the probabilities of two classes."""
+    if class_names is None or len(class_names) != 2:
+        return model
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or shape[1:] != (1,):
+        return model
+    image = keras.Input(model.input_shape[1:], name="image")
+    second = model(image)
+    both = keras.layers.Concatenate(name="probabilities")(
+        [1.0 - second, second]
+    )
+    return keras.Model(image, both, name=model.name)
 
 
 def _divide(
@@ -476,8 +505,7 @@ def _check_names(
     if not is_probabilities(outputs):
         raise UserError(
             "Labels and class names need a model whose first output is class "
-            f"probabilities. This one's has shape {outputs.shape[1:]} and is "
-            "not probabilities.\nEnd the model in softmax, or leave them out."
+            f"probabilities. {_problem(outputs)}"
         )
     classes = outputs.shape[1]
     if names is not None and (
@@ -494,3 +522,24 @@ def _check_names(
             f"`labels` must be 0 to {classes - 1}. Received: {labels.min()} to "
             f"{labels.max()}."
         )
+
+
+def _problem(outputs: np.ndarray) -> str:
+    """Explain why outputs are not class probabilities."""
+    bounded = outputs.min() >= 0 and outputs.max() <= 1
+    if bounded and outputs.shape[1:] == (1,):
+        return (
+            "This model has one sigmoid unit: give two class names, that for 0 "
+            "first."
+        )
+    if bounded and outputs.ndim == 2:
+        return (
+            "The outputs of this model do not sum to 1: several classes may "
+            "be right at once (multi-label). Leave labels and class names out; "
+            "files are then compared by their numbers."
+        )
+    return (
+        f"This model's have shape {outputs.shape[1:]} and range from "
+        f"{outputs.min():.3g} to {outputs.max():.3g}. End the model in "
+        "softmax, or leave labels and class names out."
+    )

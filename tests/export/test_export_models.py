@@ -17,7 +17,7 @@ from kerafer.cli import main
 from kerafer.errors import UserError
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.converter import Converter
-from kerafer.export.export import write_export
+from kerafer.export.export import NothingExportedError, write_export
 from kerafer.export.source import source_of_model
 from kerafer.images import resize
 from kerafer.layers import (
@@ -159,6 +159,79 @@ def flat_wavelet(x):
     return kl.Dense(8, activation="relu")(kl.Flatten()(kl.MaxPooling2D(6)(x)))
 
 
+def rows(layer):
+    """Read an image row by row."""
+    return chain(kl.Reshape((SIZE, 3 * SIZE)), kl.AveragePooling1D(4), layer)
+
+
+def pixel_shuffle(x):
+    x = ops.reshape(conv(16, padding="same")(x), (-1, SIZE, SIZE, 2, 2, 4))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, 2 * SIZE, 2 * SIZE, 4))
+
+
+def vision_transformer(x):
+    x = kl.Reshape((16, 16))(conv(16, 8, strides=8)(x))
+    y = kl.LayerNormalization()(x)
+    x = x + kl.MultiHeadAttention(2, 8)(y, y)
+    y = kl.Dense(32, activation="gelu")(kl.LayerNormalization()(x))
+    return kl.GlobalAveragePooling1D()(x + kl.Dense(16)(y))
+
+
+def conv_mixer(x):
+    x = kl.BatchNormalization()(conv(8, 4, strides=4, activation="gelu")(x))
+    y = kl.DepthwiseConv2D(3, padding="same", activation="gelu")(x)
+    return conv(8, 1, activation="gelu")(x + kl.BatchNormalization()(y))
+
+
+def dense_block(x):
+    for _ in range(3):
+        y = kl.ReLU()(kl.BatchNormalization()(x))
+        x = kl.Concatenate()([x, conv(4, padding="same")(y)])
+    return x
+
+
+def inception(x):
+    pooled = kl.AveragePooling2D(3, strides=1, padding="same")(x)
+    branches = [
+        conv(4, 1)(x),
+        conv(4, 5, padding="same")(x),
+        conv(4, 1)(pooled),
+    ]
+    return kl.ReLU()(kl.Concatenate()(branches))
+
+
+def highway(x):
+    x = conv(8)(x)
+    gate = conv(8, 1, activation="sigmoid")(x)
+    return gate * conv(8, 1, activation="relu")(x) + (1.0 - gate) * x
+
+
+def prototypes(x):
+    """The class is that of the nearest of four points."""
+    x = kl.GlobalAveragePooling2D()(conv(3, activation="tanh")(x))
+    points = np.random.default_rng(2).normal(size=(4, 3)).astype("f") / 3
+    squares = ops.sum((ops.expand_dims(x, 1) - points) ** 2, axis=-1)
+    return kl.Softmax()(-8.0 * squares)
+
+
+def deviations(x):
+    x = conv(8)(x)
+    return kl.Concatenate()(
+        [ops.mean(x, (1, 2)), ops.sqrt(ops.var(x, (1, 2)) + 1e-3)]
+    )
+
+
+def three_outputs():
+    image = keras.Input((SIZE, SIZE, 3))
+    x = conv(8, activation="relu")(kl.Rescaling(1 / 255)(image))
+    x = kl.GlobalAveragePooling2D()(x)
+    answer = kl.Dense(4, activation="softmax", name="expression")(x)
+    valence = kl.Dense(2, activation="tanh", name="valence_arousal")(x)
+    units = kl.Dense(5, activation="sigmoid", name="action_units")(x)
+    return keras.Model(image, [answer, valence, units])
+
+
 MODELS = {
     "sequential": sequential,
     "x + y and ops.relu": lambda: functional(residual),
@@ -198,6 +271,14 @@ MODELS = {
     "groups": lambda: functional(chain(conv(), conv(groups=4), kl.ReLU())),
     "attention": lambda: functional(self_attention),
     "gray": lambda: functional(chain(conv(), kl.ReLU()), channels=1),
+    "unrolled gru": lambda: functional(rows(kl.GRU(8, unroll=True))),
+    "logsumexp": lambda: functional(
+        lambda x: ops.logsumexp(conv()(x), axis=(1, 2))
+    ),
+    "normalized wavelet attention": lambda: functional(
+        chain(conv(), WaveletChannelAttention(2, normalize=True))
+    ),
+    "three outputs": three_outputs,
     "embedding": lambda: functional(
         chain(conv(2), kl.Flatten(), kl.Dense(16)), head=False
     ),
@@ -249,6 +330,39 @@ SLOW = {
     "mobilenet": lambda: keras.applications.MobileNetV2(
         (SIZE, SIZE, 3), alpha=0.35, weights=None, classes=4
     ),
+    "mobilenet v3": lambda: keras.applications.MobileNetV3Small(
+        (SIZE, SIZE, 3), alpha=0.75, weights=None, classes=4
+    ),
+    "bidirectional": lambda: functional(
+        rows(kl.Bidirectional(kl.LSTM(4, unroll=True)))
+    ),
+    "softmax over places": lambda: functional(
+        chain(conv(4), kl.Softmax(axis=(1, 2)), kl.GlobalMaxPooling2D())
+    ),
+    "random layers": lambda: functional(
+        chain(kl.RandomRotation(0.1), kl.RandomZoom(0.1), conv())
+    ),
+    "noise": lambda: functional(
+        chain(kl.GaussianNoise(0.1), conv(), kl.SpatialDropout2D(0.2))
+    ),
+    "pixel shuffle": lambda: functional(pixel_shuffle),
+    "vision transformer": lambda: functional(vision_transformer),
+    "conv mixer": lambda: functional(conv_mixer),
+    "dense block": lambda: functional(dense_block),
+    "inception": lambda: functional(inception),
+    "highway": lambda: functional(highway),
+    "prototypes": lambda: functional(prototypes, head=False),
+    "deviations": lambda: functional(deviations),
+    "padding and cropping": lambda: functional(
+        chain(kl.ZeroPadding2D(((0, 2), (1, 0))), conv(), kl.Cropping2D((3, 2)))
+    ),
+    "mish": lambda: functional(chain(conv(activation="mish"))),
+    "spectral normalization": lambda: functional(
+        chain(kl.SpectralNormalization(conv()), kl.ReLU())
+    ),
+    "einsum": lambda: functional(
+        chain(conv(), kl.EinsumDense("abcd,de->abce", (30, 30, 6)))
+    ),
     "recurrent": lambda: functional(
         chain(kl.Reshape((SIZE, 3 * SIZE)), kl.LSTM(8))
     ),
@@ -263,6 +377,7 @@ PARTLY_FLOAT = (
     "group normalization",
     "unit normalization",
     "elu",
+    "vision transformer",
 )
 CASES = [
     *MODELS,
@@ -523,7 +638,107 @@ def test_a_converter_that_dies_takes_one_format_along(tmp_path, monkeypatch):
         sequential(), tmp_path / "out", "float32,dynamic,float16"
     )
     assert set(manifest["files"]) == {"float32.tflite", "float16.tflite"}
-    assert "died" in manifest["left_out"]["dynamic.tflite"]
+    assert "crashed" in manifest["left_out"]["dynamic.tflite"]
+
+
+def test_one_sigmoid_unit_is_exported_as_two_classes(tmp_path):
+    model = functional(chain(conv(), kl.GlobalAveragePooling2D()), head=False)
+    unit = kl.Dense(1, activation="sigmoid")(model.output)
+    model = shaken(keras.Model(model.input, unit))
+    found = images()
+    labels = np.arange(len(found)) % 2
+    manifest = kerafer.export_model(
+        model,
+        tmp_path / "out",
+        "keras,float32",
+        images=found,
+        labels=labels,
+        class_names=["calm", "angry"],
+    )
+    assert not manifest["left_out"]
+    interpreter = Interpreter(str(tmp_path / "out" / "float32.tflite"))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(
+        interpreter.get_input_details()[0]["index"], found[:1]
+    )
+    interpreter.invoke()
+    answer = interpreter.get_tensor(
+        interpreter.get_output_details()[0]["index"]
+    )
+    angry = float(model.predict(found[:1].astype("f"), verbose=0)[0, 0])
+    np.testing.assert_allclose(answer[0], [1 - angry, angry], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "formats", "call"),
+    [
+        (rows(kl.GRU(4)), "int8", "unroll=True"),
+        (kl.Resizing(16, 16, antialias=True), "float32,onnx", "antialias"),
+        (
+            lambda x: ops.image.affine_transform(
+                x, np.float32([1, 0, 2, 0, 1, 2, 0, 0])
+            ),
+            "float32",
+            "affine_transform",
+        ),
+        (
+            lambda x: ops.cast(
+                ops.bitwise_and(
+                    ops.cast(x, "int32"), ops.cast(ops.ones_like(x), "int32")
+                ),
+                "float32",
+            ),
+            "float32",
+            "bitwise",
+        ),
+    ],
+    ids=["gru", "antialias", "affine", "bitwise"],
+)
+def test_an_operator_that_a_format_lacks_is_named_as_in_keras(
+    layer, formats, call, tmp_path
+):
+    with pytest.raises(NothingExportedError) as caught:
+        kerafer.export_model(
+            functional(layer), tmp_path / "out", formats, images=images()
+        )
+    assert set(caught.value.left_out) == {
+        FILES[name] for name in formats.split(",")
+    }
+    for reason in caught.value.left_out.values():
+        assert call in reason and "::" not in reason
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(SIZE, SIZE, 4), (3, SIZE, SIZE, 3), (3, SIZE, SIZE)],
+    ids=["RGBA", "frames", "channels first"],
+)
+def test_inputs_that_are_no_image_are_refused_without_building(shape, tmp_path):
+    image = keras.Input(shape)
+    model = keras.Model(image, kl.Dense(3)(kl.Flatten()(image)))
+    with pytest.raises(UserError) as caught:
+        kerafer.export_model(
+            model, tmp_path / "out", images=np.zeros((9, *shape), np.uint8)
+        )
+    assert str(shape[0]) in str(caught.value)
+    assert "Build it" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer")
+def test_a_quantized_model_and_a_multi_label_model_are_refused(tmp_path):
+    quantized = sequential()
+    quantized.quantize("int8")
+    with pytest.raises(UserError, match="quantize"):
+        kerafer.export_model(quantized, tmp_path / "out", images=images())
+    image = keras.Input((SIZE, SIZE, 3))
+    units = kl.Dense(3, activation="sigmoid")(kl.Flatten()(image))
+    with pytest.raises(UserError, match="multi-label"):
+        kerafer.export_model(
+            keras.Model(image, units),
+            tmp_path / "out",
+            images=images(),
+            class_names=["a", "b", "c"],
+        )
 
 
 class Unbuilt(keras.Model):
