@@ -79,9 +79,11 @@ def _environment() -> Environment:
     )
     environment.globals["table"] = lambda *words: "\n".join(table(*words))
     environment.globals["facts"] = lambda named: "\n".join(facts(named))
+    environment.filters["cell"] = _cell
     environment.filters["count"] = lambda number: f"{number:,}"
     environment.filters["percent"] = percent
     environment.filters["percent_range"] = percent_range
+    environment.filters["decimal_range"] = decimal_range
     return environment
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kerafer.evaluation.evaluation import Evaluation
 
 
-@with_options(given=DataConfig)
+@with_options(without=("image_size", "channels"), given=DataConfig)
 def evaluate(
     given: Given | None = None,
     *,
@@ -72,17 +72,17 @@ def evaluate(
     _show(found, folder)
 
 
-def _show(found: Evaluation, out: Path) -> None:
-    scores, count = found.scores, len(found.predictions.labels)
-    where = f"{count:,} images of {found.dataset}, {found.subset}"
-    table = Table(title=f"{found.shown_name} on {where}")
+def _show(found: Evaluation, folder: Path) -> None:
+    scores, facts = found.scores, found.facts
+    where = f"{len(found.images):,} images of {facts['dataset']}"
+    table = Table(title=f"{found.shown_name} on {where}, {facts['subset']}")
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column(f"95 % over {scores.groups:,} {scores.over}")
     for row in found.rows():
         table.add_row(*row)
     console.print(table)
-    for note in found.own_notes:
+    for note in found.notes:
         console.print(note, soft_wrap=True)
     if (comparison := found.comparison) is not None:
         low, high = comparison.interval
@@ -93,4 +93,7 @@ def _show(found: Evaluation, out: Path) -> None:
             f"p = {comparison.p_value:.2g}.",
             soft_wrap=True,
         )
-    console.print(f"Saved {out}: {', '.join(found.files(out))}", soft_wrap=True)
+    console.print(
+        f"Saved {folder}: report.md, metrics.json, predictions.csv and figures",
+        soft_wrap=True,
+    )

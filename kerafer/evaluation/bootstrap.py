@@ -50,24 +50,17 @@ def bootstrap_intervals(
         `classify` defines them.
 
     Raises:
-        UserError: If the shapes differ, or for fewer than two groups.
+        UserError: For fewer than two groups.
     """
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
-    if labels.ndim != 1 or labels.shape != predicted.shape:
-        raise UserError(
-            "labels and predicted must have the same shape (images,). "
-            f"Received: {labels.shape} and {predicted.shape}."
-        )
     classes = np.arange(num_classes)
-    true = labels[:, None] == classes
-    taken = predicted[:, None] == classes
+    true = np.asarray(labels)[:, None] == classes
+    taken = np.asarray(predicted)[:, None] == classes
     counts = np.concatenate([true & taken, true, taken], axis=1)
     sums = resampled_sums(counts, groups, resamples, seed)
     right, support, answers = np.split(sums, 3, axis=1)
     there = support > 0
-    recall = np.divide(right, support, where=there, out=np.zeros_like(right))
-    both = support + answers
-    f1 = np.divide(2 * right, both, where=both > 0, out=np.zeros_like(right))
+    recall = right / np.maximum(support, 1)
+    f1 = 2 * right / np.maximum(support + answers, 1)
     scores = {
         "accuracy": right.sum(axis=1) / support.sum(axis=1),
         "balanced_accuracy": recall.sum(axis=1) / there.sum(axis=1),
@@ -80,7 +73,7 @@ def bootstrap_intervals(
 
 
 def resampled_sums(
-    counts: np.ndarray,
+    values: np.ndarray,
     groups: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -88,7 +81,7 @@ def resampled_sums(
     """Sum columns over groups drawn with repetition.
 
     Args:
-        counts: Whole numbers of shape `(images, columns)`.
+        values: Numbers of shape `(images, columns)`.
         groups: Who is on each image. Default: a group for each image.
         resamples: Number of draws. Default: 2,000.
         seed: Of the draws. Default: 0.
@@ -99,33 +92,26 @@ def resampled_sums(
     Raises:
         UserError: If an image has no group, or for fewer than two groups.
     """
-    counts = np.asarray(counts).astype(np.int64)
+    table = pd.DataFrame(np.asarray(values) * 1)
     if groups is not None:
-        if len(groups) != len(counts):
+        if len(groups) != len(table) or pd.isna(groups).any():
             raise UserError(
-                "groups must have an entry for each image. Received: "
-                f"{len(groups)} for {len(counts)} images."
+                "`groups` must have an entry for each image. Received: "
+                f"{pd.Series(groups).count()} for {len(table)} images."
             )
-        codes, names = pd.factorize(np.asarray(groups))
-        if (codes < 0).any():
-            raise UserError(
-                "groups must have an entry for each image. Missing: "
-                f"{int((codes < 0).sum())} of {len(counts)}."
-            )
-        sums = np.zeros((len(names), counts.shape[1]), np.int64)
-        np.add.at(sums, codes, counts)
-        counts = sums
-    total = len(counts)
-    if total < 2:
+        table = table.groupby(np.asarray(groups), sort=False).sum()
+    if len(table) < 2:
         raise UserError(
-            f"Cannot compute an interval from {total} people or images. "
+            f"Cannot compute an interval from {len(table)} people or images. "
             "At least 2 are needed."
         )
     # Draw groups with equal sums together: the same distribution, and single
     # images become a handful of kinds.
-    kinds, repeats = np.unique(counts, axis=0, return_counts=True)
+    kinds, repeats = np.unique(table.to_numpy(), axis=0, return_counts=True)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(total, repeats / total, size=resamples)
+    drawn = generator.multinomial(
+        len(table), repeats / len(table), size=resamples
+    )
     return drawn.astype(np.float64) @ kinds
 
 

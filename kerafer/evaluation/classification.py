@@ -7,11 +7,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
-    accuracy_score,
     confusion_matrix,
     log_loss,
     precision_recall_fscore_support,
-    top_k_accuracy_score,
 )
 
 
@@ -42,7 +40,7 @@ class Classification:
     confusion: np.ndarray
 
     def notes(self) -> list[str]:
-        """Say what the scores do not show by themselves."""
+        """Warn of classes without images and of a model that knows nothing."""
         notes = []
         support = self.per_class["support"]
         absent = list(support.index[support == 0])
@@ -90,50 +88,37 @@ def classify(
         probabilities: Of shape `(images, classes)`.
         class_names: In the order of the columns.
     """
+    labels = np.asarray(labels)
     probabilities = np.asarray(probabilities, np.float64)
+    ranked = np.argsort(probabilities, axis=1, kind="stable")
     predicted = probabilities.argmax(axis=1)
     classes = range(len(class_names))
-    columns = precision_recall_fscore_support(
+    scores = precision_recall_fscore_support(
         labels, predicted, labels=classes, zero_division=0
     )
+    columns = ("precision", "recall", "f1", "support")
     per_class = pd.DataFrame(
-        dict(
-            zip(("precision", "recall", "f1", "support"), columns, strict=True)
-        ),
-        index=list(class_names),
+        dict(zip(columns, scores, strict=True)), index=list(class_names)
     )
-    there = per_class["support"] > 0
+    macro = per_class.loc[per_class["support"] > 0, list(columns[:3])].mean()
     return Classification(
-        accuracy=float(accuracy_score(labels, predicted)),
+        accuracy=float((predicted == labels).mean()),
         # scikit-learn's own warns of predicted classes that are not there.
-        balanced_accuracy=float(per_class["recall"][there].mean()),
-        top_2=_top_2(labels, probabilities),
+        balanced_accuracy=float(macro["recall"]),
+        top_2=float((ranked[:, -2:] == labels[:, None]).any(axis=1).mean()),
         log_loss=_log_loss(labels, probabilities),
         per_class=per_class,
-        macro=per_class.loc[there, ["precision", "recall", "f1"]].mean(),
+        macro=macro,
         confusion=confusion_matrix(labels, predicted, labels=classes),
     )
 
 
-def _top_2(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    classes = probabilities.shape[1]
-    if classes <= 2:
-        return 1.0
-    # A model that diverged answers NaN, which scikit-learn refuses.
-    finite = np.nan_to_num(probabilities)
-    return float(
-        top_k_accuracy_score(labels, finite, k=2, labels=range(classes))
-    )
-
-
 def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    sums = probabilities.sum(axis=1, keepdims=True)
-    if not np.isfinite(sums).all() or (probabilities < 0).any():
+    with np.errstate(invalid="ignore"):
+        rows = probabilities / probabilities.sum(axis=1, keepdims=True)
+    if not ((probabilities >= 0) & np.isfinite(rows)).all():
         return float("nan")
-    classes = probabilities.shape[1]
-    if classes < 2 or not sums.all():
-        return float("nan")
-    return float(log_loss(labels, probabilities / sums, labels=range(classes)))
+    return float(log_loss(labels, rows, labels=range(rows.shape[1])))
 
 
 def surest_mistakes(
@@ -150,17 +135,16 @@ def surest_mistakes(
         `row` of the image, its `label`, the class `predicted` (indices) and
         its `probability`, highest first.
     """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    predicted = probabilities.argmax(axis=1)
-    rows = np.flatnonzero(predicted != labels)
-    # Stable: of equal probabilities, the first image comes first.
-    order = np.argsort(-probabilities[rows, predicted[rows]], kind="stable")
-    rows = rows[order][:most]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
-            "row": rows,
-            "label": labels[rows],
-            "predicted": predicted[rows],
-            "probability": probabilities[rows, predicted[rows]],
+            "row": np.arange(len(labels)),
+            "label": labels,
+            "predicted": probabilities.argmax(axis=1),
+            "probability": probabilities.max(axis=1),
         }
     )
+    wrong = table[table["label"] != table["predicted"]]
+    # Stable: of equal probabilities, the first image comes first.
+    return wrong.sort_values(
+        "probability", ascending=False, kind="stable", ignore_index=True
+    ).head(most)

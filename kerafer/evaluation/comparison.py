@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 from scipy.stats import binomtest
 
-from kerafer.errors import UserError
 from kerafer.evaluation.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
@@ -67,13 +66,15 @@ class Comparison:
         better = first if self.difference > 0 else second
         if self.is_significant:
             return f"{better} is better, by more than chance explains."
-        start = f"{better} classifies more of these images correctly, but"
-        if self.p_value < 0.05:
-            return (
-                f"{start} the difference may be chance: with other {over} it "
-                "could be the other way round."
-            )
-        return f"{start} the difference may be chance."
+        other = (
+            f": with other {over} it could be the other way round"
+            if self.p_value < 0.05
+            else ""
+        )
+        return (
+            f"{better} classifies more of these images correctly, but the "
+            f"difference may be chance{other}."
+        )
 
 
 def compare(
@@ -101,18 +102,12 @@ def compare(
         seed: Of the draws. Default: 0.
 
     Raises:
-        UserError: If the shapes differ, or for fewer than two groups.
+        UserError: For fewer than two groups.
     """
-    labels, first, second = map(np.asarray, (labels, first, second))
-    if labels.ndim != 1 or not labels.shape == first.shape == second.shape:
-        raise UserError(
-            "labels, first and second must have the same shape (images,). "
-            f"Received: {labels.shape}, {first.shape} and {second.shape}."
-        )
-    one, two = first == labels, second == labels
-    only_first, only_second = int((one & ~two).sum()), int((~one & two).sum())
+    one, two = np.equal(first, labels), np.equal(second, labels)
     counts = np.stack([one, two, np.ones_like(one)], axis=1)
     right, other, total = resampled_sums(counts, groups, resamples, seed).T
+    only_first, only_second = int((one & ~two).sum()), int((~one & two).sum())
     differing = only_first + only_second
     return Comparison(
         both_right=int((one & two).sum()),
@@ -122,6 +117,6 @@ def compare(
         p_value=float(binomtest(only_first, differing).pvalue)
         if differing
         else 1.0,
-        difference=(only_first - only_second) / len(labels),
+        difference=(only_first - only_second) / len(one),
         interval=percentile_interval((right - other) / total, confidence),
     )

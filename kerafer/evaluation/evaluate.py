@@ -31,16 +31,15 @@ if TYPE_CHECKING:
 
 SUBSETS = ("test", "validation", "train", "all")
 _BATCH = 32
-_FIELDS = tuple(field.name for field in dataclasses.fields(DataConfig))
 # Settings that change the split of a run.
-_SPLITTING = ("split", "seed", "angles", "subjects", "subject_pattern")
+_SPLITTING = {"split", "seed", "angles", "subjects", "subject_pattern"}
 # Settings of a run that hold for other data sets too.
-_PREPARING = ("image_size", "channels", "face_crop", "without_face")
+_PREPARING = {"face_crop", "without_face"}
 
 
 def evaluate(
     model: str | os.PathLike[str] | keras.Model,
-    dataset: str | DataConfig | None = None,
+    dataset: str | None = None,
     *,
     subset: str | None = None,
     against: str | os.PathLike[str] | keras.Model | Evaluation | None = None,
@@ -61,8 +60,7 @@ def evaluate(
         model: A Keras model in memory; a `.keras`, `.tflite` or `.onnx` file;
             the folder of a SavedModel, a run or an export; or the name of an
             included model.
-        dataset: Name of a data set, or all its settings. Default: that of the
-            run, with its split.
+        dataset: Name of a data set. Default: that of the run, with its split.
         subset: `"test"`, `"validation"`, `"train"` or `"all"`. Default:
             `"test"` for a run on its own data set, and if `split` is given;
             else `"all"`.
@@ -79,7 +77,8 @@ def evaluate(
         force: Whether to replace an earlier evaluation in `out`. Default:
             `False`.
         **settings: Fields of `DataConfig` over the run's, or over the
-            defaults, such as `data_dir` and `split`.
+            defaults, such as `data_dir` and `split`. The models decide on the
+            size and the channels of the images.
 
     Raises:
         UserError: If the model or the images are missing, or do not fit.
@@ -88,11 +87,14 @@ def evaluate(
         raise ConfigError(
             f"Unknown `subset` {subset!r}. Choose one of {', '.join(SUBSETS)}."
         )
-    named = _named_settings(dataset, settings)
+    named = settings if dataset is None else {"dataset": dataset, **settings}
     source = _find(model)
     config, split_file = _data_settings(source, named)
-    subset = subset or _default_subset(source, config, named)
-    second = against if hasattr(against, "predictions") else _find(against)
+    if subset is None:
+        # A split that is drawn here says nothing about the model's training.
+        own = named.get("split") or _has_run(source, config)
+        subset = "test" if own else "all"
+    other = None if hasattr(against, "predictions") else _find(against)
     if out is not None:
         from kerafer.evaluation.evaluation import check_folder
 
@@ -100,79 +102,87 @@ def evaluate(
 
     # Backends take seconds to import; report the mistakes above first.
     load_backend()
-    bundle = _open(model if source is None else source, labels, input_range)
-    config = _with_input_size(config, bundle, named)
-    data = _load(config, split_file)
-    names = _class_names(data, bundle.labels)
-    indices = _indices(data, subset)
-    console.print(
-        f"Evaluating {bundle.name} on {len(indices):,} of "
-        f"{len(data.dataset):,} images ({subset})."
-    )
-    images = _decode(bundle, data, config, named)
-    predictions = _predict(bundle, data, images, indices, names, tta)
-
-    from kerafer.evaluation import compare, score, surest_mistakes
+    from kerafer.evaluation import compare, score
     from kerafer.evaluation.evaluation import Evaluation, with_tta
     from kerafer.evaluation.scores import drawn_groups
 
-    scores = score(
-        predictions.labels,
-        predictions.probabilities,
-        names,
-        predictions.subjects,
-        _score_votes(bundle, data, indices, predictions),
-    )
-    notes = [*scores.notes(), *_notes(bundle, config, predictions, tta)]
-    comparison = other_name = None
-    if isinstance(second, Evaluation):
-        other_name = second.shown_name
-        theirs = _same_images(second, predictions, subset, data)
-    elif against is not None:
-        other = _open(second or against, labels, input_range)
-        other_name = with_tta(other.name, tta)
-        notes += _seen_in_training(other, config, predictions)
-        other_images = _decode(other, data, config, named)
-        theirs = _predict(other, data, other_images, indices, names, tta)
-    if other_name is not None:
-        comparison = compare(
-            predictions.labels,
-            predictions.predicted,
-            theirs.predicted,
-            drawn_groups(predictions.subjects),
+    opened = _open(source or model, labels, input_range)
+    data = _load(_for_model(config, opened), split_file)
+    everything = np.arange(len(data.dataset))
+    rows = everything if subset == "all" else data.rows(subset)
+    if not len(rows):
+        raise ConfigError(
+            f"The subset {subset} of the split has no images. Choose one of "
+            f"{', '.join(sorted(set(data.split)))}."
         )
-    mistakes = surest_mistakes(predictions.labels, predictions.probabilities)
+    console.print(
+        f"Evaluating {opened.name} on {len(rows):,} of {len(everything):,} "
+        f"images ({subset})."
+    )
+    names = _class_names(data, opened.labels)
+    images = data.decode(_for_model(config, opened))[rows]
+    found = _predict(opened, data, rows, images, names, tta)
+    votes = _score_votes(opened, data, rows, found)
+    scores = score(
+        found.labels, found.probabilities, names, found.subjects, votes
+    )
+    notes = [*data.notes, *scores.notes(), *_warnings(opened, config, found)]
+    if tta:
+        notes.append(
+            "The probabilities are averaged with mirrored images, which takes "
+            "twice the time."
+        )
+    comparison = other_name = None
+    if isinstance(against, Evaluation):
+        other_name, theirs = against.shown_name, against.predictions
+        if theirs.paths.tolist() != found.paths.tolist():
+            raise UserError(
+                "Two models must be compared on the same images. `against` has "
+                f"{len(theirs.paths)} images, {against.facts['subset']} of "
+                f"{against.facts['dataset']}; this evaluation has {len(rows)}, "
+                f"{subset} of {data.dataset.name}."
+            )
+    elif against is not None:
+        second = _open(other or against, labels, input_range)
+        other_name = with_tta(second.name, tta)
+        notes += _warnings(second, config, found)
+        others = data.decode(_for_model(config, second))[rows]
+        theirs = _predict(second, data, rows, others, names, tta)
+    if other_name is not None:
+        groups = drawn_groups(found.subjects)
+        comparison = compare(
+            found.labels, found.predicted, theirs.predicted, groups
+        )
+    options = {
+        "model": model,
+        "against": against,
+        "labels": labels and ",".join(labels),
+        "input-range": input_range,
+        "subset": subset,
+        "out": out,
+        "tta": tta or None,
+    }
     evaluation = Evaluation(
-        model=bundle.name,
-        model_file=None if source is None else os.fspath(source.file),
-        sha256=None if source is None else bundle.digest,
-        input_shape=bundle.input_shape,
-        dataset=data.dataset.name,
-        source=data.dataset.source,
-        licence=data.dataset.licence,
-        split=data.split_name,
-        subset=subset,
-        predictions=predictions,
+        facts={
+            "model": {
+                "name": opened.name,
+                "path": source and os.fspath(source.file),
+                "sha256": source and opened.digest,
+            },
+            "dataset": data.dataset.name,
+            "data": data.dataset.source,
+            "licence": data.dataset.licence,
+            "subset": subset,
+            "split": data.split_name,
+            "tta": tta,
+        },
+        predictions=found,
+        images=images,
         scores=scores,
-        split_notes=data.notes,
-        own_notes=tuple(notes),
-        mistakes=mistakes,
-        mistake_images=images[indices[mistakes["row"].to_numpy()]],
-        tta=tta,
+        notes=tuple(notes),
         against=other_name,
         comparison=comparison,
-        command=_command(
-            {
-                "model": model,
-                "against": against,
-                "labels": labels and ",".join(labels),
-                "input-range": input_range,
-                "subset": subset,
-                "out": out,
-            },
-            tta,
-            named,
-        ),
+        command=_command(options, named),
     )
     if out is not None:
         evaluation.write(out, force)
@@ -180,48 +190,25 @@ def evaluate(
 
 
 def _find(model: Any) -> ModelSource | None:
-    """The file of a model; `None` for one in memory."""
+    """Find the file of a model; `None` for one in memory."""
     if model is None or hasattr(model, "predict_on_batch"):
         return None
     return ModelSource.find(model)
 
 
-def _open(
-    model: Any, labels: Sequence[str] | None, input_range: str | None
-) -> ModelBundle:
-    bundle = ModelBundle.load(model, labels=labels, input_range=input_range)
-    height, width, _ = bundle.input_shape
-    if height != width:
-        raise UserError(
-            "Images of data sets are decoded to squares, but "
-            f"{bundle.file or bundle.name} takes {height} x {width}."
-        )
-    return bundle
-
-
-def _named_settings(
-    dataset: str | DataConfig | None, settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The data settings that the caller named."""
-    unknown = [name for name in settings if name not in _FIELDS]
-    if unknown:
-        raise TypeError(f"evaluate() has no argument {unknown[0]!r}")
-    if dataset is None:
-        return dict(settings)
-    if not isinstance(dataset, DataConfig):
-        return {"dataset": dataset, **settings}
-    own = {
-        field.name: getattr(dataset, field.name)
-        for field in dataclasses.fields(DataConfig)
-        if getattr(dataset, field.name) != field.default
-    }
-    return {"dataset": dataset.dataset, **own, **settings}
+def _has_run(source: ModelSource | None, config: DataConfig) -> bool:
+    """Whether a model is from a run on the data set of the settings."""
+    return (
+        source is not None
+        and source.run is not None
+        and source.config["dataset"] == config.dataset
+    )
 
 
 def _data_settings(
     source: ModelSource | None, named: Mapping[str, Any]
 ) -> tuple[DataConfig, Path | None]:
-    """The data settings, and the run's split file if it holds for them."""
+    """Return the data settings, and the run's split if it holds for them."""
     if source is None or source.run is None:
         if "dataset" not in named:
             raise ConfigError(
@@ -231,49 +218,36 @@ def _data_settings(
         return DataConfig(**named), None
     trained = source.config
     same = named.get("dataset", trained["dataset"]) == trained["dataset"]
-    kept = {
-        name: trained[name]
-        for name in (_FIELDS if same else _PREPARING)
-        # Each model has its own crop margin.
-        if name in trained and name != "face_margin"
-    }
-    config = DataConfig(**{**kept, **named})
-    split_file = source.run / "split.csv"
-    if not same or any(name in named for name in _SPLITTING):
-        return config, None
-    return config, split_file if split_file.is_file() else None
+    fields = {field.name for field in dataclasses.fields(DataConfig)}
+    # Each model has its own crop margin.
+    kept = (fields - {"face_margin"} if same else _PREPARING) & trained.keys()
+    config = DataConfig(**{name: trained[name] for name in kept} | dict(named))
+    file = source.run / "split.csv"
+    known = same and file.is_file() and not _SPLITTING & named.keys()
+    return config, file if known else None
 
 
-def _default_subset(
-    source: ModelSource | None, config: DataConfig, named: Mapping[str, Any]
-) -> str:
-    """The test part of a split that is known, else all images.
-
-    A split that is drawn here says nothing about the model's training.
-    """
-    is_own = (
-        source is not None
-        and source.run is not None
-        and source.config["dataset"] == config.dataset
-    )
-    return "test" if is_own or named.get("split") else "all"
+def _open(
+    model: Any, labels: Sequence[str] | None, input_range: str | None
+) -> ModelBundle:
+    opened = ModelBundle.load(model, labels=labels, input_range=input_range)
+    height, width, _ = opened.input_shape
+    if height != width:
+        raise UserError(
+            "Images of data sets are decoded to squares, but "
+            f"{opened.file or opened.name} takes {height} x {width}."
+        )
+    return opened
 
 
-def _with_input_size(
-    config: DataConfig, bundle: ModelBundle, named: Mapping[str, Any]
-) -> DataConfig:
-    """The data settings with the model's image size and crop margin."""
-    size, _, channels = bundle.input_shape
+def _for_model(config: DataConfig, opened: ModelBundle) -> DataConfig:
+    """Return the settings with the model's image size and crop margin."""
+    size, _, channels = opened.input_shape
+    margin = config.face_margin
     sizes: dict[str, Any] = {"image_size": size, "channels": channels}
-    for name, value in sizes.items():
-        if named.get(name, value) != value:
-            raise ConfigError(
-                f"{bundle.file or bundle.name} takes `{name}` {value}. "
-                f"Received: {named[name]}. Leave it out."
-            )
-    if config.face_crop != "none" and config.face_margin is None:
-        sizes["face_margin"] = bundle.crop_margin
-    return dataclasses.replace(config, **sizes)
+    if margin is None:
+        margin = opened.crop_margin
+    return dataclasses.replace(config, face_margin=margin, **sizes)
 
 
 def _load(config: DataConfig, split_file: Path | None) -> SplitDataset:
@@ -288,38 +262,10 @@ def _load(config: DataConfig, split_file: Path | None) -> SplitDataset:
         ) from None
 
 
-def _decode(
-    bundle: ModelBundle,
-    data: SplitDataset,
-    config: DataConfig,
-    named: Mapping[str, Any],
-) -> np.ndarray:
-    """All images of the data set as a model takes them."""
-    size, _, channels = bundle.input_shape
-    sizes: dict[str, Any] = {"image_size": size, "channels": channels}
-    margin = named.get("face_margin")
-    return data.decode(
-        dataclasses.replace(config, **sizes),
-        bundle.crop_margin if margin is None else margin,
-    )
-
-
-def _indices(data: SplitDataset, subset: str) -> np.ndarray:
-    if subset == "all":
-        return np.arange(len(data.dataset))
-    indices = data.rows(subset)
-    if not len(indices):
-        raise ConfigError(
-            f"The subset {subset} of the split has no images. Choose one of "
-            f"{', '.join(sorted(set(data.split)))}."
-        )
-    return indices
-
-
 def _class_names(
     data: SplitDataset, labels: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The data's classes, then those that only the model knows.
+    """Return the data's classes, then those that only the model knows.
 
     Predictions of the latter are wrong, and count.
     """
@@ -332,10 +278,10 @@ def _class_names(
 
 
 def _predict(
-    bundle: ModelBundle,
+    opened: ModelBundle,
     data: SplitDataset,
+    rows: np.ndarray,
     images: np.ndarray,
-    indices: np.ndarray,
     names: tuple[str, ...],
     tta: bool,
 ) -> Predictions:
@@ -345,20 +291,20 @@ def _predict(
         predict_with_flips,
     )
 
-    order = column_order(bundle.labels, names)
-    predict = bundle.predict
+    order = column_order(opened.labels, names)
+    predict = opened.predict
     if tta:
         predict = functools.partial(predict_with_flips, predict)
-    starts = range(0, len(indices), _BATCH)
-    batches = (predict(images[indices[i : i + _BATCH]]) for i in starts)
-    found = list(track(batches, f"Batches through {bundle.name}", len(starts)))
+    starts = range(0, len(rows), _BATCH)
+    batches = (predict(images[i : i + _BATCH]) for i in starts)
+    found = list(track(batches, f"Batches through {opened.name}", len(starts)))
     probabilities = checked_probabilities(
-        np.concatenate(found), str(bundle.file or bundle.name)
+        np.concatenate(found), str(opened.file or opened.name)
     )
-    manifest = data.dataset.manifest.iloc[indices]
+    manifest = data.dataset.manifest.iloc[rows]
     return Predictions(
         manifest["path"].to_numpy(object),
-        data.dataset.labels[indices],
+        data.dataset.labels[rows],
         probabilities=probabilities[:, order],
         class_names=names,
         subjects=manifest["subject"].to_numpy(object)
@@ -368,9 +314,9 @@ def _predict(
 
 
 def _score_votes(
-    bundle: ModelBundle,
+    opened: ModelBundle,
     data: SplitDataset,
-    indices: np.ndarray,
+    rows: np.ndarray,
     predictions: Predictions,
 ) -> VoteScores | None:
     if not data.dataset.has_shares:
@@ -378,86 +324,49 @@ def _score_votes(
     from kerafer.evaluation.votes import score_votes
 
     return score_votes(
-        data.dataset.targets[indices],
-        data.dataset.majority[indices],
+        data.dataset.targets[rows],
+        data.dataset.majority[rows],
         labels=predictions.labels,
         probabilities=predictions.probabilities,
         class_names=predictions.class_names,
-        temperature=bundle.vote_temperature or 1.0,
+        temperature=opened.vote_temperature or 1.0,
     )
 
 
-def _notes(
-    bundle: ModelBundle,
-    config: DataConfig,
-    predictions: Predictions,
-    tta: bool,
+def _warnings(
+    opened: ModelBundle, config: DataConfig, found: Predictions
 ) -> list[str]:
-    """What makes the scores doubtful besides their intervals."""
-    notes = []
-    if tta:
-        notes.append(
-            "The probabilities are averaged with mirrored images, which takes "
-            "twice the time."
-        )
-    notes += _seen_in_training(bundle, config, predictions)
-    if bundle.run is None and not (config.split or "").endswith(".csv"):
-        notes.append(
-            f"{bundle.name} may have seen these images in training: its file "
+    """Warn of images that the model was, or may have been, trained on."""
+    if opened.run is None and not (config.split or "").endswith(".csv"):
+        return [
+            f"{opened.name} may have seen these images in training: its file "
             "does not tell. `split` with the split.csv of its run tests it on "
             "others."
-        )
-    return notes
-
-
-def _seen_in_training(
-    bundle: ModelBundle, config: DataConfig, predictions: Predictions
-) -> list[str]:
-    """A warning if a run was trained on some of the images."""
-    source = bundle.source
-    if source is None or source.run is None:
-        return []
-    file = source.run / "split.csv"
-    if source.config["dataset"] != config.dataset or not file.is_file():
+        ]
+    file = Path(opened.run or "", "split.csv")
+    if not _has_run(opened.source, config) or not file.is_file():
         return []
     table = read_table(file)
-    trained = set(table["path"][table["split"] == "train"])
-    seen = sum(path in trained for path in predictions.paths)
+    seen = np.isin(found.paths, table["path"][table["split"] == "train"]).sum()
     if not seen:
         return []
     return [
-        f"{bundle.name} was trained on {seen:,} of these "
-        f"{len(predictions.paths):,} images: its scores are not those of new "
-        "ones."
+        f"{opened.name} was trained on {seen:,} of these {len(found.paths):,} "
+        "images: its scores are not those of new ones."
     ]
 
 
-def _same_images(
-    other: Evaluation, predictions: Predictions, subset: str, data: SplitDataset
-) -> Predictions:
-    """The predictions of another evaluation, of the same images."""
-    if other.predictions.digest != predictions.digest:
-        raise UserError(
-            "Two models must be compared on the same images.\n"
-            f"This evaluation: {len(predictions.paths)} images, {subset} of "
-            f"{data.dataset.name}, split {data.split_name}.\n"
-            f"`against`: {len(other.predictions.paths)} images, "
-            f"{other.subset} of {other.dataset}, split {other.split}."
-        )
-    return other.predictions.in_order(predictions.paths)
-
-
 def _command(
-    options: Mapping[str, Any], tta: bool, named: Mapping[str, Any]
+    options: Mapping[str, Any], named: Mapping[str, Any]
 ) -> str | None:
-    """The command that repeats an evaluation; `None` for one in memory."""
+    """Return the command that repeats an evaluation, if there is one."""
     words = ["kerafer", "evaluate"]
     for name, value in options.items():
-        if not isinstance(value, (str, os.PathLike, type(None))):
-            return None
-        if value is not None:
+        if value is True:
+            words.append(f"--{name}")
+        elif isinstance(value, (str, os.PathLike)):
             words += [f"--{name}", os.fspath(value)]
-    words += ["--tta"] * tta
-    return shlex.join(
-        [*words, *as_flags(DataConfig(**named), always=tuple(named))]
-    )
+        elif value is not None:
+            return None
+    settings = as_flags(DataConfig(**named), always=tuple(named))
+    return shlex.join([*words, *settings])

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from kerafer import markdown
 from kerafer.class_names import column_order
 from kerafer.console import console, track
-from kerafer.datasets import Dataset, load
+from kerafer.datasets import load
 from kerafer.evaluation.predictions import checked_probabilities
 from kerafer.evaluation.report import scores_section
 from kerafer.evaluation.scores import score
 from kerafer.faces.crops import crop_faces
-from kerafer.faces.detector import FaceDetector
 from kerafer.faces.detectors import make_detector
 from kerafer.images import fit
 
@@ -32,7 +32,7 @@ class ExternalTest:
         subjects: Who is on each, if known.
         searched: Number of images in the folder; those that are not among
             `images` have no face.
-        how: How they were prepared, such as `"cropped to the largest face"`.
+        how: How they were prepared, such as `"used whole"`.
     """
 
     name: str
@@ -67,28 +67,29 @@ class ExternalTest:
         dataset = load("folder", folder, subject_pattern=subject_pattern)
         order = column_order(class_names, dataset.class_names, all_shown=False)
         detector = None if margin is None else make_detector()
-        paths = dataset.manifest["path"]
-        images = [
-            _face(dataset, path, detector, margin, shape)
-            for path in track(paths, f"Images of {folder.stem}", len(paths))
-        ]
+        images: list[np.ndarray | None] = []
+        for path in track(dataset.manifest["path"], folder.stem, len(dataset)):
+            faces = [dataset.read_image(path)]
+            if detector is not None and margin is not None:
+                boxes = [face.box for face in detector.detect(faces[0])[:1]]
+                faces = crop_faces(faces[0], boxes, margin)
+            images.append(fit(faces[0], shape) if faces else None)
         found = np.array([image is not None for image in images])
+        how = "each cropped to its largest face" if detector else "used whole"
         console.print(
-            f"{folder.name}: {len(paths):,} images to test on, {found.sum():,} "
-            f"{'used whole' if margin is None else 'with a face'}"
+            f"{folder.name}: {found.sum():,} of {len(dataset):,} images to "
+            f"test on, {how}"
         )
-        dataset = dataset.select(found)
+        seen = dataset.select(found)
         return cls(
             folder.stem,
             np.stack([image for image in images if image is not None]),
-            labels=order[dataset.labels],
-            subjects=dataset.manifest["subject"].to_numpy(object)
-            if dataset.has_subjects
+            labels=order[seen.labels],
+            subjects=seen.manifest["subject"].to_numpy(object)
+            if seen.has_subjects
             else None,
-            searched=len(paths),
-            how="used whole"
-            if margin is None
-            else "each cropped to its largest face",
+            searched=len(dataset),
+            how=how,
         )
 
     def measure(
@@ -118,40 +119,9 @@ def external_test_section(file: str, scores: dict[str, Any] | None) -> str:
         file: The file that was tested.
         scores: As from `ExternalTest.measure`, or `None`.
     """
-    if scores is None:
-        return (
-            "## On other images\n\nThe scores above hold for images such as "
-            "those tested. Other faces, cameras and light were not tested "
-            "(`kerafer export --external-test DIR` does so).\n"
-        )
-    lost = scores["searched"] - scores["n_images"]
-    told = "All are in the scores."
-    if lost:
-        right = scores["accuracy"] * scores["n_images"] / scores["searched"]
-        told = (
-            f"On {lost:,} no face was found; the scores are of the other "
-            f"{scores['n_images']:,}. With those {lost:,} counted as mistakes, "
-            f"the accuracy is {right:.1%}."
-        )
-    return (
-        f"## How well `{file}` does on other images\n\n"
-        f"{scores['searched']:,} labelled images of `{scores['folder']}`, "
-        "which neither trained nor calibrated it, "
-        f"{scores['how']}. {told}\n\n{scores_section(scores)}"
+    return markdown.render(
+        "evaluation/templates/external_test.md.j2",
+        file=file,
+        scores=scores,
+        section=scores_section(scores) if scores else "",
     )
-
-
-def _face(
-    dataset: Dataset,
-    path: str,
-    detector: FaceDetector | None,
-    margin: float | None,
-    shape: tuple[int, int, int],
-) -> np.ndarray | None:
-    image = dataset.read_image(path)
-    if detector is not None and margin is not None:
-        boxes = [face.box for face in detector.detect(image)[:1]]
-        if not boxes:
-            return None
-        (image,) = crop_faces(image, boxes, margin)
-    return fit(image, shape)

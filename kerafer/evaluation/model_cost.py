@@ -11,16 +11,14 @@ from keras import layers
 
 from kerafer.errors import UserError
 from kerafer.layers import (
-    ChannelAttention,
     ChannelSlice,
     ConvolutionalBlockAttention,
     CoordinateAttention,
-    DualDirectionHead,
     EfficientChannelAttention,
     MultiScaleConv2D,
-    WaveletChannelAttention,
 )
-from kerafer.layers.gate import Gate
+from kerafer.layers.direction_gate import DirectionGate
+from kerafer.layers.gate import BottleneckGate, Gate
 from kerafer.layers.morlet import Morlet
 
 CONVENTIONS = ("paper", "macs")
@@ -107,11 +105,9 @@ def _outputs(layer: layers.Layer) -> int:
 
 
 def _convolution(layer: layers.Conv2D) -> _Cost:
-    return _Cost(_outputs(layer) * math.prod(layer.kernel.shape[:-1]))
-
-
-def _depthwise(layer: layers.DepthwiseConv2D) -> _Cost:
-    return _Cost(_outputs(layer) * math.prod(layer.kernel.shape[:2]))
+    depthwise = isinstance(layer, layers.DepthwiseConv2D)
+    taps = layer.kernel.shape[: 2 if depthwise else -1]
+    return _Cost(_outputs(layer) * math.prod(taps))
 
 
 def _multi_scale(layer: MultiScaleConv2D) -> _Cost:
@@ -134,89 +130,50 @@ def _global_average(layer: layers.Layer) -> _Cost:
     return _Cost(0, (height * width + 1) * channels)
 
 
-def _input_size(layer: Gate) -> tuple[int, int, int]:
-    """Height, width and channels of an attention's input."""
-    if layer.data_format == "channels_last":
-        return layer.input.shape[1:]
-    _, channels, height, width = layer.input.shape
-    return height, width, channels
-
-
-def _channel(layer: ChannelAttention | WaveletChannelAttention) -> _Cost:
-    return _channel_cost(layer, *_input_size(layer))
-
-
-def _channel_cost(
-    layer: ChannelAttention | WaveletChannelAttention,
-    height: int,
-    width: int,
-    channels: int,
-) -> _Cost:
-    fusion = getattr(layer, "fusion", "sum")
-    reduced, pools = channels // layer.ratio, len(layer.pools)
-    macs = (1 if fusion == "concat" else pools) * 2 * channels * reduced
-    if fusion == "concat":
-        # W1 takes the channels of all pools.
-        macs += (pools - 1) * channels * reduced
-    if fusion == "gated":
-        macs += pools * channels
-    return _Cost(macs, (height * width + 1) * channels)
-
-
-def _efficient(layer: EfficientChannelAttention) -> _Cost:
-    height, width, channels = _input_size(layer)
-    return _Cost(
-        channels * layer.kernel.shape[0], (height * width + 1) * channels
-    )
-
-
-def _convolutional(layer: ConvolutionalBlockAttention) -> _Cost:
-    height, width, channels = _input_size(layer)
+def _attention(layer: Gate) -> _Cost:
+    """The cost of an attention layer, from its kernels and input size."""
+    sides = list(layer.input.shape[1:])
+    channels = sides.pop(-1 if layer.data_format == "channels_last" else 0)
+    height, width = sides
     pixels = height * width
-    first = _channel_cost(layer.channel, height, width, channels)
-    return _Cost(
-        first.macs + pixels * math.prod(layer.kernel.shape),
-        first.paper + (4 * pixels if layer.use_norm else 0),
-    )
+    if isinstance(layer, DirectionGate):
+        hidden = (height + width) * layer.reduce_kernel.shape[-1]
+        macs, paper = 2 * hidden * channels, 4 * hidden
+        if isinstance(layer, CoordinateAttention):
+            averages = (2 * pixels + height + width) * channels
+            return _Cost(macs, paper + averages)
+        norms = 4 * (height + width) * channels
+        return _Cost(macs + 2 * pixels * channels, paper + norms)
+    macs, paper = 0, (pixels + 1) * channels
+    if isinstance(layer, BottleneckGate):
+        macs = _bottleneck(layer)
+    elif isinstance(layer, EfficientChannelAttention):
+        macs = channels * math.prod(layer.kernel.shape)
+    elif isinstance(layer, ConvolutionalBlockAttention):
+        macs = _bottleneck(layer.channel)
+        macs += pixels * math.prod(layer.kernel.shape)
+        paper += 4 * pixels if layer.use_norm else 0
+    return _Cost(macs, paper)
 
 
-def _coordinate(layer: CoordinateAttention) -> _Cost:
-    height, width, channels = _input_size(layer)
-    averages = (2 * height * width + height + width) * channels
-    gates = _directions(layer, height, width, channels)
-    return _Cost(gates.macs, averages + gates.paper)
-
-
-def _dual_direction(layer: DualDirectionHead) -> _Cost:
-    height, width, channels = _input_size(layer)
-    gates = _directions(layer, height, width, channels)
-    return _Cost(
-        2 * height * width * channels + gates.macs,
-        4 * (height + width) * channels + gates.paper,
-    )
-
-
-def _directions(
-    layer: CoordinateAttention | DualDirectionHead,
-    height: int,
-    width: int,
-    channels: int,
-) -> _Cost:
-    """From pooled rows and columns to the weights of both."""
-    hidden = (height + width) * layer.reduce_kernel.shape[-1]
-    return _Cost(2 * hidden * channels, 4 * hidden)
+def _bottleneck(layer: BottleneckGate) -> int:
+    fusion = getattr(layer, "fusion", "sum")
+    kernels = [layer.reduce_kernels[0], layer.expand_kernels[0]]
+    macs = sum(math.prod(kernel.shape) for kernel in kernels)
+    macs *= 1 if fusion == "concat" else len(layer.pools)
+    if fusion == "gated":
+        macs += math.prod(layer.fusion_kernel.shape)
+    return macs
 
 
 _RULES: dict[type, Callable[[Any], _Cost]] = {
     MultiScaleConv2D: _multi_scale,
-    ChannelAttention: _channel,
-    WaveletChannelAttention: _channel,
-    EfficientChannelAttention: _efficient,
-    ConvolutionalBlockAttention: _convolutional,
-    CoordinateAttention: _coordinate,
-    DualDirectionHead: _dual_direction,
-    layers.DepthwiseConv2D: _depthwise,
+    BottleneckGate: _attention,
+    EfficientChannelAttention: _attention,
+    ConvolutionalBlockAttention: _attention,
+    DirectionGate: _attention,
     layers.Conv2D: _convolution,
+    layers.DepthwiseConv2D: _convolution,
     layers.Dense: _dense,
     layers.BatchNormalization: _norm,
     layers.GlobalAveragePooling2D: _global_average,

@@ -10,10 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from kerafer.figures import save_figure
+
+_BLUE, _RED = "#3b7dbd", "#b3261e"
 
 
 def plot_history(history: pd.DataFrame, file: str | os.PathLike) -> None:
@@ -25,19 +27,17 @@ def plot_history(history: pd.DataFrame, file: str | os.PathLike) -> None:
         file: A .png to write.
     """
     figure = Figure(figsize=(6.4, 2.8), layout="constrained")
-    best = int(history["val_loss"].argmin())
+    best = int(history["val_loss"].argmin()) + 1
     epochs = np.arange(1, len(history) + 1)
-    for axes, name in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), strict=True
-    ):
-        style = {"marker": "o"} if len(history) == 1 else {}
-        axes.plot(epochs, history[name], label="training", **style)
-        axes.plot(
-            epochs, history[f"val_{name}"], "--", label="validation", **style
-        )
-        axes.axvline(
-            best + 1, color="gray", linestyle=":", label=f"best: {best + 1}"
-        )
+    marker = "o" if len(history) == 1 else ""
+    names = ("loss", "accuracy")
+    for axes, name in zip(figure.subplots(1, 2), names, strict=True):
+        for column, line, label in (
+            (name, "-", "training"),
+            (f"val_{name}", "--", "validation"),
+        ):
+            axes.plot(epochs, history[column], line, marker=marker, label=label)
+        axes.axvline(best, color="gray", linestyle=":", label=f"best: {best}")
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -85,31 +85,27 @@ def draw_confusion(
         The image, for a colour bar.
     """
     parts = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*confusion.shape):
-        count, part = confusion[row, column], parts[row, column]
-        if count:
-            axes.text(
-                column,
-                row,
-                f"{count}\n{part:.0%}",
-                ha="center",
-                va="center",
-                fontsize=8.5,
-                linespacing=0.95,
-                color="white" if part > 0.5 else "black",
-            )
+    display = ConfusionMatrixDisplay(parts, display_labels=class_names)
+    display.plot(
+        ax=axes,
+        cmap="Blues",
+        im_kw={"vmin": 0, "vmax": 1},
+        text_kw={"fontsize": 8.5, "linespacing": 0.95},
+        colorbar=False,
+    )
+    for place, text in np.ndenumerate(display.text_):
+        count = confusion[place]
+        text.set_text(f"{count}\n{parts[place]:.0%}" if count else "")
     ticks = range(len(class_names))
     axes.set_xticks(ticks, class_names, rotation=40, ha="right")
-    axes.set_yticks(ticks, class_names)
     axes.set(xlabel="predicted", ylabel="true")
-    return image
+    return display.im_
 
 
 def plot_reliability(
     bins: pd.DataFrame, error: float, file: str | os.PathLike
 ) -> None:
-    """Draw how often a model is right against how sure it is.
+    """Draw the accuracy of predictions against their probability.
 
     Args:
         bins: As from `kerafer.evaluation.reliability`.
@@ -121,63 +117,35 @@ def plot_reliability(
         2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
     )
     there = bins[bins["n_images"] > 0]
-    few = there["n_images"] < _FEW
     middle = (there["lower"] + there["upper"]) / 2
     width = 0.92 * float((bins["upper"] - bins["lower"]).iloc[0])
-    for rows, alpha in ((~few, 1.0), (few, 0.35)):
-        if not rows.any():
-            continue
-        upper.bar(
-            middle[rows],
-            there["accuracy"][rows],
-            width,
-            color=_BLUE,
-            alpha=alpha,
-            label=f"right, of fewer than {_FEW} images"
-            if alpha < 1
-            else "how often it is right",
-        )
-    upper.plot(
-        [0, 1],
-        [0, 1],
-        color="gray",
-        linestyle="--",
-        label="right as often as sure",
-    )
-    for place, row in zip(middle, there.itertuples(), strict=True):
-        upper.plot(
-            [place] * 2, [row.accuracy, row.confidence], color=_RED, zorder=3
-        )
+    upper.bar(middle, there["accuracy"], width, color=_BLUE, label="accuracy")
+    upper.plot([0, 1], [0, 1], "--", color="gray", label="well calibrated")
+    upper.vlines(middle, there["accuracy"], there["confidence"], color=_RED)
     upper.plot(
         middle,
         there["confidence"],
+        "_",
         color=_RED,
-        linestyle="none",
-        marker="_",
         markersize=14,
-        markeredgewidth=2,
-        label="how sure it is, with the gap",
+        label="mean probability, with the gap",
     )
     upper.set(
         ylabel="images that are right",
         ylim=(0, 1.02),
         title=f"Confidence is {error:.1%} off on average (ECE)",
     )
-    figure.legend(
-        frameon=False, loc="outside lower center", ncols=2, fontsize=9
-    )
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     bars = lower.bar(middle, there["n_images"], width, color="gray")
     lower.bar_label(bars, fontsize=8)
     lower.margins(y=0.2)
     lower.set(
-        xlabel="probability of the class it names",
+        xlabel="probability of the predicted class",
         ylabel="images",
         xlim=(0, 1),
     )
-    for axis in (upper.yaxis, lower.xaxis):
-        axis.set_major_formatter(PercentFormatter(1))
-    for axes in (upper, lower):
-        axes.spines[["top", "right"]].set_visible(False)
+    for axes in (upper.yaxis, lower.xaxis):
+        axes.set_major_formatter(PercentFormatter(1))
     save_figure(figure, file)
 
 
@@ -187,22 +155,18 @@ def plot_mistakes(
     title: str,
     file: str | os.PathLike,
 ) -> None:
-    """Draw images that were taken for something else, six a row.
+    """Draw misclassified images, six a row.
 
     Args:
         images: uint8 of shape `(height, width, 1 or 3)`.
-        captions: Of each image what it is, what it was taken for, and
-            where it is found.
+        captions: For each image its true class, its predicted class, and its
+            name.
         title: Above all.
         file: A .png to write.
     """
     columns = min(6, max(4, len(images)))
     rows = -(-len(images) // columns)
-    figure = Figure(
-        figsize=(columns * 1.9, rows * 2.4 + 0.5),
-        # Inches: room for the captions, which the layout does not count.
-        layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.31),
-    )
+    figure = Figure(figsize=(columns * 1.9, rows * 2.4 + 0.5))
     figure.suptitle(title, fontsize=11)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
@@ -210,33 +174,15 @@ def plot_mistakes(
     for axes, image, (true, taken, name) in zip(
         grid, images, captions, strict=False
     ):
-        axes.imshow(
-            image.squeeze(),
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            interpolation="bicubic",
+        axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(f"{true}\n{taken}", fontsize=9)
+        axes.text(
+            *(0.5, -0.03, name),
+            transform=axes.transAxes,
+            fontsize=6.5,
+            color="gray",
+            ha="center",
+            va="top",
         )
-        for top, offset, text, colour, size in (
-            (1, 17, true, "black", 9),
-            (1, 5, taken, _RED, 9),
-            (0, -10, name, "gray", 6.5),
-        ):
-            caption = axes.annotate(
-                text,
-                (0.5, top),
-                (0, offset),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                color=colour,
-                fontsize=size,
-                ha="center",
-            )
-            # A long name would make its column wider.
-            caption.set_in_layout(False)
     # Photographs have no more to show at 300.
     save_figure(figure, file, 150)
-
-
-_BLUE, _RED = "#3b7dbd", "#b3261e"
-_FEW = 10

@@ -57,10 +57,8 @@ class Predictions:
             columns["subject"] = self.subjects
         columns["label"] = self._names(self.labels)
         columns["predicted"] = self._names(self.predicted)
-        for name, values in zip(
-            self.class_names, self.probabilities.T, strict=True
-        ):
-            columns[f"p_{name}"] = values
+        for index, name in enumerate(self.class_names):
+            columns[f"p_{name}"] = self.probabilities[:, index]
         write_table(file, pd.DataFrame(columns), float_format="%.9g")
 
     @classmethod
@@ -78,46 +76,32 @@ class Predictions:
         Raises:
             UserError: If the file is no such table, or of other classes.
         """
-        shown = os.fspath(file)
         try:
             table = read_table(file)
             given = [name[2:] for name in table if name.startswith("p_")]
-            class_names = class_names or tuple(given)
-            places = match_classes(given, class_names)
-            names = [given[place] for place in places if place is not None]
-            if len(names) != len(class_names):
+            names = class_names or tuple(given)
+            places = match_classes(given, names)
+            found = [given[i] for i in places if i is not None]
+            if len(found) != len(names):
                 raise ValueError(f"its classes are {', '.join(given)}")
-            columns = [f"p_{name}" for name in names]
-            index = {name: i for i, name in enumerate(names)}
-            labels = table["label"].map(index)
-            if labels.isna().any():
-                raise ValueError(f"a label is not in {', '.join(index)}")
-            paths = table["path"].to_numpy(object)
-            probabilities = table[columns].to_numpy(np.float64)
+            labels = table["label"].map({n: i for i, n in enumerate(found)})
+            return cls(
+                table["path"].to_numpy(object),
+                labels.to_numpy(np.int32),
+                checked_probabilities(
+                    table[[f"p_{name}" for name in found]], os.fspath(file)
+                ),
+                names,
+                table["subject"].to_numpy(object)
+                if "subject" in table
+                else None,
+            )
         except (ValueError, KeyError, OSError) as error:
             raise UserError(
-                f"Cannot read predictions from {shown}: {error}. The CSV file "
-                "must have the columns path, label, and p_<class> for each "
-                "class."
+                f"Cannot read predictions from {os.fspath(file)}: {error}. The "
+                "CSV file must have the columns path, label, and p_<class> for "
+                "each class."
             ) from None
-        return cls(
-            paths,
-            labels.to_numpy(np.int32),
-            checked_probabilities(probabilities, shown),
-            class_names,
-            table["subject"].to_numpy(object) if "subject" in table else None,
-        )
-
-    def in_order(self, paths: np.ndarray) -> Predictions:
-        """The same images in the order of `paths`."""
-        rows = pd.Index(self.paths).get_indexer(paths)
-        return dataclasses.replace(
-            self,
-            paths=self.paths[rows],
-            labels=self.labels[rows],
-            probabilities=self.probabilities[rows],
-            subjects=None if self.subjects is None else self.subjects[rows],
-        )
 
     def _names(self, classes: np.ndarray) -> np.ndarray:
         return np.array(self.class_names, object)[classes]
@@ -146,9 +130,8 @@ def split_digest(paths: Iterable[str], labels: Iterable[str]) -> str:
         sha256 over the sorted lines `path`, tab, `label`.
     """
     pairs = zip(paths, labels, strict=True)
-    lines = sorted(f"{path}\t{label}\n" for path, label in pairs)
-    text = "".join(lines).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(text).hexdigest()
+    text = "".join(sorted(f"{path}\t{label}\n" for path, label in pairs))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def checked_probabilities(values: np.ndarray, origin: str) -> np.ndarray:

@@ -86,6 +86,17 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         """The scores as plain numbers, as manifests and reports use them."""
         found = self.classification
+        classes: dict[str, Any] = {}
+        for name, row in found.per_class.iterrows():
+            entry: dict[str, Any] = {
+                "n_images": int(row.support),
+                "f1": float(row.f1),
+            }
+            for score, ends in self.class_intervals[str(name)].items():
+                entry[score] = ends and float(row[score])
+                entry[f"{score}_interval"] = ends and list(ends)
+            classes[str(name)] = entry
+        right = ("at_least", "n_images", "right")
         return {
             "n_images": int(found.confusion.sum()),
             "intervals": {"over": self.over, "of": self.groups},
@@ -93,33 +104,16 @@ class Scores:
             "accuracy_interval": list(self.intervals["accuracy"]),
             "macro_f1": float(found.macro["f1"]),
             "macro_f1_interval": list(self.intervals["macro_f1"]),
-            "classes": {
-                name: self._class(name, row)
-                for name, row in found.per_class.iterrows()
-            },
+            "classes": classes,
             "confusion": found.confusion.tolist(),
             "calibration": {
                 "bins": len(self.bins),
                 "expected_calibration_error": self.calibration_error,
                 "mean_confidence": self.mean_confidence,
-                "sure": {
-                    "at_least": SURE,
-                    "n_images": self.sure[0],
-                    "right": self.sure[1],
-                },
+                "sure": dict(zip(right, (SURE, *self.sure), strict=True)),
             },
             "notes": self.notes(),
         }
-
-    def _class(self, name: Any, row: pd.Series) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            "n_images": int(row.support),
-            "f1": float(row.f1),
-        }
-        for score, interval in self.class_intervals[name].items():
-            values[score] = interval and float(row[score])
-            values[f"{score}_interval"] = interval and list(interval)
-        return values
 
     def interval_dict(self) -> dict[str, Any]:
         """The intervals of all images, and how they were drawn."""
@@ -197,18 +191,13 @@ def _interval(
     """The interval of the share of `among` that is right (two masks)."""
     if not among.any():
         return None
-    right = right & among
-    if groups is None:
-        return _wilson(int(right.sum()), int(among.sum()))
-    share = right.sum() / among.sum()
-    if share in (0, 1):
-        people = len(set(groups[among]))
-        return _wilson(int(share) * people, people)
-    sums = resampled_sums(np.stack([right, among], axis=1), groups)
-    sums = sums[sums[:, 1] > 0]
-    return percentile_interval(sums[:, 0] / sums[:, 1])
-
-
-def _wilson(right: int, total: int) -> Interval:
-    interval = binomtest(right, total).proportion_ci(CONFIDENCE, "wilson")
-    return Interval(float(interval.low), float(interval.high))
+    right, trials = right & among, int(among.sum())
+    share = right.sum() / trials
+    if groups is not None and 0 < share < 1:
+        sums = resampled_sums(np.stack([right, among], axis=1), groups)
+        sums = sums[sums[:, 1] > 0]
+        return percentile_interval(sums[:, 0] / sums[:, 1])
+    if groups is not None:
+        trials = len(set(groups[among]))
+    found = binomtest(round(share * trials), trials)
+    return Interval(*map(float, found.proportion_ci(CONFIDENCE, "wilson")))

@@ -41,6 +41,18 @@ class VoteScores:
         """The same in plain numbers, for a JSON file."""
         return dataclasses.asdict(self)
 
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Name, value and number of images of every score, as text."""
+        value = f"{self.divergence:.3f}"
+        rows = [("Jensen-Shannon divergence to votes", value, "")]
+        if self.agreed:
+            of = f"{self.agreed:,} of {self.n_images:,} images"
+            rows += [
+                ("accuracy (majority)", f"{self.accuracy:.1%}", of),
+                ("macro F1 (majority)", f"{self.macro_f1:.3f}", of),
+            ]
+        return rows
+
 
 def score_votes(
     shares: np.ndarray,

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from kerafer.errors import UserError
 from kerafer.evaluation import (
     bootstrap_intervals,
     classify,
@@ -91,9 +90,3 @@ def test_an_interval_is_of_2000_drawings_and_95_percent():
     told = bootstrap_intervals(labels, predicted, 2, None, 2000, 0.95)
     assert bootstrap_intervals(labels, predicted, 2) == told
     assert RESAMPLES == 2000
-
-
-@pytest.mark.parametrize("shape", [(2,), (2, 3, 1), (3, 2)])
-def test_reliability_takes_two_axes(shape):
-    with pytest.raises(UserError, match="must be"):
-        reliability([0, 1], np.zeros(shape))
