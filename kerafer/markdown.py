@@ -81,6 +81,8 @@ def _environment() -> Environment:
     environment.globals["facts"] = lambda named: "\n".join(facts(named))
     environment.filters["cell"] = _cell
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["decimal"] = lambda part: f"{100 * part:.1f}"
+    environment.filters["two"] = lambda number: f"{number:.2f}"
     environment.filters["percent"] = percent
     environment.filters["percent_range"] = percent_range
     environment.filters["decimal_range"] = decimal_range

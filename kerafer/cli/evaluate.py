@@ -28,6 +28,7 @@ def evaluate(
     labels: str | None = None,
     input_range: str | None = None,
     tta: bool = False,
+    target_accuracy: float | None = None,
     out: str | None = None,
     force: bool = False,
     figure_format: FigureFormat = "png",
@@ -45,6 +46,8 @@ def evaluate(
         input_range: Input values of the model: 0..255, 0..1, -1..1 or
             mean/std. Default: that of the model file.
         tta: Average the probabilities of each image and its mirror image.
+        target_accuracy: Find thresholds of the validation images above which
+            predictions are right this often, such as 0.95.
         out: Folder of the results. Default:
             evaluations/<model>-<dataset>-<subset>.
         force: Overwrite an earlier evaluation in the folder.
@@ -60,6 +63,7 @@ def evaluate(
             labels=listed(labels),
             input_range=input_range,
             tta=tta,
+            target_accuracy=target_accuracy,
             out=out,
             force=force,
             **(given or {}),
@@ -82,7 +86,9 @@ def _show(found: Evaluation, folder: Path) -> None:
     for row in found.rows():
         table.add_row(*row)
     console.print(table)
-    for note in found.notes:
+    panel = scores.votes and scores.votes.describe_panel()
+    answers = scores.selective and scores.selective.describe()
+    for note in filter(None, (panel, answers, *found.notes)):
         console.print(note, soft_wrap=True)
     if (comparison := found.comparison) is not None:
         low, high = comparison.interval

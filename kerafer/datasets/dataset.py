@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Before a class name: the column of its probability in the soft label.
 PROB = "prob:"
+# Before a class name, or a word for none: the column of its number of votes.
+VOTES = "votes:"
 # The column that says whether most people agree on a label.
 MAJORITY = "majority"
 
@@ -39,6 +41,7 @@ class Dataset:
             `angle` and `split` (`"train"`, `"validation"` or `"test"`) if
             known. `prob:<class>` for every class, or for none: the soft
             label, if several people voted; they sum to 1. With them
+            `votes:<class>`, their numbers, if they are known, and
             `majority`, if the set tells on which images most people agree.
         class_names: The classes in the order of the model's outputs.
         root: Folder that the paths are relative to; `None` without files.
@@ -116,6 +119,16 @@ class Dataset:
             columns = [PROB + name for name in self.class_names]
             return self.manifest[columns].to_numpy(np.float32)
         return np.eye(len(self.class_names), dtype=np.float32)[self.labels]
+
+    @property
+    def votes(self) -> np.ndarray | None:
+        """Number of votes for each class and then for none, if known."""
+        given = [name for name in self.manifest if name.startswith(VOTES)]
+        classes = [VOTES + name for name in self.class_names]
+        if not set(classes) <= set(given):
+            return None
+        rest = [name for name in given if name not in classes]
+        return self.manifest[[*classes, *rest]].to_numpy(int)
 
     @property
     def majority(self) -> np.ndarray:

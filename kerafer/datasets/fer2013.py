@@ -10,7 +10,13 @@ import pandas as pd
 
 from kerafer.class_names import match_classes
 from kerafer.datasets import scan
-from kerafer.datasets.dataset import MAJORITY, PROB, Dataset, skipped_table
+from kerafer.datasets.dataset import (
+    MAJORITY,
+    PROB,
+    VOTES,
+    Dataset,
+    skipped_table,
+)
 from kerafer.datasets.specs import FER2013, FERPLUS
 from kerafer.errors import UserError
 from kerafer.images import is_blank
@@ -222,6 +228,8 @@ def read_ferplus(root: Path) -> Dataset:
     )
     columns = [PROB + name for name in FERPLUS_CLASSES]
     manifest[columns] = of_classes / of_classes.sum(axis=1, keepdims=True)
+    columns = [VOTES + name for name in (*FERPLUS_CLASSES, *_NO_CLASS)]
+    manifest[columns] = votes[good].astype(int)
     skipped = zip(table["path"][~good], reasons[~good], strict=True)
     return Dataset(
         **FERPLUS.facts,

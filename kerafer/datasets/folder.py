@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from kerafer.class_names import is_expression, same_word, tidy
 from kerafer.datasets import scan
-from kerafer.datasets.dataset import PROB, Dataset, skipped_table
+from kerafer.datasets.dataset import PROB, VOTES, Dataset, skipped_table
 from kerafer.datasets.specs import FESR, FOLDER
 from kerafer.errors import ConfigError, UserError, some_of
 from kerafer.tables import read_table
@@ -252,7 +252,10 @@ def _with_probs(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     )
     table[columns] = probs / total[:, None]
     renamed = [PROB + names[name] for name in told]
-    return table.rename(columns=dict(zip(columns, renamed, strict=True)))
+    table = table.rename(columns=dict(zip(columns, renamed, strict=True)))
+    if (probs == probs.round()).all() and total.min() > 1:
+        table[[VOTES + names[name] for name in told]] = probs.astype(int)
+    return table
 
 
 def _numbers(texts: pd.Series) -> pd.Series:

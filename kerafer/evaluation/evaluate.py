@@ -46,6 +46,7 @@ def evaluate(
     labels: Sequence[str] | None = None,
     input_range: str | None = None,
     tta: bool = False,
+    target_accuracy: float | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     **settings: Any,
@@ -73,6 +74,9 @@ def evaluate(
         tta: Whether to average the probabilities of each image and of its
             mirror image, for `against` too unless that is an evaluation.
             Default: `False`.
+        target_accuracy: Fit thresholds on the validation images, one for each
+            class, above which predictions are right this often, and test them
+            on `subset`. Default: none.
         out: Folder for report, figures and tables. Default: none is written.
         force: Whether to replace an earlier evaluation in `out`. Default:
             `False`.
@@ -86,6 +90,11 @@ def evaluate(
     if subset not in (None, *SUBSETS):
         raise ConfigError(
             f"Unknown `subset` {subset!r}. Choose one of {', '.join(SUBSETS)}."
+        )
+    if target_accuracy is not None and not 0 < target_accuracy < 1:
+        raise ConfigError(
+            "`target_accuracy` must be more than 0 and less than 1, such as "
+            f"0.95. Received: {target_accuracy}."
         )
     named = settings if dataset is None else {"dataset": dataset, **settings}
     source = _find(model)
@@ -105,6 +114,7 @@ def evaluate(
     from kerafer.evaluation import compare, score
     from kerafer.evaluation.evaluation import Evaluation, with_tta
     from kerafer.evaluation.scores import drawn_groups
+    from kerafer.evaluation.selective import select
 
     opened = _open(source or model, labels, input_range)
     data = _load(_for_model(config, opened), split_file)
@@ -115,6 +125,14 @@ def evaluate(
             f"The subset {subset} of the split has no images. Choose one of "
             f"{', '.join(sorted(set(data.split)))}."
         )
+    if target_accuracy is not None and (
+        subset in ("validation", "all") or not len(data.rows("validation"))
+    ):
+        raise ConfigError(
+            "`target_accuracy` is fitted on validation images and tested on "
+            f"others, such as `subset` test. Received: {subset}, and "
+            f"{len(data.rows('validation'))} validation images."
+        )
     console.print(
         f"Evaluating {opened.name} on {len(rows):,} of {len(everything):,} "
         f"images ({subset})."
@@ -122,9 +140,25 @@ def evaluate(
     names = _class_names(data, opened.labels)
     images = data.decode(_for_model(config, opened))[rows]
     found = _predict(opened, data, rows, images, names, tta)
-    votes = _score_votes(opened, data, rows, found)
+    selective = None
+    if target_accuracy is not None:
+        others = data.rows("validation")
+        given = data.decode(_for_model(config, opened))[others]
+        fitted = _predict(opened, data, others, given, names, tta)
+        selective = select(
+            (fitted.labels, fitted.probabilities),
+            (found.labels, found.probabilities),
+            names,
+            target_accuracy,
+            drawn_groups(found.subjects),
+        )
     scores = score(
-        found.labels, found.probabilities, names, found.subjects, votes
+        found.labels,
+        found.probabilities,
+        names,
+        found.subjects,
+        _score_votes(opened, data, rows, found),
+        selective,
     )
     notes = [*data.notes, *scores.notes(), *_warnings(opened, config, found)]
     if tta:
@@ -161,6 +195,7 @@ def evaluate(
         "subset": subset,
         "out": out,
         "tta": tta or None,
+        "target-accuracy": target_accuracy and str(target_accuracy),
     }
     evaluation = Evaluation(
         facts={
@@ -330,6 +365,7 @@ def _score_votes(
         probabilities=predictions.probabilities,
         class_names=predictions.class_names,
         temperature=opened.vote_temperature or 1.0,
+        votes=None if (votes := data.dataset.votes) is None else votes[rows],
     )
 
 

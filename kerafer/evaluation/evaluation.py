@@ -137,7 +137,7 @@ class Evaluation:
             "notes": list(self.notes),
             **scores.classification.as_dict(),
             "expected_calibration_error": scores.calibration_error,
-            **({"votes": scores.votes.as_dict()} if scores.votes else {}),
+            **scores.answers(),
             "reliability": json.loads(scores.bins.to_json(orient="records")),
             "intervals": scores.interval_dict(),
             "versions": versions(),

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from kerafer import markdown
+from kerafer.evaluation.panel import describe_panel
+from kerafer.evaluation.selective import Selective
 
 _MOST_CONFUSIONS = 5
 
@@ -25,11 +27,15 @@ def scores_section(
     totals = confusion.sum(axis=1)
     wrong = confusion * (1 - np.eye(len(names), dtype=int))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    panel = (scores.get("votes") or {}).get("panel")
+    selective = scores.get("selective")
     return markdown.render(
         "evaluation/templates/scores.md.j2",
         scores=scores,
         more=list(more),
         names=names,
+        panel_sentence=panel and describe_panel(panel),
+        selective_sentence=selective and Selective(**selective).describe(),
         n_wrong=int(wrong.sum()),
         confusions=[
             (names[true], names[taken], wrong[true, taken], totals[true])

@@ -23,6 +23,7 @@ from kerafer.evaluation.calibration import (
     reliability,
 )
 from kerafer.evaluation.classification import Classification, classify
+from kerafer.evaluation.selective import Selective, risk_coverage
 from kerafer.evaluation.votes import VoteScores
 
 # "Sure" predictions, of which reports tell how many are right.
@@ -46,7 +47,9 @@ class Scores:
             `None` where there is nothing to divide by.
         groups: How many people or images the intervals draw from.
         over: `"people"` or `"images"`.
+        coverage: As from `risk_coverage`.
         votes: As from `score_votes`, if the labels are soft. Default: none.
+        selective: As from `select`. Default: none.
     """
 
     classification: Classification
@@ -58,7 +61,9 @@ class Scores:
     class_intervals: Mapping[str, Mapping[str, Interval | None]]
     groups: int
     over: str
+    coverage: pd.DataFrame
     votes: VoteScores | None = None
+    selective: Selective | None = None
 
     def notes(self) -> list[str]:
         """Say what makes these scores and intervals doubtful."""
@@ -112,7 +117,16 @@ class Scores:
                 "mean_confidence": self.mean_confidence,
                 "sure": dict(zip(right, (SURE, *self.sure), strict=True)),
             },
+            **self.answers(),
             "notes": self.notes(),
+        }
+
+    def answers(self) -> dict[str, Any]:
+        """Scores against votes, and of answering only when sure."""
+        return {
+            **({"votes": self.votes.as_dict()} if self.votes else {}),
+            "risk_coverage": self.coverage.to_dict("records"),
+            "selective": self.selective and self.selective.as_dict(),
         }
 
     def interval_dict(self) -> dict[str, Any]:
@@ -132,6 +146,7 @@ def score(
     class_names: tuple[str, ...],
     subjects: np.ndarray | None = None,
     votes: VoteScores | None = None,
+    selective: Selective | None = None,
 ) -> Scores:
     """Measure all `Scores`, with 95 % intervals.
 
@@ -148,6 +163,7 @@ def score(
         class_names: In the order of the columns.
         subjects: Who is on each image. Default: unknown.
         votes: As from `score_votes`. Default: none.
+        selective: As from `select`. Default: none.
 
     Raises:
         UserError: For fewer than two images.
@@ -174,7 +190,9 @@ def score(
         },
         groups=len(labels) if groups is None else len(set(groups)),
         over="images" if groups is None else "people",
+        coverage=risk_coverage(labels, probabilities),
         votes=votes,
+        selective=selective,
     )
 
 

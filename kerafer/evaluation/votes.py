@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.distance import jensenshannon
 
 from kerafer.evaluation.classification import classify
+from kerafer.evaluation.panel import describe_panel, panel_curve
 from kerafer.inference.probabilities import as_votes
 
 
@@ -27,6 +28,8 @@ class VoteScores:
             (protocol `majority`).
         accuracy: On those, 0 to 1; `None` without any.
         macro_f1: On those, 0 to 1; `None` without any.
+        panel: Rows of `panel_curve` on all images; `None` if the number of
+            votes is unknown.
     """
 
     divergence: float
@@ -36,6 +39,11 @@ class VoteScores:
     agreed: int
     accuracy: float | None
     macro_f1: float | None
+    panel: list[dict[str, float]] | None = None
+
+    def describe_panel(self) -> str | None:
+        """Say how large a panel of people is as good as the model."""
+        return describe_panel(self.panel) if self.panel else None
 
     def as_dict(self) -> dict[str, Any]:
         """The same in plain numbers, for a JSON file."""
@@ -61,6 +69,7 @@ def score_votes(
     probabilities: np.ndarray,
     class_names: tuple[str, ...],
     temperature: float = 1.0,
+    votes: np.ndarray | None = None,
 ) -> VoteScores:
     """Compare predictions with votes.
 
@@ -71,6 +80,8 @@ def score_votes(
         probabilities: Of shape `(images, classes)`.
         class_names: In the order of the columns.
         temperature: As for `as_votes`. Default: 1.
+        votes: Number of votes for each class and, in further columns, for
+            none of them. Default: unknown.
     """
     read = as_votes(probabilities, temperature)
     # SciPy returns the square root of the divergence.
@@ -95,4 +106,9 @@ def score_votes(
         agreed=int(majority.sum()),
         accuracy=accuracy,
         macro_f1=macro_f1,
+        panel=None
+        if votes is None
+        else panel_curve(votes, probabilities.argmax(axis=1)).to_dict(
+            "records"
+        ),
     )

@@ -247,6 +247,7 @@ def test_ferplus_is_read_as_its_authors_do(tmp_path, draw, folders):
             [0, 0, 0.375, 0, 0, 0, 0, 0.625],
         ],
     )
+    assert dataset.votes[0].tolist() == [4, 0, 0, 0, 4, 1, 0, 0, 1, 0]
     told = " ".join(dataset.skipped_files["reason"])
     for reason in ("no two people agree", "unknown", "not counts"):
         assert reason in told
