@@ -22,14 +22,12 @@ _LEAST_PRIOR = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What was done to a model's probabilities.
+    """Changes of a model's probabilities, in this order.
 
     Args:
-        prior_correction: The power of the class frequencies that they were
-            divided by.
-        temperature: What the logits were divided by afterwards.
-        vote_temperature: What the logits must be divided by to estimate the
-            votes of several people.
+        prior_correction: Power of the class frequencies they were divided by.
+        temperature: Divisor of the logits.
+        vote_temperature: Divisor of these logits for estimated votes.
     """
 
     prior_correction: float = 0.0
@@ -70,11 +68,11 @@ def calibrate(
 ) -> Calibration:
     """Correct a model for the class frequencies, and calibrate it.
 
-    The weights of its classifiers are changed, so every export has the same
+    This changes the weights of its classifiers, so every export has the same
     probabilities.
 
     Args:
-        model: As it was trained.
+        model: The trained model.
         config: Uses `prior_correction` and `calibrate`.
         validation: Validation images and labels.
         prior: Frequency of each class in the training labels.
@@ -158,12 +156,7 @@ def divide_by_prior(model: keras.Model, prior: np.ndarray, tau: float) -> None:
 
 
 def divide_logits(model: keras.Model, temperature: float) -> None:
-    """Divide the logits of one of this package's models.
-
-    Args:
-        model: Its dense layers named `logits` or `..._logits` are changed.
-        temperature: The divisor.
-    """
+    """Divide the weights of the layers `logits` and `..._logits`."""
     for layer in _classifiers(model):
         layer.set_weights([w / temperature for w in layer.get_weights()])
 

@@ -101,54 +101,38 @@ class TrainingConfig(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_together()
-
-    def _check_together(self) -> None:
-        """Refuse settings that one would wait for in vain."""
         if self.face_margin is not None and self.face_crop == "none":
-            raise ConfigError(
-                "`face_margin` is of faces that `face_crop` cuts out. "
-                "Received: no `face_crop`."
-            )
+            raise ConfigError("`face_margin` needs `face_crop`.")
         if self.warmup_epochs and self.schedule != "cosine":
+            raise ConfigError("`warmup_epochs` needs `schedule` cosine.")
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ConfigError(
-                "`warmup_epochs` belongs to `schedule` cosine. "
-                f"Received: `schedule` {self.schedule}."
-            )
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
-            raise ConfigError(
-                "`warmup_epochs` is less than `epochs`. Received: "
-                f"{self.warmup_epochs} of {self.epochs}.\n"
-                f"`warmup_epochs` {self.epochs // 10} goes with so few."
+                f"`warmup_epochs` {self.warmup_epochs} must be less than "
+                f"`epochs` {self.epochs}."
             )
         if self.optimizer == "adamw" and not self.weight_decay:
             raise ConfigError(
-                "AdamW is Adam with weight decay; without, it is adam. "
-                "Give `weight_decay`, such as 0.01."
+                "`optimizer` adamw needs a `weight_decay`, such as 0.01."
             )
         if self.optimizer == "adam" and self.weight_decay:
             raise ConfigError(
-                "`weight_decay` belongs to `optimizer` adamw or sgd. "
-                "Received: `optimizer` adam."
+                "`weight_decay` needs `optimizer` adamw or sgd, not adam."
             )
         if self.freeze_until and not self.init_from:
-            raise ConfigError(
-                "`freeze_until` keeps weights that `init_from` brings. "
-                "Received: no `init_from`."
-            )
+            raise ConfigError("`freeze_until` needs `init_from`.")
 
     @property
     def teachers(self) -> tuple[str, ...]:
-        """The files and folders that `teacher` names."""
+        """The teachers by name."""
         words = (self.teacher or "").split(",")
         return tuple(word.strip() for word in words if word.strip())
 
     @property
     def model_options(self) -> dict[str, object]:
-        """What `options` says, by name.
+        """The values in `options` by name.
 
         Raises:
-            UserError: Where it is no list of names and values.
+            UserError: If `options` is not a list of names and values.
         """
         words = (self.options or "").replace("=", ": ")
         try:
@@ -157,7 +141,7 @@ class TrainingConfig(DataConfig):
             options = None
         if not isinstance(options, dict) or None in options.values():
             raise ConfigError(
-                "`options` is a list such as ratio=8,shared=false or "
+                "`options` must be a list such as ratio=8,shared=false or "
                 f"kernel_sizes=[3,5]. Received: {self.options}."
             )
         return {str(name): _number(value) for name, value in options.items()}

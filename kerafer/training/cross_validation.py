@@ -82,15 +82,14 @@ def cross_validate(
         runs.append(
             train(own, path, resume=path if begun else None, devices=devices)
         )
-    table = fold_table(runs)
+    table = _fold_table(runs)
     write_table(folder / "folds.csv", table)
     write_text(folder / "report.md", _report(runs, table))
     console.print(f"Saved {folder}: report.md, folds.csv")
     return table
 
 
-def fold_table(runs: list[Run]) -> pd.DataFrame:
-    """List the scores of finished folds; see `cross_validate`."""
+def _fold_table(runs: list[Run]) -> pd.DataFrame:
     rows = []
     for fold, run in enumerate(runs, 1):
         test, subjects = run.metrics["test"], _subjects(run)

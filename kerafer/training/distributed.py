@@ -89,17 +89,12 @@ class DeviceConfig(Settings):
         return command
 
     def check(self, batch_size: int) -> None:
-        """Refuse what cannot work, before anything takes long.
+        """Refuse a backend or batch size that cannot work on these devices.
 
         Raises:
-            UserError: If the processes cannot share a batch evenly, or the
-                backend cannot use several devices.
+            UserError: If so.
         """
-        if batch_size % self.count:
-            raise ConfigError(
-                f"`batch_size` must be a multiple of `num_processes` "
-                f"{self.count}. Received: {batch_size}."
-            )
+        _check_share(batch_size, self.count)
         if self.count > 1:
             if backend_name() != "jax":
                 raise UserError(
@@ -133,10 +128,9 @@ class DeviceConfig(Settings):
             )
         except RuntimeError as error:
             raise ConfigError(
-                f"The {self.count} processes did not meet at "
-                f"{self.coordinator}: {first_line(error)}.\nStart all of them "
-                "within 5 minutes, each with its own `process_id`, and make "
-                "sure that they can reach that address."
+                f"Not all {self.count} processes connected to "
+                f"{self.coordinator}: {first_line(error)}.\nStart them within "
+                "5 minutes, each with its own `process_id`."
             ) from error
 
     def shutdown(self) -> None:
@@ -200,6 +194,7 @@ def replicas() -> int:
 def _check_share(batch_size: int, count: int) -> None:
     if batch_size % count:
         raise ConfigError(
-            f"`batch_size` must be a multiple of the {count} devices. "
+            f"`batch_size` must be a multiple of {count}, the number of "
+            "processes or devices. "
             f"Received: {batch_size}."
         )

@@ -9,7 +9,7 @@ def resolve_precision(precision: str) -> str:
     """Return the Keras dtype policy for a `precision` setting.
 
     Args:
-        precision: A policy, which is returned as it is, or `"auto"`: bfloat16
+        precision: A policy, which is returned unchanged, or `"auto"`: bfloat16
             on GPUs of compute capability 8.0 and processors with AMX or
             AVX-512 BF16, float16 on GPUs of capability 7.0, else float32.
     """
@@ -24,24 +24,23 @@ def resolve_precision(precision: str) -> str:
     return "mixed_float16" if capability >= (7, 0) else "float32"
 
 
-def _gpu_capability() -> tuple[int, int] | None:
+def _gpu_capability() -> tuple[int, ...] | None:
     """Return the lowest compute capability of the GPUs; `None` without."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
-        found = [
-            str(getattr(device, "compute_capability", None)).split(".")
-            for device in jax.local_devices()
-            if device.platform == "gpu"
-        ]
-        # AMD's are not numbers; these GPUs have bfloat16.
         capabilities = [
-            (int(one[0]), int(one[1]))
-            if len(one) == 2 and "".join(one).isdecimal()
+            # Those of AMD are no numbers, but such GPUs have bfloat16.
+            tuple(map(int, one.split(".")))
+            if one.replace(".", "").isdecimal()
             else (8, 0)
-            for one in found
+            for one in (
+                str(getattr(device, "compute_capability", None))
+                for device in jax.local_devices()
+                if device.platform == "gpu"
+            )
         ]
         return min(capabilities, default=None)
     if keras.backend.backend() == "torch":

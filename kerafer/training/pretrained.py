@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerafer.class_names import column_order, match_classes
@@ -122,33 +121,19 @@ def load_teachers(
 
 
 def _check(name: str, setting: str, data: SplitDataset) -> None:
-    """Refuse an unfinished run, and one that saw the held-out images."""
+    """Refuse an unfinished run, and one trained on held-out images here."""
     path = model_path(name)
-    if path.is_dir() and (run := find_run(path)) and not run.is_over:
+    folder = path if path.is_dir() else path.parent
+    run = find_run(folder)
+    if run is None:
+        return
+    if path.is_dir() and not run.is_over:
         raise ConfigError(
             f"`{setting}` must be a finished run. {name} is not; finish it "
             f"with\nkerafer train --resume {name}"
         )
-    check_unseen(path if path.is_dir() else path.parent, setting, data)
-
-
-def check_unseen(folder: Path, setting: str, data: SplitDataset) -> None:
-    """Refuse a model that was trained on images of the other sets.
-
-    Args:
-        folder: Of the model. Only the images of runs are known.
-        setting: The setting that names the model, for the message.
-        data: The images and their split.
-
-    Raises:
-        ConfigError: If the model was trained on an image that validates or
-            tests here.
-    """
-    run = find_run(folder)
     file = folder / "split.csv"
-    if run is None or not file.is_file():
-        return
-    if run.config.dataset != data.dataset.name:
+    if run.config.dataset != data.dataset.name or not file.is_file():
         return
     from kerafer.datasets.splits import read_split_table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from collections.abc import Iterator
 
@@ -24,45 +25,33 @@ def reproducible(
             `False` keeps its current setting.
         precision: A Keras dtype policy.
     """
-    policy = keras.config.dtype_policy()
-    with contextlib.ExitStack() as stack:
-        if keras.backend.backend() == "tensorflow":
-            keras.utils.set_random_seed(seed)
-            if deterministic:
-                stack.enter_context(_deterministic_tensorflow())
-        else:
-            # `keras.utils.set_random_seed` would load TensorFlow.
-            random.seed(seed)
-            np.random.seed(seed)
-        if keras.backend.backend() == "torch":
-            stack.enter_context(_torch(seed, deterministic))
-        keras.config.set_dtype_policy(precision)
-        stack.callback(keras.config.set_dtype_policy, policy)
-        yield
+    policy, backend = keras.config.dtype_policy(), keras.backend.backend()
+    restore = None
+    if backend == "tensorflow":
+        from tensorflow.python.framework import config
 
-
-@contextlib.contextmanager
-def _deterministic_tensorflow() -> Iterator[None]:
-    from tensorflow.python.framework import config
-
-    before = config.is_op_determinism_enabled()
-    config.enable_op_determinism()
-    try:
-        yield
-    finally:
-        if not before:
+        keras.utils.set_random_seed(seed)
+        if deterministic and not config.is_op_determinism_enabled():
+            config.enable_op_determinism()
             # Not public, but other code in this process may need it off.
-            config.disable_op_determinism()
+            restore = config.disable_op_determinism
+    else:
+        # `keras.utils.set_random_seed` would load TensorFlow.
+        random.seed(seed)
+        np.random.seed(seed)
+    if backend == "torch":
+        import torch
 
-
-@contextlib.contextmanager
-def _torch(seed: int, deterministic: bool) -> Iterator[None]:
-    import torch
-
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic or before)
+        torch.manual_seed(seed)
+        if deterministic and not torch.are_deterministic_algorithms_enabled():
+            torch.use_deterministic_algorithms(True)
+            restore = functools.partial(
+                torch.use_deterministic_algorithms, False
+            )
+    keras.config.set_dtype_policy(precision)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        keras.config.set_dtype_policy(policy)
+        if restore is not None:
+            restore()

@@ -34,16 +34,9 @@ def write_run(
     predictions: Predictions,
     calibration: Calibration,
 ) -> None:
-    """Write report, images and scores; what only a resumption needs goes.
+    """Write figures, report and scores, and remove the backup.
 
-    Args:
-        run: The run.
-        precision: The Keras dtype policy that it was trained with.
-        model: The best one.
-        data: All of them, divided.
-        history: One row an epoch.
-        predictions: For the test images.
-        calibration: What was done to the model's probabilities.
+    `metrics.json` comes last, because it marks a run as finished.
     """
     from kerafer.datasets.specs import face_margin
     from kerafer.evaluation import classify, complexity, score
@@ -87,12 +80,9 @@ def write_run(
     if (reference := find_model(config.arch).reference) is not None:
         facts["architecture from"] = reference
     if dataset.has_shares:
-        facts["labels"] = (
-            "shares of several people; learnt as they are, scored by the most "
-            "frequent class of all images"
-        )
-    if (told := calibration.describe()) is not None:
-        facts["answers"] = told
+        facts["labels"] = "soft labels; scored by the most frequent class"
+    if (changes := calibration.describe()) is not None:
+        facts["probabilities"] = changes
     # One image has no interval.
     several = len(predictions.labels) > 1
     best = int(history["val_loss"].argmin())
@@ -144,36 +134,30 @@ def show_run(run: Run) -> None:
 
     found = run.predictions
     scores = classify(found.labels, found.probabilities, found.class_names)
-    config, history = run.config, run.history
-    count = int(scores.confusion.sum())
+    config, metrics = run.config, run.metrics
+    count = len(found.labels)
     table = Table(
         title=f"{config.arch} on {count} test images of {config.dataset}"
     )
     table.add_column("class")
     for name in ("precision", "recall", "F1", "images"):
         table.add_column(name, justify="right")
+    columns = ["precision", "recall", "f1"]
     for name, row in scores.per_class.iterrows():
-        table.add_row(
-            name,
-            f"{row.precision:.3f}",
-            f"{row.recall:.3f}",
-            f"{row.f1:.3f}",
-            f"{row.support:.0f}",
-        )
+        values = [f"{row[column]:.3f}" for column in columns]
+        table.add_row(name, *values, f"{row.support:.0f}")
     table.add_section()
-    macro = [f"{scores.macro[n]:.3f}" for n in ("precision", "recall", "f1")]
+    macro = [f"{scores.macro[column]:.3f}" for column in columns]
     table.add_row("mean of classes", *macro, str(count))
     console.print(table)
     console.print(
         f"Accuracy {scores.accuracy:.3f} with the weights of epoch "
-        f"{int(history['val_loss'].argmin()) + 1} of {len(history)}."
+        f"{metrics['best_epoch']} of {metrics['epochs']}."
     )
     for note in scores.notes():
         console.print(note, style="bold")
     console.print(
         f"Saved {run.path}: report.md, best.keras, metrics.json, "
-        "curves.png, confusion.png, predictions.csv, history.csv, split.csv, "
-        "config.yaml, "
-        "versions.yaml, tensorboard/",
+        "curves.png, confusion.png, predictions.csv, history.csv, ...",
         soft_wrap=True,
     )

@@ -102,14 +102,9 @@ class Trainer(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the loss of a batch.
+        """Return the loss of labels `y` and the outputs `y_pred` of `call`.
 
-        Args:
-            x: Not used.
-            y: Labels, one-hot or soft.
-            y_pred: The outputs of `call`.
-            sample_weight: Weight of each image in validation.
-            training: Whether to include the teachers.
+        In training, it includes the teachers.
         """
         labels = _mixed(y, y_pred)
         weights = ops.ones_like(labels[:, 0])

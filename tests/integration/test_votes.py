@@ -160,7 +160,7 @@ def test_a_model_of_votes_from_training_to_the_answer(tmp_path, capsys):
     assert metrics["prior_correction"] == 0.4
     assert ModelSource(run / "best.keras").vote_temperature > 0
     report = (run / "report.md").read_text("utf-8")
-    assert "shares of several people" in report
+    assert "soft labels" in report
     assert "power of 0.4" in report
     assert main(["evaluate", "--model", str(run), "--out", str(out)]) == 0
     votes = json.loads((out / "metrics.json").read_text())["votes"]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from harness import assert_same_history, run_kerafer
 
+import kerafer
 from kerafer.engine import backend_name
 
 TRAINING = (
@@ -95,7 +96,14 @@ def test_without_tensorflow_a_run_trains_resumes_and_is_evaluated(
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", MODELS)
 def test_a_resumed_run_with_dropout_is_the_unbroken_one(arch, tmp_path):
-    whole_and_broken(arch, tmp_path, "--deterministic")
+    broken = whole_and_broken(arch, tmp_path, "--deterministic")
+    runs = [kerafer.Run.open(path) for path in (tmp_path / "whole", broken)]
+    for name in ("test", "split", "notes"):
+        assert runs[0].metrics[name] == runs[1].metrics[name]
+    weights = [run.model.get_weights() for run in runs]
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not (broken / "backup").exists()
 
 
 @pytest.mark.slow

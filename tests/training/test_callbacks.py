@@ -13,7 +13,7 @@ from kerafer.datasets.pipeline import TrainingBatches
 from kerafer.errors import UserError
 from kerafer.training.augmentation import POLICIES
 from kerafer.training.callbacks import BestModel, EpochSeeds
-from kerafer.training.checkpoint import epochs_done, restore
+from kerafer.training.checkpoint import epochs_done
 from kerafer.training.distillation import Distillation
 from kerafer.training.progress import EpochProgress
 
@@ -72,14 +72,6 @@ def test_an_incomplete_state_is_ignored_and_a_damaged_one_refused(tmp_path):
         trained(tmp_path, config)
 
 
-def test_without_a_state_nothing_is_restored(tmp_path):
-    model = small_model()
-    before = model.get_weights()
-    assert len(restore(model, tmp_path / "backup")) == 0
-    for ours, theirs in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
 def test_the_best_weights_are_written_when_asked(tmp_path):
     model = small_model()
     best = BestModel(model, tmp_path / "best.keras", math.nan)
@@ -95,22 +87,6 @@ def test_the_best_weights_are_written_when_asked(tmp_path):
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert model.get_weights()[0].min() == 7.0
-
-
-@pytest.mark.usefixtures("shown")
-def test_the_mark_of_the_best_epoch_knows_earlier_epochs(capfd):
-    def mark(loss, past):
-        progress = EpochProgress(9, 1, 1, pd.DataFrame({"val_loss": past}))
-        progress.on_train_begin()
-        progress.on_epoch_begin(len(past))
-        progress.on_train_batch_end(0, {"loss": 0.5})
-        logs = dict.fromkeys(("loss", "accuracy", "val_accuracy"), 0.5)
-        progress.on_epoch_end(len(past), logs | {"val_loss": loss})
-        return "best so far" in capfd.readouterr().err
-
-    assert not mark(0.0226, [1.0, 0.0009])
-    assert mark(0.0005, [1.0, 0.0009])
-    assert mark(0.0226, []) and mark(0.0226, [math.nan])
 
 
 def test_an_epoch_seeds_every_generator():

@@ -120,17 +120,6 @@ def test_the_seed_alone_says_how_pictures_are_mixed(kind):
     assert not np.array_equal(first, mixed(kind, seed=4)[0])
 
 
-@pytest.mark.parametrize("kind", MIXED)
-def test_a_single_picture_stays_as_it_is(kind):
-    images = np.random.default_rng(0).integers(0, 256, (1, 9, 7, 1))
-    images = images.astype(np.uint8)
-    for seed in range(8):
-        random = keras.random.SeedGenerator(seed)
-        pictures, partner, _ = Mixing(kind)(images, random)
-        np.testing.assert_allclose(pictures, images, rtol=1e-5)
-        assert keras.ops.convert_to_numpy(partner) == [0]
-
-
 def test_who_is_mirrored_does_not_say_who_is_mixed_with_whom():
     left = np.zeros((64, 8, 8, 3), np.uint8)
     left[:, :, :4] = 200

@@ -5,14 +5,12 @@ import json
 import shlex
 import shutil
 import signal
-import time
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from harness import assert_same_history, run_kerafer, run_python
+from harness import run_kerafer, run_python
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -105,31 +103,6 @@ def test_the_scores_are_those_of_the_best_file_on_unseen_people(run):
 # Interruption
 
 
-@pytest.mark.slow
-def test_a_killed_run_resumes_and_equals_an_uninterrupted_one(tmp_path):
-    command = words(arch="resnet18", epochs=3, augment="strong")
-    command.append("--deterministic")
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run_kerafer(*command, "--out", whole)
-    process = run_kerafer(*command, "--out", broken, wait=False)
-    deadline = time.monotonic() + 120
-    while not list(broken.glob("backup/[0-9]*")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (broken / "metrics.json").exists()
-    run_kerafer("train", "--resume", broken)
-    assert_same_history(whole, broken, 3, check_exact=True)
-    runs = [kerafer.Run.open(path) for path in (whole, broken)]
-    for name in ("test", "split", "notes"):
-        assert runs[0].metrics[name] == runs[1].metrics[name]
-    weights = [run.model.get_weights() for run in runs]
-    for first, second in zip(*weights, strict=True):
-        np.testing.assert_array_equal(first, second)
-    assert not (broken / "backup").exists()
-
-
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_says_how_to_resume(
@@ -167,20 +140,6 @@ def test_an_interrupted_training_says_how_to_resume(
     assert broken.is_over and broken.history["epoch"].tolist() == [0, 1]
 
 
-def test_ctrl_c_whose_clean_up_fails_is_told_as_such(
-    tmp_path, monkeypatch, capfd
-):
-    def stop(*_):
-        try:
-            raise KeyboardInterrupt
-        finally:
-            raise TypeError("the weights are elsewhere")
-
-    monkeypatch.setattr(EpochProgress, "on_epoch_end", stop)
-    assert main([*words(), "--out", str(tmp_path / "run")]) == 130
-    assert f"--resume {tmp_path / 'run'}" in capfd.readouterr().err
-
-
 def test_a_run_that_is_over_or_has_other_settings_is_not_resumed(run):
     for settings in (None, config(epochs=9)):
         with pytest.raises(kerafer.UserError):
@@ -206,23 +165,6 @@ def test_a_loss_of_nan_is_told(tmp_path, capsys):
 
 
 # Settings
-
-
-@pytest.mark.trains
-def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
-    file = tmp_path / "config.yaml"
-    file.write_text("epochs: 1\nlearning-rate: 1e-3\nbatch_size: 8\n")
-    out = tmp_path / "run"
-    command = ["train", "--dataset", "synthetic", "--subjects", "4"]
-    command += ["--angles", "S", "--image-size", "48", "--arch", "resnet18"]
-    command += ["--config", str(file), "--batch-size", "16"]
-    assert main([*command, "--out", str(out)]) == 0
-    settings = yaml.safe_load((out / "config.yaml").read_text())
-    assert settings["epochs"] == 1
-    assert settings["learning_rate"] == 1e-3
-    assert settings["batch_size"] == 16
-    assert settings["patience"] == 30
-    assert len(pd.read_csv(out / "history.csv")) == 1
 
 
 @pytest.mark.parametrize(
