@@ -52,6 +52,8 @@ def explain(
     models = model or []
     if not paths and class_name:
         raise UserError("--class needs images to explain. Received none.")
+    if paths and images:
+        raise UserError("--images is for wavelets. Name no other images.")
     use_backend("tensorflow")
     with figures_as(figure_format):
         if not paths:

@@ -347,6 +347,7 @@ def test_mistakes_end_with_2_and_name_the_value(here, runs, capsys):
         (("nothing.png", *plain), "nothing.png"),
         (("a.png", *plain, "--class", "bored"), "bored"),
         ((*plain, "--class", "sad"), "--class"),
+        (("a.png", *plain, "--images", "in"), "--images"),
         (("a.png", *plain, "--labels", "x,y"), "x, y"),
         (("film.mp4", *plain), "film.mp4"),
         (("a.png", *plain, "--out", "a.png"), "a.png"),
