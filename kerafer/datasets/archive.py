@@ -25,14 +25,7 @@ _ENCODINGS = (
 
 
 def unpacked(archive: Path) -> Path:
-    """Unpack an archive into the cache, once for each version of it.
-
-    Args:
-        archive: The .zip.
-
-    Returns:
-        A folder with the archive's name.
-    """
+    """Unpack a .zip into the cache, once for each version of it."""
     archive = Path(archive).absolute()
     status = archive.stat()
     version = f"{archive}\n{status.st_size} {status.st_mtime_ns}"
@@ -42,18 +35,11 @@ def unpacked(archive: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a .zip into a new folder.
+    """Unpack a .zip into a new folder, and return the folder.
 
     `zipfile` writes nothing outside the folder, and no more than the sizes in
     the table of contents, which are checked first. The folder appears under
     its name when it is complete. Hidden files and `__MACOSX` are skipped.
-
-    Args:
-        archive: The .zip.
-        folder: Where its contents go.
-
-    Returns:
-        `folder`.
 
     Raises:
         UserError: If the archive is damaged, encrypted, or larger than
@@ -77,7 +63,12 @@ def unpack(archive: Path, folder: Path) -> Path:
             shown = track(members, f"Unpacking {archive.name}", len(members))
             for member in shown:
                 file.extract(member, whole)
-            _move(whole, folder)
+            try:
+                whole.rename(folder)
+            except OSError:
+                # Another process may have unpacked the same archive meanwhile.
+                if not folder.is_dir():
+                    raise
     except UserError:
         raise
     # For damaged archives zipfile and the decompressors raise nearly every
@@ -85,15 +76,6 @@ def unpack(archive: Path, folder: Path) -> Path:
     except Exception as error:
         raise UserError(f"Cannot unpack {archive}: {error}.") from error
     return folder
-
-
-def _move(whole: Path, folder: Path) -> None:
-    try:
-        whole.rename(folder)
-    except OSError:
-        # Another process may have unpacked the same archive meanwhile.
-        if not folder.is_dir():
-            raise
 
 
 def _is_hidden(name: str) -> bool:

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,6 @@ from kerafer.tables import write_table
 _KINDS = ["exact", "near", "mirrored"]
 # Which image of a group stays: tests are not to change.
 _KEPT = {"test": 0, "validation": 1, "train": 2}
-_EXPLANATION = (
-    "`duplicates.csv` names every image of every group. Images are equal if "
-    "their pixels are; nearly equal if a perceptual hash of 64 bits agrees and "
-    "thumbnails of 32 x 32, laid over each other, nowhere differ much, also "
-    "mirrored. `duplicates.png` shows some; it contains images of the data "
-    "set, so mind its terms before you share it."
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +97,7 @@ class Audit:
 
     def summary(self) -> dict[str, Any]:
         """Return the findings as plain numbers and lists."""
-        crossing = self.crossing
-        reasons = self.skipped_files["reason"].value_counts()
+        crossing, wrong = self.crossing, self.contradictory
         return {
             "n_images": len(self.split),
             "shared_subjects": {
@@ -119,10 +110,10 @@ class Audit:
             "n_test_images_seen_elsewhere": int(
                 (crossing["part"] == "test").sum()
             ),
-            "groups_with_different_labels": self.contradictory[
-                "group"
-            ].nunique(),
-            "skipped_files": reasons.to_dict(),
+            "groups_with_different_labels": wrong["group"].nunique(),
+            "skipped_files": self.skipped_files["reason"]
+            .value_counts()
+            .to_dict(),
             "smallest": list(self.smallest),
             "largest": list(self.largest),
             "missing_classes": {
@@ -134,11 +125,11 @@ class Audit:
     def findings(self) -> list[str]:
         """Return the findings as sentences, the worst first."""
         facts = self.summary()
-        shared = {k: v for k, v in self.shared_subjects.items() if v}
+        shared = {k: v for k, v in facts["shared_subjects"].items() if v}
         told = [
-            f"{len(subjects)} subjects are in both {one} and {other}: "
+            f"{len(subjects)} subjects are in both {parts}: "
             f"{some_of(subjects, 10)}. Use the split `subject`."
-            for (one, other), subjects in shared.items()
+            for parts, subjects in shared.items()
         ]
         if self.shared_subjects and not shared:
             told.append("No subject is in two parts.")
@@ -159,19 +150,18 @@ class Audit:
                 f"{wrong} groups have different labels on the same image "
                 f"({len(self.contradictory)} images); {why}."
             )
-        told.append(
-            f"{facts['duplicate_groups']} groups of equal or nearly equal "
-            f"images in all, {len(self.duplicates):,} of {len(self.split):,} "
-            "images."
-        )
-        for part, classes in facts["missing_classes"].items():
-            if classes:
-                told.append(f"No image of {', '.join(classes)} in {part}.")
         counts = self.balance[list(PARTS)].sum(axis=1)
-        small = " x ".join(map(str, self.smallest))
-        large = " x ".join(map(str, self.largest))
+        small, large = (f"{h} x {w}" for h, w in (self.smallest, self.largest))
         return [
             *told,
+            f"{facts['duplicate_groups']} groups of equal or nearly equal "
+            f"images in all, {len(self.duplicates):,} of {len(self.split):,} "
+            "images.",
+            *(
+                f"No image of {', '.join(classes)} in {part}."
+                for part, classes in facts["missing_classes"].items()
+                if classes
+            ),
             f"The rarest class is {counts.idxmin()} with {counts.min():,} "
             f"images, the most frequent {counts.idxmax()} with "
             f"{counts.max():,}.",
@@ -182,28 +172,23 @@ class Audit:
         ]
 
     def report(self, title: str, command: str) -> str:
-        """Write the findings as Markdown.
-
-        Args:
-            title: What was audited.
-            command: The command that repeats it.
-        """
-        lines = [f"# {title}", "", *(f"* {x}" for x in self.findings())]
-        lines += ["", "## Images of each class", ""]
-        lines += markdown.table(
-            ("class", *self.balance.columns),
-            [
-                (name, *(f"{count:,}" for count in row))
-                for name, *row in self.balance.itertuples()
-            ],
+        """Return the findings on `title` as Markdown, with their command."""
+        skipped = self.skipped_files["reason"].value_counts()
+        return markdown.render(
+            "datasets/templates/audit.md.j2",
+            title=title,
+            command=command,
+            findings=self.findings(),
+            balance=_table("class", self.balance),
+            skipped=_table("reason", skipped.to_frame("files"))
+            if len(skipped)
+            else "",
         )
-        if len(self.skipped_files):
-            counts = self.skipped_files["reason"].value_counts().items()
-            rows = [(reason, f"{count:,}") for reason, count in counts]
-            lines += ["", "## Skipped files", ""]
-            lines += markdown.table(("reason", "files"), rows)
-        lines += ["", _EXPLANATION, "", "Made by:", "", f"    {command}", ""]
-        return "\n".join(lines)
+
+
+def _table(name: str, table: pd.DataFrame) -> str:
+    rows = table.map("{:,}".format).itertuples()
+    return "\n".join(markdown.table((name, *table.columns), rows))
 
 
 def audit(
@@ -297,7 +282,7 @@ def _group(
 def write_audit(
     folder: Path, found: Audit, dataset: Dataset, title: str, command: str
 ) -> list[str]:
-    """Write the report of an audit.
+    """Write the report of an audit, and return the names of its files.
 
     Args:
         folder: Where to write it.
@@ -305,9 +290,6 @@ def write_audit(
         dataset: The images, of which duplicates are drawn.
         title: Heading of the report.
         command: The command that wrote it.
-
-    Returns:
-        The names of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "audit.md", found.report(title, command))
@@ -315,7 +297,8 @@ def write_audit(
     write_text(folder / "audit.json", summary + "\n")
     write_table(folder / "duplicates.csv", found.duplicates)
     names = ["audit.md", "audit.json", "duplicates.csv"]
-    if plot_duplicates(found, dataset, folder / "duplicates.png"):
+    if len(found.duplicates):
+        plot_duplicates(found, dataset, folder / "duplicates.png")
         return [*names, "duplicates.png"]
     # That of an earlier audit would show other groups.
     (folder / "duplicates.png").unlink(missing_ok=True)
@@ -323,27 +306,15 @@ def write_audit(
 
 
 def plot_duplicates(
-    found: Audit, dataset: Dataset, file: str | os.PathLike, most: int = 12
-) -> bool:
-    """Draw the first groups, those across parts before the others.
-
-    Args:
-        found: The findings.
-        dataset: The images.
-        file: A .png to write.
-        most: Groups at most.
-
-    Returns:
-        Whether there was one.
-    """
+    found: Audit, dataset: Dataset, file: Path, most: int = 12
+) -> None:
+    """Draw up to `most` groups, those across parts before the others."""
     from matplotlib.figure import Figure
 
     from kerafer.figures import save_figure
 
     table = pd.concat([found.crossing, found.duplicates])
-    groups = list(dict.fromkeys(table["group"]))[:most]
-    if not groups:
-        return False
+    groups = table["group"].unique()[:most]
     figure = Figure(figsize=(6.8, 1.95 * len(groups)), layout="constrained")
     places = figure.subplots(len(groups), 4, squeeze=False)
     for axes in places.flat:
@@ -361,4 +332,3 @@ def plot_duplicates(
                 fontsize=7,
             )
     save_figure(figure, file, 110)
-    return True

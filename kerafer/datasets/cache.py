@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import functools
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
-from kerafer.console import console
 from kerafer.errors import ConfigError, UserError
 
 
 def cache_place(kind: str) -> Path | None:
     """Return the path of a folder of the cache, which need not exist.
 
-    It is `~/.cache/kerafer/<kind>`, or `$XDG_CACHE_HOME/kerafer/<kind>`.
-
-    Returns:
-        `None` for a user without a home folder.
+    It is `$XDG_CACHE_HOME/kerafer/<kind>`, else `~/.cache/kerafer/<kind>`, or
+    `None` for a user without a home folder.
     """
     if home := os.environ.get("XDG_CACHE_HOME"):
         return Path(home) / "kerafer" / kind
@@ -32,57 +25,29 @@ def cache_place(kind: str) -> Path | None:
 
 
 def cache_folder(kind: str) -> Path:
-    """Make and return a folder of the cache.
-
-    All of it may be deleted at any time. If it cannot be written, a temporary
-    folder is used until the process ends, with a warning.
+    """Make and return a folder of the cache, which may be deleted at any time.
 
     Raises:
-        UserError: If there is no temporary folder either.
+        UserError: If it cannot be written.
     """
     place = cache_place(kind)
+    reason = "there is no home folder"
     if place is not None:
-        with contextlib.suppress(OSError):
+        try:
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
+            if os.access(place, os.W_OK):
                 return place
-    folder = _temporary(place and place.parent) / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@functools.cache
-def _temporary(instead_of: Path | None) -> Path:
-    reason = (
-        f"Cannot write the cache {instead_of}"
-        if instead_of
-        else "There is no home folder for the cache"
+            reason = f"{place} is read-only"
+        except OSError as error:
+            reason = str(error)
+    raise UserError(
+        f"Cannot write the cache: {reason}.\n"
+        "Set XDG_CACHE_HOME=DIR to another folder."
     )
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="kerafer-cache-"))
-    except OSError:
-        raise UserError(
-            f"{reason}, and there is no temporary folder.\n"
-            "Set XDG_CACHE_HOME=DIR or TMPDIR=DIR to another folder."
-        ) from None
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    console.warn(
-        f"{reason}: nothing is kept for the next run. Set XDG_CACHE_HOME=DIR "
-        "to another folder."
-    )
-    return folder
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Refuse to write more than the disk has room for.
-
-    Args:
-        folder: Where it goes.
-        size: Bytes.
-
-    Raises:
-        ConfigError: If there is not enough room.
-    """
+    """Raise a `ConfigError` if a folder's disk has no room for `size` bytes."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ConfigError(

@@ -14,12 +14,7 @@ from kerafer.untrusted import read_text
 
 # In the order of the codes 1 to 7 in the files of labels.
 CLASSES = (
-    "angry",
-    "contempt",
-    "disgusted",
-    "fearful",
-    "happy",
-    "sad",
+    *("angry", "contempt", "disgusted", "fearful", "happy", "sad"),
     "surprised",
 )
 # The expression is strongest at the end of a sequence.
@@ -38,12 +33,6 @@ def read_ckplus(root: Path) -> Dataset:
     S010_004_00000017.png` with the labels in `Emotion/S010/004/
     S010_004_00000017_emotion.txt`, and CK+48, whose folders are classes:
     `anger/S010_004_00000017.png`. Sequences without a label are skipped.
-
-    Args:
-        root: Folder with the files at any depth.
-
-    Returns:
-        A data set with `subject` (`"S010"`) and `sequence` (`"S010_004"`).
 
     Raises:
         UserError: If no image has a label, a folder has the name of no class,

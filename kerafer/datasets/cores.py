@@ -25,15 +25,7 @@ def available_cores() -> int:
 
 
 def threads_for(files: Sequence[str]) -> int:
-    """Return how many threads decode images fastest.
-
-    Args:
-        files: The images; files that are missing do not count.
-
-    Returns:
-        One for small files, where threads only wait for each other, else one
-        for each core, at most 8.
-    """
+    """Return how many threads decode files fastest: one if they are small."""
     sample = files[:: max(1, len(files) // 100)]
     sizes = [os.path.getsize(file) for file in sample if os.path.isfile(file)]
     if sum(sizes) < _SMALL_FILE * len(sizes):
@@ -44,13 +36,7 @@ def threads_for(files: Sequence[str]) -> int:
 def map_in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """Yield results in the order of the items, with few of them in memory.
-
-    Args:
-        function: Called by several threads at once.
-        items: Its arguments.
-        threads: How many; with one, the caller's own is used.
-    """
+    """Yield results in the order of the items, with few of them in memory."""
     if threads == 1:
         yield from map(function, items)
         return

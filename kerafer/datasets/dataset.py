@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerafer.console import console
 from kerafer.errors import UserError, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Before a class name: the column of its probability in the soft label.
+# Columns of soft labels, `prob:<class>`, and of labels most people agree on.
 PROB = "prob:"
-# Before a class name, or a word for none: the column of its number of votes.
+# Numbers of votes: `votes:<class>`, or a word for no class.
 VOTES = "votes:"
-# The column that says whether most people agree on a label.
 MAJORITY = "majority"
 
 
@@ -32,32 +32,29 @@ def skipped_table(rows: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images with labels and, once they are decoded and divided, their pixels.
+    """A manifest of labelled images, their split and, once decoded, pixels.
 
     Args:
         name: Registry name, such as `"kdef"`.
-        manifest: One row an image, with `path` (relative to `root`, with `/`)
-            and `label` (a class name); `subject` (who is seen), `session`,
-            `angle` and `split` (`"train"`, `"validation"` or `"test"`) if
-            known. `prob:<class>` for every class, or for none: the soft
-            label, if several people voted; they sum to 1. With them
-            `votes:<class>`, their numbers, if they are known, and
-            `majority`, if the set tells on which images most people agree.
+        manifest: One row an image: `path` (relative to `root`, with `/`),
+            `label` (a class name) and, if known, `subject`, `session`, `angle`
+            and `split` (`"train"`, `"validation"` or `"test"`). If several
+            people voted, `prob:<class>` for every class, which sum to 1, and
+            optionally `votes:<class>` (their numbers) and `majority` (whether
+            most people agree).
         class_names: The classes in the order of the model's outputs.
         root: Folder that the paths are relative to; `None` without files.
-        source: Where the images came from, one line.
+        source: Origin of the images, one line.
         licence: The terms they come under, one line.
         read: Takes a row's `path` and returns uint8 RGB of shape
             `(height, width, 3)`. Default: decode `root / path`.
-        fingerprint: What the images of a set without files depend on besides
-            their paths, such as a seed. Decoded images are cached by it.
+        fingerprint: Key of the cache for a set without files, such as a seed.
         skipped_files: Files that are not used: columns `path` and `reason`.
-        margin: With which the images are cropped to faces, as a part of the
-            longer side of a detector's box. `None`: they show more than a
-            face.
+        margin: Crop margin of the images, relative to the longer side of the
+            detected box. `None`: they show more than a face.
         images: uint8 of shape `(images, size, size, channels)`, if decoded.
         decoding: The arguments of `decode` that made `images`.
-        split_name: How it was split: `paper`, `subject`, `given` or a file.
+        split_name: `paper`, `subject`, `given`, a fold or a file.
         notes: Remarks on the split, a sentence each.
 
     Raises:
@@ -83,11 +80,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        missing = [c for c in ("path", "label") if c not in self.manifest]
-        if missing:
+        if not {"path", "label"} <= set(self.manifest):
             raise UserError(
-                "A manifest needs the columns path and label. Missing: "
-                f"{', '.join(missing)}."
+                "A manifest needs the columns path and label. Received: "
+                f"{', '.join(self.manifest)}."
             )
         if self.manifest.empty:
             raise UserError(f"The data set {self.name} has no images.")
@@ -147,6 +143,17 @@ class Dataset:
     def indices(self, part: str) -> np.ndarray:
         """Return the indices of the images of one part of the split."""
         return np.flatnonzero(self.manifest["split"].to_numpy() == part)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The decoded images.
+
+        Raises:
+            UserError: If they are not decoded.
+        """
+        if self.images is None:
+            raise UserError(f"The images of {self.name} are not decoded.")
+        return self.images
 
     def read_image(self, path: str) -> np.ndarray:
         """Decode the image of one row: uint8 RGB, `(height, width, 3)`."""
@@ -213,6 +220,15 @@ class Dataset:
             f"\n  {len(paths):,} skipped: {reason}: {some_of(list(paths), 3)}"
             for reason, paths in files[:most]
         ]
-        rest = sum(len(paths) for _, paths in files[most:])
-        others = f"\n  {rest:,} skipped for other reasons" if rest else ""
-        return "".join(lines) + others
+        if rest := sum(len(paths) for _, paths in files[most:]):
+            lines.append(f"\n  {rest:,} skipped for other reasons")
+        return "".join(lines)
+
+    def print_skipped(self) -> None:
+        """Print how many files are skipped, and why."""
+        if count := len(self.skipped_files):
+            console.print(
+                f"{self.name}: {len(self):,} images, {count:,} skipped"
+                f"{self.describe_skipped()}",
+                soft_wrap=True,
+            )

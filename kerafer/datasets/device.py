@@ -34,11 +34,7 @@ def device_memory() -> int:
 
 
 def fits_on_device(size: int) -> bool:
-    """Decide whether to copy all images to the accelerator.
-
-    Args:
-        size: Of the images, bytes.
-    """
+    """Return whether to copy images of `size` bytes to the accelerator."""
     return size <= _SHARE * device_memory()
 
 

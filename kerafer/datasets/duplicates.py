@@ -39,13 +39,9 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 def perceptual_hash(thumb: np.ndarray) -> np.uint64:
     """Return 64 bits that stay nearly the same when an image is saved anew.
 
-    They are the signs of the cosine transform's coefficients (1, 1) to (8, 8),
-    which leave out the mean and what is even along an axis. Zauner compares
-    them with their median; with zero, a mirror flips the same bits in every
-    image, and two images are as far apart whichever of them is mirrored.
-
-    Args:
-        thumb: What `thumbnail` returned.
+    They are the signs of the cosine transform's coefficients (1, 1) to (8, 8)
+    of a thumbnail. Zauner compares them with their median; with zero, a mirror
+    flips the same bits in every image.
 
     Reference:
         Zauner, Implementation and Benchmarking of Perceptual Image Hash
@@ -143,8 +139,7 @@ def near_pairs(
 
     Args:
         hashes: uint64 of shape `(n,)`.
-        others: uint64 of shape `(n,)`, of the same images; the mirrored
-            ones, or the same again.
+        others: Those of the same images, mirrored or the same again.
         low, high: Bits that differ.
         groups: A number for each; pairs of one group are omitted. Changes by
             the caller count for later blocks.
@@ -177,17 +172,13 @@ def near_pairs(
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Return how much two images differ where they differ most.
+    """Return how much two thumbnails differ where they differ most.
 
     The second is laid over the first by the affine map that correlates best,
-    so that another crop of a photograph fits. Then both are brought to mean 0
-    and standard deviation 1, and the root of the largest mean square of their
-    difference in a window of 6 x 6 is taken. A correlation of the whole
+    so that another crop of a photograph fits. Both are brought to mean 0 and
+    standard deviation 1; the result is the root of the largest mean square of
+    their difference in a window of 6 x 6. A correlation of the whole
     thumbnails would hardly notice a mouth that opens.
-
-    Args:
-        one: What `thumbnail` returned.
-        other: The same of another image.
 
     Returns:
         0 for equal images, about 1.4 if they have nothing in common.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +19,7 @@ from kerafer.datasets.dataset import (
     skipped_table,
 )
 from kerafer.datasets.specs import FER2013, FERPLUS
-from kerafer.errors import UserError
 from kerafer.images import is_blank
-from kerafer.tables import read_table
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 FERPLUS_CLASSES = (*CLASSES, "contempt")
@@ -35,7 +34,7 @@ _VOTES = (
     *("anger", "disgust", "fear", "happiness", "neutral", "sadness"),
     *("surprise", "contempt"),
 )
-_NO_CLASS = ("unknown", "NF")
+_NO_CLASS = ("unknown", "nf")
 _FOLDERS = {
     "train": "FER2013Train",
     "validation": "FER2013Valid",
@@ -48,9 +47,9 @@ def read_fer2013(root: Path) -> Dataset:
 
     Args:
         root: The CSV file, a folder with `fer2013.csv`, `icml_face_data.csv`
-            or `train.csv`, or a folder with `train/<class>/*` and, if there
-            is one, `test/<class>/*`. Of the CSV file's usages `PublicTest`
-            is the validation part and `PrivateTest` the test part.
+            or `train.csv`, or a folder with `train/<class>/*` and, optionally,
+            `test/<class>/*`. Of the CSV file's usages `PublicTest` is the
+            validation part and `PrivateTest` the test part.
 
     Raises:
         UserError: If there is no image, or a folder of another name.
@@ -60,29 +59,16 @@ def read_fer2013(root: Path) -> Dataset:
         return _read_csv(table)
     if root.is_file():
         raise FER2013.missing(f"{root} is not a CSV file")
-    folders = scan.class_folders(root)
-    manifest, skipped = scan.tree_manifest(
-        root, folders, scan.folder_labels(folders, CLASSES)
-    )
-    if manifest.empty:
-        raise FER2013.missing(f"{root} has no CSV file and no images")
-    return Dataset(
-        **FER2013.facts,
-        class_names=CLASSES,
-        manifest=manifest,
-        root=root,
-        skipped_files=skipped,
-    )
+    return scan.read_tree(FER2013, root, CLASSES)
 
 
 def _find_csv(root: Path) -> Path | None:
     if root.is_file():
         return root if root.suffix.lower() == ".csv" else None
-    for folder in (root, *scan.subfolders(root)):
-        for name in CSV_FILES:
-            path = folder / name
-            if path.is_file() and _has_pixels(path):
-                return path
+    places = itertools.product((root, *scan.subfolders(root)), CSV_FILES)
+    for folder, name in places:
+        if (folder / name).is_file() and _has_pixels(folder / name):
+            return folder / name
     return None
 
 
@@ -93,16 +79,9 @@ def _has_pixels(path: Path) -> bool:
 
 
 def _read_csv(path: Path) -> Dataset:
-    try:
-        table = read_table(path, "replace", skip_blank_lines=False)
-    except (ValueError, OSError) as error:
-        raise UserError(f"Cannot read {path} as CSV: {error}.") from None
-    table.columns = [name.strip(' "').lower() for name in table]
-    if not {"emotion", "pixels"} <= set(table):
-        raise UserError(
-            f"The columns of {path} are {', '.join(table)[:200]}. FER2013 "
-            "has emotion, pixels and Usage."
-        )
+    table = scan.read_rows(
+        path, ("emotion", "pixels"), "replace", skip_blank_lines=False
+    )
     texts = table.map(lambda text: text.strip(' "\r\n'))
     faces = texts["pixels"].map(_parse_face)
     manifest = pd.DataFrame(
@@ -115,9 +94,8 @@ def _read_csv(path: Path) -> Dataset:
     if "usage" in texts:
         manifest["split"] = _map_unique(texts["usage"], scan.split_of)
         reasons[manifest["split"].isna()] = "its usage is unknown"
-    reasons[faces.map(lambda face: face is not None and is_blank(face))] = (
-        "it is blank"
-    )
+    blank = faces.map(lambda face: face is not None and is_blank(face))
+    reasons[blank] = "it is blank"
     reasons[faces.isna()] = "its pixels are not 48 x 48 numbers of 0 to 255"
     reasons[manifest["label"].isna()] = "its emotion is not 0 to 6 or a name"
     good = reasons.isna()
@@ -244,23 +222,14 @@ def read_ferplus(root: Path) -> Dataset:
 
 def _read_votes(file: Path) -> pd.DataFrame:
     """Return split, name and votes of the rows that have an image."""
-    wanted = ["Usage", "Image name", *_VOTES, *_NO_CLASS]
-    try:
-        table = read_table(file, "replace")
-    except (ValueError, OSError) as error:
-        raise UserError(f"Cannot read {file} as CSV: {error}.") from None
-    missing = [name for name in wanted if name not in table]
-    if missing:
-        raise UserError(
-            f"{file} lacks the columns {', '.join(missing)}. FER+ has "
-            f"{', '.join(wanted)}."
-        )
+    wanted = ("usage", "image name", *_VOTES, *_NO_CLASS)
+    table = scan.read_rows(file, wanted, "replace")
     for name in (*_VOTES, *_NO_CLASS):
         counts = table[name].str.strip()
         counts = counts.where(counts.str.fullmatch("[0-9]{1,3}"))
         table[name] = pd.to_numeric(counts)
-    table["split"] = _map_unique(table["Usage"], scan.split_of)
-    table["name"] = table["Image name"].str.strip()
+    table["split"] = _map_unique(table["usage"], scan.split_of)
+    table["name"] = table["image name"].str.strip()
     # 173 of FER2013's images are empty, and have no name in the list.
     return table[table["split"].notna() & (table["name"] != "")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,7 +18,6 @@ from kerafer.datasets import scan
 from kerafer.datasets.dataset import PROB, VOTES, Dataset, skipped_table
 from kerafer.datasets.specs import FESR, FOLDER
 from kerafer.errors import ConfigError, UserError, some_of
-from kerafer.tables import read_table
 
 MANIFEST = "manifest.csv"
 FESR_CLASSES = ("surprise", "joy", "neutral", "bored", "upset")
@@ -26,14 +26,12 @@ FESR_CLASSES = ("surprise", "joy", "neutral", "bored", "upset")
 def read_folder(root: Path, subject_pattern: str | None = None) -> Dataset:
     r"""List `<class>/*`, `<split>/<class>/*` or what `manifest.csv` lists.
 
-    The list has the columns `path` and `label` and, if they are known,
-    `subject`, `session`, `angle` and `split`. Its paths are relative to the
-    folder and stay in it. The classes are in alphabetic order. If the images
-    are cropped to faces, `margin` is what was added to a detector's box on
-    each side, as a part of its longer side, the same for all; prediction then
-    crops alike. Without it a model of them sees images whole. If several
-    people voted, the columns `prob:<class>` have the part, or the number, that
-    voted for each class; all classes have one then.
+    The list has the columns `path` (relative to the folder) and `label` and,
+    optionally, `subject`, `session`, `angle`, `split`, `margin` (the crop
+    margin, the same for all images) and `prob:<class>` for every class (how
+    many people, or which part of them, voted for it). Without `margin` a model
+    of the images is applied to whole images. The classes are in alphabetic
+    order.
 
     Args:
         root: The folder.
@@ -57,19 +55,17 @@ def read_folder(root: Path, subject_pattern: str | None = None) -> Dataset:
         folders = scan.class_folders(root)
         _check_nesting(root, [folder for _, folder in folders])
         labels = {folder: tidy(folder.name) for _, folder in folders}
-        manifest, skipped = scan.tree_manifest(root, folders, labels)
-        class_names = sorted({folder.name for folder in labels})
-        _check_classes(class_names, manifest)
+        manifest, skipped = scan.list_tree(root, folders, labels)
         class_names = sorted(set(labels.values()))
     if manifest.empty:
         raise FOLDER.missing(f"{root} has no folder of a class with any")
     _check_classes(class_names, manifest)
+    facts = FOLDER.facts | {
+        "source": f"{FOLDER.source}, {root.resolve().name}",
+        "margin": _margin(manifest),
+    }
     dataset = Dataset(
-        **FOLDER.facts
-        | {
-            "source": f"{FOLDER.source}, {root.resolve().name}",
-            "margin": _margin(manifest),
-        },
+        **facts,
         manifest=manifest.drop(columns="margin", errors="ignore"),
         class_names=tuple(class_names),
         root=root,
@@ -85,26 +81,8 @@ def read_fesr(root: Path) -> Dataset:
 
     The classes are surprise, joy, neutral, bored and upset; capitals, the
     plural and words like "surprised" or "happy" are understood.
-
-    Args:
-        root: Folder with the folders of the splits or of the classes.
-
-    Raises:
-        UserError: If there is no image, or a folder of another name.
     """
-    folders = scan.class_folders(root)
-    manifest, skipped = scan.tree_manifest(
-        root, folders, scan.folder_labels(folders, FESR_CLASSES)
-    )
-    if manifest.empty:
-        raise FESR.missing(f"{root} has no folder of a class with images")
-    return Dataset(
-        **FESR.facts,
-        manifest=manifest,
-        class_names=FESR_CLASSES,
-        root=root,
-        skipped_files=skipped,
-    )
+    return scan.read_tree(FESR, root, FESR_CLASSES)
 
 
 def _check_nesting(root: Path, folders: Sequence[Path]) -> None:
@@ -121,19 +99,18 @@ def _check_nesting(root: Path, folders: Sequence[Path]) -> None:
                 names[same_word(path.name)] = path.name
     seen = collections.Counter(itertools.chain(*inner.values()))
     recurring = [name for name, count in seen.items() if count > 1]
-    known = all(is_expression(name) for name in inner)
+    known = all(map(is_expression, inner))
     if not recurring or (known and not any(map(scan.split_of, recurring))):
         return
     outer = [name for name, names in inner.items() if names]
-    found = {n: text for names in inner.values() for n, text in names.items()}
+    shown = {n: text for names in inner.values() for n, text in names.items()}
+    same = some_of([shown[name] for name in recurring])
     raise UserError(
-        f"Cannot tell the classes in {root}. Found the folders "
-        f"{some_of(outer)}, which contain folders of the same names: "
-        f"{some_of([found[name] for name in recurring])}.\n"
-        "Allowed are <class>/*, <split>/<class>/* and a list, manifest.csv.\n"
-        "If the outer folders are splits, rename them to train, validation "
-        "and test.\nIf they are persons, list the images in manifest.csv with "
-        "the columns path, label and subject, or move them to "
+        f"Cannot tell the classes in {root}: the folders {some_of(outer)} "
+        f"contain folders of the same names, {same}.\n"
+        "Use <class>/*, or <split>/<class>/* with the splits train, "
+        "validation and test.\nIf the folders are persons, list the images in "
+        "manifest.csv with the columns path, label and subject,\nor name them "
         "<class>/<person>_1.jpg and set `subject_pattern` to '^(.+)_'."
     )
 
@@ -141,11 +118,11 @@ def _check_nesting(root: Path, folders: Sequence[Path]) -> None:
 def _check_classes(names: Sequence[str], manifest: pd.DataFrame) -> None:
     folded: dict[str, str] = {}
     for name in names:
-        twin = folded.setdefault(tidy(name).casefold(), name)
+        twin = folded.setdefault(name.casefold(), name)
         if twin != name:
             raise UserError(
-                "The names of classes must differ in more than capitals and "
-                f"spaces. Received: {twin!r} and {name!r}."
+                "The names of classes must differ in more than capitals. "
+                f"Received: {twin!r} and {name!r}."
             )
     if len(names) == 1:
         raise UserError(
@@ -155,9 +132,7 @@ def _check_classes(names: Sequence[str], manifest: pd.DataFrame) -> None:
     if "split" in manifest and "train" in set(manifest["split"]):
         manifest = manifest[manifest["split"] == "train"]
         where = " in train"
-    there = set(manifest["label"])
-    empty = [name for name in names if tidy(name) not in there]
-    if empty and there:
+    if empty := sorted(set(names) - set(manifest["label"])):
         raise UserError(
             f"Every class needs an image{where}. Received none of: "
             f"{', '.join(empty)}. Remove the folders of other classes."
@@ -165,28 +140,20 @@ def _check_classes(names: Sequence[str], manifest: pd.DataFrame) -> None:
 
 
 def _find_subjects(dataset: Dataset, subject_pattern: str) -> Dataset:
-    rule = (
-        "`subject_pattern` must be a regular expression with a group around "
-        r"the subject, such as ^(.+)_\d+. "
-    )
+    names = [PurePosixPath(path).name for path in dataset.manifest["path"]]
     try:
         pattern = re.compile(subject_pattern)
-    except re.error as error:
+        group = "subject" if "subject" in pattern.groupindex else 1
+        matches = [pattern.search(name) for name in names]
+        subjects = [match and match[group] for match in matches]
+        problem = "" if any(subjects) else f"no match, such as in {names[0]}"
+    except (re.error, IndexError) as error:
+        problem = str(error)
+    if problem:
         raise ConfigError(
-            f"{rule}Received: {subject_pattern} ({error})."
-        ) from None
-    if not pattern.groups:
-        raise ConfigError(
-            f"{rule}Received: {subject_pattern}, without a group."
-        )
-    group = "subject" if "subject" in pattern.groupindex else 1
-    names = [PurePosixPath(path).name for path in dataset.manifest["path"]]
-    matches = [pattern.search(name) for name in names]
-    subjects = [match and match[group] for match in matches]
-    if not any(subjects):
-        raise ConfigError(
-            f"{rule}Received: {subject_pattern}, which matches no file name, "
-            f"such as {names[0]}."
+            "`subject_pattern` must be a regular expression with a group "
+            r"around the subject, such as ^(.+)_\d+. "
+            f"Received: {subject_pattern} ({problem})."
         )
     dataset.manifest["subject"] = subjects
     reason = "subject_pattern does not match its name"
@@ -194,23 +161,11 @@ def _find_subjects(dataset: Dataset, subject_pattern: str) -> Dataset:
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
-    try:
-        table = read_table(path, "strict", skipinitialspace=True)
-    except (ValueError, OSError) as error:
-        raise UserError(
-            f"Cannot read {path} as a CSV file in UTF-8: {error}."
-        ) from None
-    table.columns = [name.strip().lower() for name in table.columns]
-    missing = [name for name in ("path", "label") if name not in table]
-    if missing:
-        raise UserError(
-            f"{MANIFEST} needs the columns path and label. "
-            f"Missing: {', '.join(missing)}."
-        )
+    table = scan.read_rows(path, ("path", "label"), skipinitialspace=True)
     table["label"] = table["label"].map(tidy)
     for name in table.columns.drop(["path", "label"]):
         table[name] = table[name].str.strip()
-    table["path"] = [scan.portable(name, path.parent) for name in table["path"]]
+    table["path"] = [_portable(name, path.parent) for name in table["path"]]
     outside = [not _stays_inside(path) for path in table["path"]]
     _refuse(table, table["label"] == "", "a label is missing")
     _refuse(table, outside, "a path is empty or leads outside the folder")
@@ -222,6 +177,17 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     table = table.replace("", pd.NA)
     probs = [name for name in table if name.startswith(PROB)]
     return _with_probs(table, probs) if probs else table
+
+
+def _portable(path: str, there: Path) -> str:
+    r"""Return a path without blanks around it, and with `/` for Windows' `\`.
+
+    A path that exists as it is stays unchanged.
+    """
+    for name in (path, path.strip()):
+        if os.sep == "/" and os.path.lexists(there / name):
+            return name
+    return path.strip().replace("\\", "/")
 
 
 def _margin(table: pd.DataFrame) -> float | None:

@@ -1,4 +1,4 @@
-"""Images of a folder, for the export of a model that is not a run."""
+"""Read a folder of images for a model that is not a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder_images(
     shape: tuple[int, int, int],
     class_names: Sequence[str] | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read images as they are, without a search for faces.
+    """Read images whole, uint8 of shape `(images, *shape)`.
 
     Args:
         folder: `<class>/*`, as the data set `folder` takes it, a .zip, or
@@ -40,8 +40,8 @@ def folder_images(
             them. Not needed for a folder without classes.
 
     Returns:
-        uint8 images of shape `(images, *shape)`, and the class index of each
-        in the model's order, or `None` without classes.
+        The images, and the class index of each in the model's order, or
+        `None` without classes.
 
     Raises:
         UserError: Without images, or with classes other than the model's.

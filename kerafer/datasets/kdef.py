@@ -43,10 +43,6 @@ def read_kdef(
             the full right one), as a list or joined by commas, or `"all"`.
             Default: `HL,S,HR`, the 2,936 images of the article.
 
-    Returns:
-        A data set with `subject` (`"F01"`), `session` (`"A"` or `"B"`) and
-        `angle`.
-
     Raises:
         UserError: If there is no such image, or for an unknown angle.
     """
@@ -86,11 +82,7 @@ def read_kdef(
 
 
 def parse_angles(angles: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the angles in the order from left to right.
-
-    Raises:
-        UserError: For an unknown angle, or for none.
-    """
+    """Return the angles in the order from left to right."""
     if isinstance(angles, str):
         angles = ANGLES if angles.lower() == "all" else angles.split(",")
     given = [angle.strip().upper() for angle in angles]

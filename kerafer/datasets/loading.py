@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import os
@@ -72,7 +71,7 @@ def load(
         from kerafer.datasets.decoded import find_flaws
 
         dataset = dataset.skip(find_flaws(dataset))
-        _tell_skipped(dataset)
+        dataset.print_skipped()
     return dataset
 
 
@@ -92,50 +91,33 @@ def load_data(
         A data set with the column `split` in its manifest and, if it has
         files, with `images`.
     """
-    from kerafer.datasets.decoded import decode
-    from kerafer.datasets.splits import (
-        PARTS,
-        default_kind,
-        make_split,
-        read_split,
-        shared_subjects,
-    )
-    from kerafer.faces import MARGIN
+    from kerafer.datasets import splits
+    from kerafer.datasets.decoded import decode_as
 
-    options = {
-        "angles": config.angles,
-        "people": config.subjects,
-        "subject_pattern": config.subject_pattern,
-    }
-    if config.dataset == "synthetic":
-        options["image_size"] = config.image_size
+    drawn = config.dataset == "synthetic"
     dataset = load(
         config.dataset,
         config.data_dir,
         verify=not decoded,
-        **options,
+        angles=config.angles,
+        people=config.subjects,
+        subject_pattern=config.subject_pattern,
+        image_size=config.image_size if drawn else None,
     )
     # Of a drawn set no image is skipped, and drawing takes long.
     if decoded and (dataset.read is None or config.face_crop != "none"):
-        dataset = decode(
-            dataset,
-            config.image_size,
-            config.channels,
-            config.face_crop,
-            MARGIN if config.face_margin is None else config.face_margin,
-            config.without_face,
-        )
-        _tell_skipped(dataset)
-    if split_file is None and (config.split or "").endswith(".csv"):
-        split_file = config.split
-    name = config.split or default_kind(dataset)
+        dataset = decode_as(dataset, config)
+        dataset.print_skipped()
+    name = config.split or splits.default_kind(dataset)
+    if split_file is None and name.endswith(".csv"):
+        split_file = name
     if split_file is not None:
-        split = read_split(split_file, dataset)
+        split = splits.read_split(split_file, dataset)
     else:
-        split = make_split(dataset, name, config.seed)
+        split = splits.make_split(dataset, name, config.seed)
     notes = list(split.attrs["notes"])
     if dataset.has_subjects:
-        shared = len(shared_subjects(dataset, split, "train", "test"))
+        shared = len(splits.shared_subjects(dataset, split))
         subjects = dataset.manifest["subject"].nunique()
         notes.append(
             f"{shared} of {subjects} subjects are in both the training and "
@@ -144,8 +126,10 @@ def load_data(
             else f"None of the {subjects} subjects is in two parts."
         )
     counts = split.value_counts()
-    sizes = ", ".join(f"{counts.get(part, 0):,} {part}" for part in PARTS)
-    console.print(f"{dataset.name}: {len(dataset):,} images, {sizes}")
+    sizes = [f"{counts.get(part, 0):,} {part}" for part in splits.PARTS]
+    console.print(
+        f"{dataset.name}: {len(dataset):,} images, {', '.join(sizes)}"
+    )
     for note in notes:
         console.print(f"  {note}")
     return dataclasses.replace(
@@ -164,12 +148,12 @@ def find_root(name: str, root: str | os.PathLike | None = None) -> Path:
     """
     if root is not None:
         return _inside(name, Path(root), "{} does not exist")
-    given = os.environ.get("KERAFER_DATA")
-    if given:
+    if given := os.environ.get("KERAFER_DATA"):
         inner = _inside(name, Path(given), "KERAFER_DATA={} does not exist")
-        others = any((Path(given) / other).is_dir() for other in DATASETS)
         # A collection of other sets is not the set itself.
-        if inner != Path(given) or not others:
+        if inner != Path(given) or not any(
+            (inner / other).is_dir() for other in DATASETS
+        ):
             return inner
     return _inside(
         name, Path("data") / name, "neither KERAFER_DATA nor {} has it"
@@ -177,9 +161,7 @@ def find_root(name: str, root: str | os.PathLike | None = None) -> Path:
 
 
 def _inside(name: str, root: Path, absent: str) -> Path:
-    # Without a home folder "~" is a name like any other.
-    with contextlib.suppress(RuntimeError):
-        root = root.expanduser()
+    root = Path(os.path.expanduser(root))
     if not os.path.exists(root):
         raise SPECS[name].missing(absent.format(root))
     if root.is_file():
@@ -190,12 +172,3 @@ def _inside(name: str, root: Path, absent: str) -> Path:
                 f"`data_dir` must be a folder or a .zip. Received: {root}."
             )
     return root / name if (root / name).is_dir() else root
-
-
-def _tell_skipped(dataset: Dataset) -> None:
-    if count := len(dataset.skipped_files):
-        console.print(
-            f"{dataset.name}: {len(dataset):,} images, {count:,} skipped"
-            f"{dataset.describe_skipped()}",
-            soft_wrap=True,
-        )

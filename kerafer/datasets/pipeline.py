@@ -87,17 +87,12 @@ class TrainingBatches(Batches):
     `DistributedSampler`.
 
     Args:
-        images: uint8, `(images, height, width, channels)`.
-        targets: Probability of each class in every image's label, float32,
-            `(images, classes)`.
+        images, targets, indices, yield_indices: As for `Batches`.
         batch_size: Images per step, of all processes together.
         seed: For shuffling.
-        indices: Which of the images to use. Default: all.
-        share: `(index, count)` of this process, where several processes take
+        share: `(index, count)` of this process, if several processes take
             equal shares of the same batches. Default: one process.
-        num_devices: Number of devices that share each of these batches.
-            Default: 1.
-        yield_indices: As for `Batches`.
+        num_devices: Number of devices that share each batch. Default: 1.
         steps_per_call: Steps per batch. With more than one, batches have shape
             `(images, steps)`; missing steps of an epoch's last batch are -1.
             Needs `yield_indices`. Default: 1.

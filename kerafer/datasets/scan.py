@@ -1,4 +1,4 @@
-"""Find the images below a folder, with their classes and splits."""
+"""List the images in folders and tables, with their classes and splits."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerafer.class_names import same_word
 from kerafer.console import console
-from kerafer.datasets.dataset import skipped_table
+from kerafer.datasets.dataset import Dataset, skipped_table
 from kerafer.errors import UserError, some_of
 from kerafer.images import SUFFIXES, describe_kinds
+from kerafer.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from kerafer.datasets.specs import DatasetSpec
 
 _SPLIT_NAME = re.compile(
     # Digits and general words around the split's own: 1_train, data-test.
@@ -28,16 +31,10 @@ _SPLIT_NAME = re.compile(
 
 
 def split_of(name: str) -> str | None:
-    """Return `"train"`, `"validation"` or `"test"` for a name of a split.
+    """Return `"train"`, `"validation"`, `"test"` or `None` for a name.
 
     Capitals, punctuation and words such as "set" or "data" do not matter:
     `Training_Set`, `valid-data`, `dev` and `TestImages` are understood.
-
-    Args:
-        name: Of a folder, or from a column of a table.
-
-    Returns:
-        `None` for any other name.
     """
     letters = re.sub(r"[\W_]", "", name.casefold())
     match = _SPLIT_NAME.fullmatch(letters)
@@ -89,30 +86,13 @@ def find_image_files(folder: Path) -> list[Path]:
     return [path for path in find_files(folder) if is_image_file(path)]
 
 
-def unwrap(root: Path) -> Path:
-    """Go down while a folder has no images but one folder of folders.
-
-    Archives are often packed with such a folder around everything.
-    """
-    while True:
-        inner = subfolders(root)
-        if (
-            len(inner) != 1
-            or split_of(inner[0].name)
-            or not subfolders(inner[0])
-            or any(map(is_image_file, entries(root) + entries(inner[0])))
-        ):
-            return root
-        root = inner[0]
-
-
 def class_folders(root: Path) -> list[tuple[str | None, Path]]:
     """Return the folders `<class>` or `<split>/<class>`, with their splits.
 
     Raises:
         UserError: If other folders of images are beside those of the splits.
     """
-    root = unwrap(root)
+    root = _unwrap(root)
     splits = {p: split_of(p.name) for p in subfolders(root)}
     if not any(splits.values()):
         return [(None, path) for path in splits]
@@ -127,7 +107,46 @@ def class_folders(root: Path) -> list[tuple[str | None, Path]]:
     return [(s, path) for p, s in splits.items() if s for path in subfolders(p)]
 
 
-def tree_manifest(
+def _unwrap(root: Path) -> Path:
+    """Go down while a folder has no images but one folder of folders."""
+    while True:
+        inner = subfolders(root)
+        if (
+            len(inner) != 1
+            or split_of(inner[0].name)
+            or not subfolders(inner[0])
+            or any(map(is_image_file, entries(root) + entries(inner[0])))
+        ):
+            return root
+        root = inner[0]
+
+
+def read_tree(spec: DatasetSpec, root: Path, classes: Sequence[str]) -> Dataset:
+    """List a published set, `<split>/<class>/*` or `<class>/*`.
+
+    Args:
+        spec: The set.
+        root: Its folder.
+        classes: Its classes. Folders may have other names for them.
+
+    Raises:
+        UserError: Without images, or for a folder of another name with images.
+    """
+    folders = class_folders(root)
+    labels = folder_labels(folders, classes)
+    manifest, skipped = list_tree(root, folders, labels)
+    if manifest.empty:
+        raise spec.missing(f"{root} has no folder of a class with images")
+    return Dataset(
+        **spec.facts,
+        manifest=manifest,
+        class_names=tuple(classes),
+        root=root,
+        skipped_files=skipped,
+    )
+
+
+def list_tree(
     root: Path,
     folders: Iterable[tuple[str | None, Path]],
     labels: Mapping[Path, str],
@@ -137,7 +156,7 @@ def tree_manifest(
     Args:
         root: Folder that the paths become relative to.
         folders: What `class_folders(root)` returned.
-        labels: The class of each of the folders.
+        labels: The class of each of the folders; others have no images.
 
     Returns:
         A manifest with `path`, `label` and, if there are splits, `split`; and
@@ -148,7 +167,6 @@ def tree_manifest(
     rows = [
         (relative(path, root), labels[folder], split)
         for split, folder in folders
-        # Folders of unknown names have no images.
         if folder in labels
         for path in find_image_files(folder)
     ]
@@ -164,54 +182,13 @@ def tree_manifest(
     return manifest, skipped_table(skipped)
 
 
-def why_skipped(path: Path) -> str:
-    """Return the reason why a file is in no manifest."""
-    if is_image_file(path):
-        return "it is in no folder of a class"
-    return f"not an image ({path.suffix.lower() or 'without a suffix'})"
-
-
-def tell_skipped(files: Sequence[Path]) -> None:
-    """Tell how many files of which kinds a command skips."""
-    if files:
-        console.print(
-            f"{len(files):,} skipped: {describe_kinds(files)}", soft_wrap=True
-        )
-
-
-def portable(path: str, there: Path) -> str:
-    r"""Return a path of a list without blanks around it, and with `/`.
-
-    Lists written on Windows have `\\`. Elsewhere it and blanks may be part of a
-    name, so a path is returned unchanged if such a file exists.
-
-    Args:
-        path: Relative to `there`.
-        there: Folder of the files.
-    """
-    for name in (path, path.strip()):
-        if os.sep == "/" and os.path.lexists(there / name):
-            return name
-    return path.strip().replace("\\", "/")
-
-
-def relative(path: Path, root: Path) -> str:
-    """Return the path below `root`, with `/` on every system."""
-    return path.relative_to(root).as_posix()
-
-
 def folder_labels(
     folders: Iterable[tuple[str | None, Path]], classes: Sequence[str]
 ) -> dict[Path, str]:
     """Match names of folders to the classes of a published set.
 
-    Args:
-        folders: What `class_folders` returned.
-        classes: The names of the set's classes. Capitals, punctuation, a
-            plural "s" and words of the same meaning do not matter.
-
-    Returns:
-        The class of each folder, without empty folders of other names.
+    Capitals, punctuation, a plural "s" and words of the same meaning do not
+    matter. Empty folders of other names are ignored.
 
     Raises:
         UserError: If a folder of another name has images.
@@ -230,3 +207,53 @@ def folder_labels(
             f"Allowed are {', '.join(classes)}."
         )
     return labels
+
+
+def read_rows(
+    file: Path, required: Sequence[str], errors: str = "strict", **options: Any
+) -> pd.DataFrame:
+    """Read a CSV file as text, with column names in lower case.
+
+    Args:
+        file: Columns separated by `,`, `;` or tabs.
+        required: Columns that it must have.
+        errors: What becomes of bytes that are not UTF-8.
+        **options: Of `pandas.read_csv`.
+
+    Raises:
+        UserError: If it is not a table, or lacks a column.
+    """
+    try:
+        table = read_table(file, errors, **options)
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"Cannot read {file} as a CSV file in UTF-8: {error}."
+        ) from None
+    table.columns = [name.strip(' "').lower() for name in table]
+    missing = [name for name in required if name not in table]
+    if missing:
+        raise UserError(
+            f"{file} needs the columns {', '.join(required)}. "
+            f"Missing: {', '.join(missing)}."
+        )
+    return table
+
+
+def why_skipped(path: Path) -> str:
+    """Return the reason why a file is in no manifest."""
+    if is_image_file(path):
+        return "it is in no folder of a class"
+    return f"not an image ({path.suffix.lower() or 'without a suffix'})"
+
+
+def tell_skipped(files: Sequence[Path]) -> None:
+    """Print how many files of which kinds a command skips."""
+    if files:
+        console.print(
+            f"{len(files):,} skipped: {describe_kinds(files)}", soft_wrap=True
+        )
+
+
+def relative(path: Path, root: Path) -> str:
+    """Return the path below `root`, with `/` on every system."""
+    return path.relative_to(root).as_posix()

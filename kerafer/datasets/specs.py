@@ -1,4 +1,4 @@
-"""What is known of each data set, one entry a set."""
+"""The data sets that a command can name."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _FER_IMAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
-    """A data set that a command can name.
+    """Facts about a data set.
 
     Args:
         name: Such as `"kdef"`.
         reader: The function that lists it, `module:function`.
-        source: Where its images came from, one line.
+        source: Origin of its images, one line.
         licence: The terms they come under, one line.
-        about: What it is, one clause.
+        about: Its contents, one clause.
         get: How to get it.
         limits: Known limits of its models, a sentence each.
         margin: See `Dataset.margin`.
-        split: The default split; `None`: it depends on what is known.
+        split: The default split. `None`: see `make_split`.
     """
 
     name: str
@@ -53,7 +53,7 @@ class DatasetSpec:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The arguments of a `Dataset` that are the same for all copies."""
+        """Arguments of `Dataset` that are the same for all copies."""
         return {
             "name": self.name,
             "source": self.source,
@@ -62,16 +62,12 @@ class DatasetSpec:
         }
 
     def load_reader(self) -> Callable[..., Dataset]:
-        """Import the function that lists it."""
+        """Import the reader."""
         module, _, function = self.reader.partition(":")
         return getattr(importlib.import_module(module), function)
 
     def missing(self, looked: str) -> ConfigError:
-        """Return the error for a data set without images.
-
-        Args:
-            looked: Where they were looked for, one clause.
-        """
+        """Return the error for a set that is not where it `looked` for it."""
         return ConfigError(
             f"{self.about}; {looked}.\n{self.get}.\n"
             f"Unpack it to data/{self.name}, or set `data_dir` or "
@@ -104,17 +100,17 @@ KDEF = DatasetSpec(
     # The article's.
     split="paper",
 )
-FESR_AT_KAGGLE = (
-    "daniellam2000/facial-expression-of-students-in-real-class-fesr"
+_FESR_PAGE = (
+    "https://www.kaggle.com/datasets/daniellam2000/"
+    "facial-expression-of-students-in-real-class-fesr"
 )
 FESR = DatasetSpec(
     name="fesr",
     reader="kerafer.datasets.folder:read_fesr",
-    source=f"FESR, https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}",
+    source=f"FESR, {_FESR_PAGE}",
     licence="See the terms on its Kaggle page; the images show students",
     about="FESR is 6,809 images of students in class with five expressions",
-    get=f"Get it from https://www.kaggle.com/datasets/{FESR_AT_KAGGLE}, or "
-    "with\nkagglehub.dataset_download()",
+    get=f"Get it from {_FESR_PAGE}, or with\nkagglehub.dataset_download()",
     limits=(
         "The images show students in class; how the labels were made, and "
         "whether the students would agree with them, is not told.",
@@ -212,23 +208,21 @@ DATASETS = tuple(SPECS)
 
 
 def find_spec(name: str) -> DatasetSpec:
-    """Return what is known of a data set, or of a folder for other names."""
+    """Return the facts about a set; other names are folders."""
     return SPECS.get(name, FOLDER)
 
 
 def face_margin(
     margin: float | None, face_crop: str, cut: float | None
 ) -> float | None:
-    """Return the margin with which prediction must crop faces for a model.
+    """Return the crop margin that prediction must use for a model.
 
     Args:
         margin: `Dataset.margin` of its training images.
-        face_crop: As in the training's settings.
-        cut: `face_margin` in the training's settings.
+        face_crop, cut: `face_crop` and `face_margin` of the training.
 
     Returns:
-        The margin for `kerafer.faces.crop`; `None` if the model saw whole
-        images that show more than a face.
+        `None` if the model saw whole images that show more than a face.
     """
     if face_crop == "none":
         return margin

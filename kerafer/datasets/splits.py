@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,6 @@ from kerafer.datasets.dataset import Dataset
 from kerafer.datasets.specs import find_spec
 from kerafer.errors import ConfigError, UserError, some_of
 from kerafer.tables import read_table, write_table
-
-if TYPE_CHECKING:
-    from sklearn.model_selection import BaseCrossValidator
 
 PARTS = ("train", "validation", "test")
 # Images of a split file that are in no part: see `kerafer audit --clean`.
@@ -58,9 +54,8 @@ def make_split(
             few images or subjects.
     """
     kind = kind or default_kind(dataset)
-    fold = parse_fold(kind)
     notes: list[str] = []
-    if fold is not None:
+    if fold := parse_fold(kind):
         parts = _fold(dataset, *fold, seed, notes)
     elif kind == "given":
         parts = _given(dataset, seed, notes)
@@ -76,7 +71,10 @@ def make_split(
             "`subject_pattern`, or add a column subject."
         )
     else:
-        parts = _hold_out(dataset, ("test", "validation"), kind, seed, notes)
+        by_subject = kind == "subject"
+        parts = _hold_out(
+            dataset, ("test", "validation"), by_subject, seed, notes
+        )
     labels = dataset.manifest["label"].to_numpy()
     for part in PARTS:
         there = set(labels[parts == part])
@@ -195,6 +193,14 @@ def read_split_table(path: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
+def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the indices of a stratified sample, in ascending order."""
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    places = (np.arange(count) + 0.5) * len(rows) / count
+    return np.sort(rows[places.astype(int)])
+
+
 def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
     if "split" not in dataset.manifest:
         raise UserError(
@@ -202,23 +208,22 @@ def _given(dataset: Dataset, seed: int, notes: list[str]) -> np.ndarray:
             "or subject."
         )
     parts = dataset.manifest["split"].to_numpy(object).copy()
-    unknown = sorted({str(p) for p in parts if p not in PARTS})
     train = parts == "train"
-    if unknown or not train.any():
+    if not train.any() or not set(parts) <= set(PARTS):
         raise UserError(
             "A given split must have train, validation or test for every "
-            f"image, and images in train. Received: "
-            f"{', '.join(unknown or sorted(set(parts)))}."
+            "image, and images in train. Received: "
+            f"{', '.join(sorted(map(str, set(parts))))}."
         )
     missing = tuple(p for p in ("test", "validation") if p not in set(parts))
     if missing:
         images = dataset.select(train)
-        kind = "subject" if images.has_subjects else "paper"
-        parts[train] = _hold_out(images, missing, kind, seed, notes)
+        by_subject = images.has_subjects
+        parts[train] = _hold_out(images, missing, by_subject, seed, notes)
         notes.append(
             f"The set has no part for {' and '.join(missing)}; each is a tenth "
             "of the training part, "
-            + ("by subject." if kind == "subject" else "stratified by class.")
+            f"{'by subject' if by_subject else 'stratified by class'}."
         )
     return parts
 
@@ -227,66 +232,56 @@ def _fold(
     dataset: Dataset, fold: int, count: int, seed: int, notes: list[str]
 ) -> np.ndarray:
     """Return the parts if one of `count` folds is the test part."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    splitter: BaseCrossValidator
-    if dataset.has_subjects:
-        kind = "subject"
-        # One to train on and one to validate must be outside of every fold.
-        _require_subjects(dataset, max(count, 4 if count == 2 else 3))
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    else:
-        kind = "paper"
-        splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    by_subject = dataset.has_subjects
+    # One to train on and one to validate must be outside of every fold.
+    _require(dataset, count, max(count, 4 if count == 2 else 3), by_subject)
+    if not by_subject:
         notes.append(
             "The subjects are unknown: the folds are of images, and one "
             "subject may be in several."
         )
-    _require_images(dataset, count)
-    folds = _deal(splitter, dataset, by_subject=kind == "subject")
     if "split" in dataset.manifest:
         notes.append(
             "The folds are of all images, however the set was published "
             "divided."
         )
-    parts = np.full(len(dataset), "test", object)
-    others = folds != fold - 1
+    others = _deal(dataset, count, by_subject, seed) != fold - 1
     images = dataset.select(others)
-    parts[others] = _hold_out(images, ("validation",), kind, seed, notes)
+    parts = np.full(len(dataset), "test", object)
+    parts[others] = _hold_out(images, ("validation",), by_subject, seed, notes)
     return parts
-
-
-def _require_subjects(dataset: Dataset, least: int) -> None:
-    subjects = dataset.manifest["subject"].nunique()
-    if subjects < least:
-        raise UserError(
-            f"This split needs at least {least} subjects. Received: {subjects}."
-        )
-
-
-def _require_images(dataset: Dataset, least: int) -> None:
-    most = np.bincount(dataset.labels).max()
-    if most < least:
-        raise UserError(
-            f"This split needs a class with at least {least} images. Received "
-            f"at most: {most}."
-        )
 
 
 def _hold_out(
     dataset: Dataset,
     names: tuple[str, ...],
-    kind: str,
+    by_subject: bool,
     seed: int,
     notes: list[str],
 ) -> np.ndarray:
     """Give a tenth to each of the names, and the rest to `"train"`."""
-    if kind == "subject":
-        folds = _subject_folds(dataset, len(names), seed)
-        chosen = _choose_folds(folds, dataset.labels, len(names))
+    labels = dataset.labels
+    counts = np.bincount(labels, minlength=len(dataset.class_names))
+    most = min(_FOLDS, counts.max())
+    if by_subject:
+        least = len(names) + 1
+        _require(dataset, least, least, by_subject)
+        most = min(most, dataset.manifest["subject"].nunique())
+        folds = _deal(dataset, most, by_subject, seed)
+        chosen = _choose_folds(folds, labels, len(names))
     else:
-        folds = _stratified_folds(dataset, seed, notes)
+        # Ten folds of the same size to within one, in all and by class: 2,936
+        # images have two of 294 and leave 2,348. Rare classes are in none.
+        dealt = np.flatnonzero(counts[labels] >= _RARE)
+        folds = np.full(len(labels), -1)
+        if len(dealt):
+            folds[dealt] = _deal(dataset.select(dealt), most, False, seed)
         chosen = tuple(range(len(names)))
+        notes += [
+            f"Of {name} there is too little to divide: {count}, all in train."
+            for name, count in zip(dataset.class_names, counts, strict=True)
+            if 0 < count < _RARE
+        ]
     parts = np.full(len(dataset), "train", object)
     for fold, name in zip(chosen, names, strict=True):
         parts[folds == fold] = name
@@ -298,52 +293,34 @@ def _hold_out(
     return parts
 
 
-def _stratified_folds(
-    dataset: Dataset, seed: int, notes: list[str]
-) -> np.ndarray:
-    """Deal ten folds of the same size to within one, in all and by class.
-
-    2,936 images have two folds of 294 and leave 2,348. Classes of one or two
-    images are in no fold (-1).
-    """
-    # scikit-learn takes a second to import.
-    from sklearn.model_selection import StratifiedKFold
-
-    labels = dataset.labels
-    counts = np.bincount(labels, minlength=len(dataset.class_names))
-    dealt = np.flatnonzero(counts[labels] >= _RARE)
-    folds = np.full(len(labels), -1)
-    if len(dealt):
-        splitter = StratifiedKFold(
-            min(_FOLDS, counts.max()), shuffle=True, random_state=seed
+def _require(
+    dataset: Dataset, n_images: int, n_subjects: int, by_subject: bool
+) -> None:
+    """Refuse a set with fewer subjects, or images of its largest class."""
+    if by_subject and dataset.manifest["subject"].nunique() < n_subjects:
+        raise UserError(
+            f"This split needs at least {n_subjects} subjects. Received: "
+            f"{dataset.manifest['subject'].nunique()}."
         )
-        folds[dealt] = _deal(splitter, dataset.select(dealt))
-    notes += [
-        f"Of {name} there is too little to divide: {count}, all in train."
-        for name, count in zip(dataset.class_names, counts, strict=True)
-        if 0 < count < _RARE
-    ]
-    return folds
-
-
-def _subject_folds(dataset: Dataset, held_out: int, seed: int) -> np.ndarray:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    _require_subjects(dataset, held_out + 1)
-    _require_images(dataset, held_out + 1)
-    subjects = dataset.manifest["subject"].nunique()
-    count = min(_FOLDS, subjects, np.bincount(dataset.labels).max())
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    return _deal(splitter, dataset, by_subject=True)
+    if (most := np.bincount(dataset.labels).max()) < n_images:
+        raise UserError(
+            f"This split needs a class with at least {n_images} images. "
+            f"Received at most: {most}."
+        )
 
 
 def _deal(
-    splitter: BaseCrossValidator, dataset: Dataset, by_subject: bool = False
+    dataset: Dataset, count: int, by_subject: bool, seed: int
 ) -> np.ndarray:
-    """Return the index of every image's fold."""
+    """Return the index of every image's fold, of `count` folds."""
+    # scikit-learn takes a second to import.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     labels, groups = dataset.labels, None
+    kind = StratifiedGroupKFold if by_subject else StratifiedKFold
     if by_subject:
         groups = pd.factorize(dataset.manifest["subject"], sort=True)[0]
+    splitter = kind(count, shuffle=True, random_state=seed)
     folds = np.empty(len(labels), int)
     with warnings.catch_warnings():
         # Of classes with fewer images than there are folds.
@@ -365,18 +342,8 @@ def _choose_folds(
     np.add.at(counts, (folds, labels), 1)
 
     def score(chosen: tuple[int, ...]) -> tuple[int, int]:
-        taken = counts[list(chosen)].sum(axis=0)
-        return (counts.sum(axis=0) > taken).sum(), np.count_nonzero(
-            counts[list(chosen)]
-        )
+        held = counts[list(chosen)]
+        left = counts.sum(axis=0) - held.sum(axis=0)
+        return np.count_nonzero(left), np.count_nonzero(held)
 
-    choices = itertools.permutations(range(len(counts)), held_out)
-    return max(choices, key=score)
-
-
-def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the indices of a stratified sample, in ascending order."""
-    rows = np.random.default_rng(seed).permutation(len(labels))
-    rows = rows[np.argsort(labels[rows], kind="stable")]
-    places = (np.arange(count) + 0.5) * len(rows) / count
-    return np.sort(rows[places.astype(int)])
+    return max(itertools.permutations(range(len(counts)), held_out), key=score)

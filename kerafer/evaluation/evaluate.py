@@ -14,8 +14,10 @@ import numpy as np
 
 from kerafer.class_names import column_order, match_classes
 from kerafer.console import console, track
+from kerafer.datasets import Dataset
 from kerafer.datasets.config import DataConfig
-from kerafer.datasets.split_dataset import SplitDataset, find_data
+from kerafer.datasets.decoded import decode_as
+from kerafer.datasets.loading import load_data
 from kerafer.engine import load_backend
 from kerafer.errors import ConfigError, UserError
 from kerafer.inference import ModelBundle, ModelSource
@@ -118,32 +120,32 @@ def evaluate(
 
     opened = _open(source or model, labels, input_range)
     data = _load(_for_model(config, opened), split_file)
-    everything = np.arange(len(data.dataset))
-    rows = everything if subset == "all" else data.rows(subset)
+    everything = np.arange(len(data))
+    rows = everything if subset == "all" else data.indices(subset)
     if not len(rows):
         raise ConfigError(
             f"The subset {subset} of the split has no images. Choose one of "
-            f"{', '.join(sorted(set(data.split)))}."
+            f"{', '.join(sorted(set(data.manifest['split'])))}."
         )
     if target_accuracy is not None and (
-        subset in ("validation", "all") or not len(data.rows("validation"))
+        subset in ("validation", "all") or not len(data.indices("validation"))
     ):
         raise ConfigError(
             "`target_accuracy` is fitted on validation images and tested on "
             f"others, such as `subset` test. Received: {subset}, and "
-            f"{len(data.rows('validation'))} validation images."
+            f"{len(data.indices('validation'))} validation images."
         )
     console.print(
         f"Evaluating {opened.name} on {len(rows):,} of {len(everything):,} "
         f"images ({subset})."
     )
     names = _class_names(data, opened.labels)
-    images = data.decode(_for_model(config, opened))[rows]
+    images = decode_as(data, _for_model(config, opened)).pixels[rows]
     found = _predict(opened, data, rows, images, names, tta)
     selective = None
     if target_accuracy is not None:
-        others = data.rows("validation")
-        given = data.decode(_for_model(config, opened))[others]
+        others = data.indices("validation")
+        given = decode_as(data, _for_model(config, opened)).pixels[others]
         fitted = _predict(opened, data, others, given, names, tta)
         selective = select(
             (fitted.labels, fitted.probabilities),
@@ -174,13 +176,13 @@ def evaluate(
                 "Two models must be compared on the same images. `against` has "
                 f"{len(theirs.paths)} images, {against.facts['subset']} of "
                 f"{against.facts['dataset']}; this evaluation has {len(rows)}, "
-                f"{subset} of {data.dataset.name}."
+                f"{subset} of {data.name}."
             )
     elif against is not None:
         second = _open(other or against, labels, input_range)
         other_name = with_tta(second.name, tta)
         notes += _warnings(second, config, found)
-        others = data.decode(_for_model(config, second))[rows]
+        others = decode_as(data, _for_model(config, second)).pixels[rows]
         theirs = _predict(second, data, rows, others, names, tta)
     if other_name is not None:
         groups = drawn_groups(found.subjects)
@@ -204,9 +206,9 @@ def evaluate(
                 "path": source and os.fspath(source.file),
                 "sha256": source and opened.digest,
             },
-            "dataset": data.dataset.name,
-            "data": data.dataset.source,
-            "licence": data.dataset.licence,
+            "dataset": data.name,
+            "data": data.source,
+            "licence": data.licence,
             "subset": subset,
             "split": data.split_name,
             "tta": tta,
@@ -285,9 +287,9 @@ def _for_model(config: DataConfig, opened: ModelBundle) -> DataConfig:
     return dataclasses.replace(config, face_margin=margin, **sizes)
 
 
-def _load(config: DataConfig, split_file: Path | None) -> SplitDataset:
+def _load(config: DataConfig, split_file: Path | None) -> Dataset:
     try:
-        return find_data(config, split_file)
+        return load_data(config, split_file)
     except UserError as error:
         if split_file is None or str(split_file) not in str(error):
             raise
@@ -297,24 +299,22 @@ def _load(config: DataConfig, split_file: Path | None) -> SplitDataset:
         ) from None
 
 
-def _class_names(
-    data: SplitDataset, labels: tuple[str, ...]
-) -> tuple[str, ...]:
+def _class_names(data: Dataset, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the data's classes, then those that only the model knows.
 
     Predictions of the latter are wrong, and count.
     """
-    names = tuple(data.dataset.class_names)
+    names = tuple(data.class_names)
     order = match_classes(labels, names)
     # Soft labels are of all classes.
-    if None in order or data.dataset.has_shares:
+    if None in order or data.has_shares:
         return names
     return (*names, *(x for i, x in enumerate(labels) if i not in order))
 
 
 def _predict(
     opened: ModelBundle,
-    data: SplitDataset,
+    data: Dataset,
     rows: np.ndarray,
     images: np.ndarray,
     names: tuple[str, ...],
@@ -336,36 +336,36 @@ def _predict(
     probabilities = checked_probabilities(
         np.concatenate(found), str(opened.file or opened.name)
     )
-    manifest = data.dataset.manifest.iloc[rows]
+    manifest = data.manifest.iloc[rows]
     return Predictions(
         manifest["path"].to_numpy(object),
-        data.dataset.labels[rows],
+        data.labels[rows],
         probabilities=probabilities[:, order],
         class_names=names,
         subjects=manifest["subject"].to_numpy(object)
-        if data.dataset.has_subjects
+        if data.has_subjects
         else None,
     )
 
 
 def _score_votes(
     opened: ModelBundle,
-    data: SplitDataset,
+    data: Dataset,
     rows: np.ndarray,
     predictions: Predictions,
 ) -> VoteScores | None:
-    if not data.dataset.has_shares:
+    if not data.has_shares:
         return None
     from kerafer.evaluation.votes import score_votes
 
     return score_votes(
-        data.dataset.targets[rows],
-        data.dataset.majority[rows],
+        data.targets[rows],
+        data.majority[rows],
         labels=predictions.labels,
         probabilities=predictions.probabilities,
         class_names=predictions.class_names,
         temperature=opened.vote_temperature or 1.0,
-        votes=None if (votes := data.dataset.votes) is None else votes[rows],
+        votes=None if (votes := data.votes) is None else votes[rows],
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kerafer.datasets.decoded import decode_as
 from kerafer.datasets.image_folder import folder_images
-from kerafer.datasets.split_dataset import find_data
+from kerafer.datasets.loading import load_data
 from kerafer.datasets.synthetic.dataset import draw_golden_images
 from kerafer.errors import UserError
 from kerafer.evaluation.wavelet_statistics import (
@@ -86,9 +87,10 @@ def measure_responses(
         shape, names = bundle.input_shape, bundle.labels
         batch, labels = folder_images(Path(images), shape, names)
     elif run is not None:
-        data = find_data(run.config, folder / "split.csv")
-        rows = data.rows("test")
-        batch, labels = data.decode(run.config)[rows], data.dataset.labels[rows]
+        data = load_data(run.config, folder / "split.csv")
+        rows = data.indices("test")
+        batch = decode_as(data, run.config).pixels[rows]
+        labels = data.labels[rows]
     else:
         batch = draw_golden_images(bundle.input_shape)
     count = min(len(batch), _IMAGES)

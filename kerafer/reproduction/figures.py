@@ -13,7 +13,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from kerafer.datasets import Dataset
-from kerafer.datasets.split_dataset import SplitDataset
+from kerafer.datasets.decoded import decode_as
 from kerafer.errors import ConfigError, UserError
 from kerafer.figures import COLOURS, save_figure
 from kerafer.reproduction.ablations import Variant, ablations
@@ -90,7 +90,7 @@ def draw_figure(
     kind: FigureKind,
     file: Path,
     plan: Plan,
-    data: SplitDataset | None = None,
+    data: Dataset | None = None,
 ) -> bool:
     """Write one figure as a .png, if there is anything to draw.
 
@@ -107,7 +107,7 @@ def draw_figure(
         draw_structure(create_model(kind.models[0]), file)
         return True
     if kind.kind == "samples" and data is not None:
-        _draw_samples(data.dataset, data.decode(plan.base), file)
+        _draw_samples(data, decode_as(data, plan.base).pixels, file)
         return True
     runs = {
         variant.name: [training.folder for training in plan.finished(variant)]
@@ -121,7 +121,7 @@ def draw_figure(
     elif kind.kind == "confusion":
         _draw_confusions(runs, file)
     elif data is not None:
-        _draw_attention(runs, file, data.dataset, data.decode(plan.base))
+        _draw_attention(runs, file, data, decode_as(data, plan.base).pixels)
     return True
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerafer import markdown
 from kerafer.console import console
-from kerafer.datasets.split_dataset import find_data
+from kerafer.datasets.loading import load_data
 from kerafer.engine import load_tensorflow_backend
 from kerafer.errors import ConfigError
 from kerafer.files import locked, output_folder, write_text
@@ -160,7 +160,7 @@ def reproduce(
     shows_images = any(kind.shows_images for kind in kinds.values())
     missing = not all(training.is_done for training in plan.trainings)
     # Before hours of training, an error if the images are not there.
-    data = find_data(base) if shows_images or missing else None
+    data = load_data(base) if shows_images or missing else None
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", f"The folder {folder}"):
         _train(plan, executor)

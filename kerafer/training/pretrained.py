@@ -17,7 +17,7 @@ from kerafer.training.run import find_run
 if TYPE_CHECKING:
     import keras
 
-    from kerafer.datasets.split_dataset import SplitDataset
+    from kerafer.datasets import Dataset
     from kerafer.training.distillation import Distillation
 
 
@@ -46,7 +46,7 @@ def with_face_margin(config: TrainingConfig) -> TrainingConfig:
     return dataclasses.replace(config, face_margin=margin)
 
 
-def make_model(config: TrainingConfig, data: SplitDataset) -> keras.Model:
+def make_model(config: TrainingConfig, data: Dataset) -> keras.Model:
     """Make the model, with the weights of `init_from` if it is given.
 
     Args:
@@ -62,7 +62,7 @@ def make_model(config: TrainingConfig, data: SplitDataset) -> keras.Model:
     from kerafer.models import create_model, load_model
     from kerafer.models.transfer import copy_weights, freeze_until
 
-    class_names = data.dataset.class_names
+    class_names = data.class_names
     shape = (config.image_size, config.image_size, config.channels)
     options = config.model_options
     try:
@@ -90,9 +90,7 @@ def make_model(config: TrainingConfig, data: SplitDataset) -> keras.Model:
     return model
 
 
-def load_teachers(
-    config: TrainingConfig, data: SplitDataset
-) -> Distillation | None:
+def load_teachers(config: TrainingConfig, data: Dataset) -> Distillation | None:
     """Load the teachers; `None` without any.
 
     Args:
@@ -113,14 +111,14 @@ def load_teachers(
         bundle = ModelBundle.load(name, keras_only=True)
         teacher = bundle.keras_model_of_pixels()
         teacher.trainable = False
-        orders.append(column_order(bundle.labels, data.dataset.class_names))
+        orders.append(column_order(bundle.labels, data.class_names))
         teachers.append(teacher)
     return Distillation(
         teachers, orders, config.distill_alpha, config.temperature
     )
 
 
-def _check(name: str, setting: str, data: SplitDataset) -> None:
+def _check(name: str, setting: str, data: Dataset) -> None:
     """Refuse an unfinished run, and one trained on held-out images here."""
     path = model_path(name)
     folder = path if path.is_dir() else path.parent
@@ -133,15 +131,17 @@ def _check(name: str, setting: str, data: SplitDataset) -> None:
             f"with\nkerafer train --resume {name}"
         )
     file = folder / "split.csv"
-    if run.config.dataset != data.dataset.name or not file.is_file():
+    if run.config.dataset != data.name or not file.is_file():
         return
     from kerafer.datasets.splits import read_split_table
 
     table = read_split_table(file)
     # Runs on Windows have backslashes.
     seen = table["path"][table["split"] == "train"].str.replace("\\", "/")
-    paths = data.dataset.manifest["path"].str.replace("\\", "/")
-    held_out = paths[data.split.isin(["validation", "test"]).to_numpy()]
+    paths = data.manifest["path"].str.replace("\\", "/")
+    held_out = paths[
+        data.manifest["split"].isin(["validation", "test"]).to_numpy()
+    ]
     count = int(held_out.isin(set(seen)).sum())
     if count:
         raise ConfigError(

@@ -176,15 +176,16 @@ class Run:
         Raises:
             UserError: If the images are no longer there.
         """
+        from kerafer.datasets.decoded import decode_as
+        from kerafer.datasets.loading import load_data
         from kerafer.datasets.pipeline import Batches
-        from kerafer.datasets.split_dataset import find_data
 
-        data = find_data(self.config, self._existing("split.csv"))
+        data = load_data(self.config, self._existing("split.csv"))
         return Batches(
-            data.decode(self.config),
-            data.dataset.targets,
+            decode_as(data, self.config).pixels,
+            data.targets,
             self.config.batch_size,
-            data.rows("test"),
+            data.indices("test"),
         )
 
     def _existing(self, name: str) -> Path:

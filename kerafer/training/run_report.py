@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from kerafer.datasets.split_dataset import SplitDataset
+    from kerafer.datasets import Dataset
     from kerafer.evaluation import Predictions
     from kerafer.training.calibration import Calibration
     from kerafer.training.run import Run
@@ -29,7 +29,7 @@ def write_run(
     run: Run,
     precision: str,
     model: keras.Model,
-    data: SplitDataset,
+    data: Dataset,
     history: pd.DataFrame,
     predictions: Predictions,
     calibration: Calibration,
@@ -47,7 +47,7 @@ def write_run(
     from kerafer.versions import versions
 
     config, folder = run.config, run.path
-    dataset, machine = data.dataset, versions()
+    machine = versions()
     found = (
         predictions.labels,
         predictions.probabilities,
@@ -55,11 +55,9 @@ def write_run(
     )
     scores = classify(*found)
     plot_history(history, folder / "curves.png")
-    plot_confusion(
-        scores.confusion, dataset.class_names, folder / "confusion.png"
-    )
+    plot_confusion(scores.confusion, data.class_names, folder / "confusion.png")
     parameters, macs = complexity(model)
-    counts = data.split.value_counts()
+    counts = data.manifest["split"].value_counts()
     speed = history["images_per_second"].median()
     seconds = history["seconds"].sum()
     facts = {
@@ -69,8 +67,8 @@ def write_run(
         f"{'colour' if config.channels == 3 else 'gray'}; "
         + ", ".join(f"{n:,} {part}" for part, n in counts.items()),
         "split": f"{data.split_name}, seed {config.seed}",
-        "data": dataset.source,
-        "terms of the data": dataset.licence,
+        "data": data.source,
+        "terms of the data": data.licence,
         "training": f"{len(history)} epochs in {seconds / 60:.1f} minutes, "
         f"{speed:.1f} images/s (median of epochs), {precision}",
         "machine": f"{machine['processor']}, {machine['cores']} cores",
@@ -79,7 +77,7 @@ def write_run(
     }
     if (reference := find_model(config.arch).reference) is not None:
         facts["architecture from"] = reference
-    if dataset.has_shares:
+    if data.has_shares:
         facts["labels"] = "soft labels; scored by the most frequent class"
     if (changes := calibration.describe()) is not None:
         facts["probabilities"] = changes
@@ -113,7 +111,7 @@ def write_run(
         "macs": macs,
         "precision": precision,
         "face_margin": face_margin(
-            dataset.margin, config.face_crop, config.face_margin
+            data.margin, config.face_crop, config.face_margin
         ),
         "seconds": seconds,
         "images_per_second": speed,

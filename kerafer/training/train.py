@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from kerafer.datasets.split_dataset import SplitDataset
+    from kerafer.datasets import Dataset
     from kerafer.training.distillation import Distillation
 
 
@@ -78,7 +78,8 @@ def train(
     # Backends take seconds to import; mistakes above are told before.
     load_backend()
     from kerafer.datasets import write_split
-    from kerafer.datasets.split_dataset import find_data
+    from kerafer.datasets.decoded import decode_as
+    from kerafer.datasets.loading import load_data
     from kerafer.evaluation.model_cost import trainable_parameters
     from kerafer.layers import adapt_wavelets
     from kerafer.models.registry import find_model
@@ -92,11 +93,11 @@ def train(
 
     # Data and split. A resumed run has the split of its start.
     split = run.path / "split.csv"
-    data = find_data(config, split if split.is_file() else None)
+    data = load_data(config, split if split.is_file() else None)
 
     if devices.count > 1:
         # Fill the cache, so that no process waits long for another.
-        data.decode(config)
+        decode_as(data, config)
     devices.initialize()
     precision = resolve_precision(config.precision)
     with contextlib.ExitStack() as stack:
@@ -114,10 +115,10 @@ def train(
 
             # Images, cropped to the face if `face_crop` is set.
             stack.enter_context(run.begin())
-            write_split(run.path / "split.csv", data.dataset, data.split)
-            images = data.decode(config)
+            write_split(run.path / "split.csv", data, data.manifest["split"])
+            images = decode_as(data, config).pixels
             if config.init_from is None:
-                adapt_wavelets(model, images[data.rows("train")[:256]])
+                adapt_wavelets(model, images[data.indices("train")[:256]])
 
             # Fit. The loss is chosen by `losses.make_objective`.
             console.print(
@@ -198,7 +199,7 @@ def _fit(
     run: Run,
     model: keras.Model,
     distillation: Distillation | None,
-    data: SplitDataset,
+    data: Dataset,
     images: np.ndarray,
     devices: DeviceConfig,
     num_devices: int,
@@ -207,8 +208,8 @@ def _fit(
     from kerafer.datasets.pipeline import Batches, TrainingBatches
     from kerafer.training.fit import fit
 
-    config, targets = run.config, data.dataset.targets
-    train = data.rows("train")
+    config, targets = run.config, data.targets
+    train = data.indices("train")
     if distillation is not None and config.precompute_teachers:
         batches = Batches(images, targets, config.batch_size, train)
         targets = distillation.make_soft_labels(targets, batches)
@@ -233,11 +234,11 @@ def _fit(
             images,
             targets,
             batch_size=config.batch_size,
-            indices=data.rows("validation"),
+            indices=data.indices("validation"),
             num_devices=num_devices,
             yield_indices=on_device,
         ),
-        labels=data.dataset.labels[train],
+        labels=data.labels[train],
         config=config,
         folder=run.path,
         distillation=distillation,
@@ -246,7 +247,7 @@ def _fit(
 
 def _test(
     run: Run,
-    data: SplitDataset,
+    data: Dataset,
     images: np.ndarray,
     history: pd.DataFrame,
     precision: str,
@@ -261,7 +262,7 @@ def _test(
     from kerafer.training.calibration import calibrate
     from kerafer.training.run_report import write_run
 
-    config, dataset = run.config, data.dataset
+    config = run.config
     best = run.path / "best.keras"
     uncalibrated = run.path / "backup" / "best.keras"
     changes = config.prior_correction or config.calibrate
@@ -273,26 +274,26 @@ def _test(
 
     def batches(part: str) -> Batches:
         return Batches(
-            images, dataset.targets, config.batch_size, data.rows(part)
+            images, data.targets, config.batch_size, data.indices(part)
         )
 
     calibration = calibrate(
         model,
         config,
         batches("validation"),
-        prior=dataset.targets[data.rows("train")].mean(axis=0),
-        has_votes=dataset.has_shares,
+        prior=data.targets[data.indices("train")].mean(axis=0),
+        has_votes=data.has_shares,
     )
     if changes:
         save_model(model, best)
     probabilities = model.predict(batches("test"), verbose=0)
-    test = dataset.manifest.iloc[data.rows("test")]
+    test = data.manifest.iloc[data.indices("test")]
     predictions = Predictions(
         test["path"].to_numpy(),
-        dataset.labels[data.rows("test")],
+        data.labels[data.indices("test")],
         checked_probabilities(probabilities, str(best)),
-        dataset.class_names,
-        test["subject"].to_numpy(object) if dataset.has_subjects else None,
+        data.class_names,
+        test["subject"].to_numpy(object) if data.has_subjects else None,
     )
     predictions.write(run.path / "predictions.csv")
     write_run(

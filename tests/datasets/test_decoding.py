@@ -1,10 +1,8 @@
 """Decoding, cropping and caching the images of a data set."""
 
-import dataclasses
 import shutil
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,7 @@ import pytest
 from PIL import Image
 
 from kerafer import UserError
-from kerafer.datasets import Dataset, cores, decoded, load
+from kerafer.datasets import Dataset, decoded, load
 from kerafer.datasets.config import DataConfig
 from kerafer.datasets.decoded import decode
 from kerafer.datasets.loading import load_data
@@ -117,17 +115,6 @@ def test_a_training_and_its_test_decode_each_image_once(
     assert sorted(reads) == sorted(names)
 
 
-def test_images_decoded_at_the_same_time_by_two(dataset, elsewhere):
-    with ThreadPoolExecutor(2) as pool:
-        both = pool.map(lambda _: decode(dataset, 16).images, range(2))
-        first, second = both
-    np.testing.assert_array_equal(first, second)
-    (kept,) = (elsewhere / "cache" / "kerafer" / "decoded").iterdir()
-    shutil.rmtree(kept)
-    # What is mapped stays readable.
-    np.testing.assert_array_equal(decode(dataset, 16).images, first)
-
-
 def test_a_full_disk_is_told_before_the_work(dataset, reads, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=12 * 16 * 16 * 3 - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
@@ -201,20 +188,6 @@ def test_threads_share_the_images_and_keep_their_order(dataset, monkeypatch):
     assert len(threads) == 3
 
 
-def test_drawn_images_without_a_fingerprint_are_not_kept(dataset):
-    levels = iter(range(100))
-    drawn = dataclasses.replace(
-        dataset,
-        root=None,
-        read=lambda _: np.full((30, 30, 3), next(levels), np.uint8),
-    )
-    first, second = decode(drawn, 8).images, decode(drawn, 8).images
-    assert not np.array_equal(first, second)
-    named = dataclasses.replace(drawn, fingerprint="seed 3")
-    first, second = decode(named, 8).images, decode(named, 8).images
-    np.testing.assert_array_equal(first, second)
-
-
 def test_training_finds_the_faces_that_prediction_finds():
     drawn = load("synthetic", people=1, angles="S", image_size=160)
     drawn = drawn.select(np.arange(6))
@@ -244,11 +217,3 @@ def test_mtcnn_finds_a_drawn_face(name):
         assert 30 < width < 140
     assert detector.detect(np.full((160, 160, 3), 128, np.uint8)) == []
     assert detector.detect(np.zeros((1, 1, 3), np.uint8)) == []
-
-
-def test_threads_are_for_files_that_take_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(cores, "available_cores", lambda: 3)
-    for name, size in {"small": 1000, "large": 50_000}.items():
-        (tmp_path / name).write_bytes(bytes(size))
-    assert cores.threads_for([str(tmp_path / "small")]) == 1
-    assert cores.threads_for([str(tmp_path / "large")]) == 3

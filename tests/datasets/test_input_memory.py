@@ -77,23 +77,6 @@ def test_decoded_pictures_stay_on_disk_during_an_epoch(tmp_path):
     assert needed < size / 2
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_memory_of_a_set_that_cannot_be_kept_is_seen(tmp_path):
-    """The measure of the test above can fail."""
-    size, needed = memory_of_an_epoch(tmp_path, 1000, "in memory")
-    assert needed > size
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_epoch_of_a_hundred_thousand_pictures_takes_little_memory(tmp_path):
-    size, needed = memory_of_an_epoch(tmp_path, 100_000, "sparse")
-    print(f"{size / 2**30:.1f} GiB of pictures, {needed / 2**20:.0f} MiB more")
-    assert size > 15e9
-    assert needed < 500e6
-
-
 @pytest.mark.parametrize("words", [[], ["--help"], ["--version"]])
 def test_the_command_starts_without_what_it_may_not_need(words):
     program = """

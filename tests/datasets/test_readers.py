@@ -1,8 +1,5 @@
 """Readers of data sets, on small trees drawn here."""
 
-import subprocess
-import sys
-import textwrap
 import zipfile
 
 import numpy as np
@@ -516,23 +513,6 @@ def test_damaged_and_encrypted_archives_leave_nothing_behind(tmp_path, draw):
             unpack(path, tmp_path / "out")
         names = {x.name for x in tmp_path.iterdir()}
         assert names == {"set.zip", "1.jpg"}
-
-
-def test_many_processes_unpack_one_archive(tmp_path):
-    files = {f"happy/{index}.jpg": bytes(100) for index in range(300)}
-    pack(tmp_path / "faces.zip", files)
-    program = """
-        import pathlib, sys
-        from kerafer.datasets.archive import unpacked
-        print(len(list((unpacked(sys.argv[1]) / "happy").iterdir())))
-    """
-    command = [sys.executable, "-c", textwrap.dedent(program)]
-    command.append(tmp_path / "faces.zip")
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    assert [p.communicate()[0] for p in running] == ["300\n"] * 3
 
 
 def write_sequence(draw, root, sequence, n_frames, code=None):

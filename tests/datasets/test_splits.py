@@ -91,15 +91,6 @@ def test_nobody_in_two_parts():
         assert split.attrs["notes"] == []
 
 
-def test_shared_subjects_are_found():
-    dataset = make([0, 1, 0, 1], ["a", "b", "a", "c"])
-    split = pd.Series(["train", "train", "test", "validation"])
-    assert shared_subjects(dataset, split) == ["a"]
-    assert shared_subjects(dataset, split, "train", "validation") == []
-    with pytest.raises(UserError, match="subjects"):
-        shared_subjects(make([0, 1]), split)
-
-
 def test_default_kinds():
     assert default_kind(kdef()) == "paper"
     known = people()
@@ -147,16 +138,6 @@ def test_class_of_one_person_is_trained_on():
     alone = make([0] * 9 + [1, 2, 1], ["a"] * 9 + ["b", "c", "b"])
     gaps = [n for n in make_split(alone).attrs["notes"] if "in train" in n]
     assert len(gaps) == 1
-
-
-def test_uneven_people_fill_every_part():
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        sizes = generator.integers(1, 60, 5)
-        labels = generator.integers(0, 3, sizes.sum())
-        dataset = make(labels, np.repeat(list("abcde"), sizes))
-        split = make_split(dataset, "subject")
-        assert set(split) == {"train", "validation", "test"}
 
 
 def test_rare_classes_are_trained_on():

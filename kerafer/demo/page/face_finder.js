@@ -52,7 +52,7 @@ const TOLD =
   "BlazeFace finds the faces here, and another detector in kerafer predict. " +
   "For the same crop both give the same answer, but the crops differ by a " +
   "few percent, which changes about one answer in ten.";
-// As kerafer.faces.second_look: no more pixels show one face or nothing.
+// As kerafer.faces.padded_retry: no more pixels show one face or nothing.
 const THUMBNAIL = 64;
 
 /** For models that learnt whole pictures. */
