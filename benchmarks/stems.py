@@ -3,8 +3,7 @@
     python benchmarks/stems.py --out docs/results/stems.csv
 
 Colour images of noise, float32, TensorFlow; medians, the forms in turns. `macs`
-and `stem_macs` (up to the first pooling) use the article's counting. `fused` is
-the full stem after `kerafer.models.fuse`, which is not trained.
+and `stem_macs` (up to the first pooling) use the article's counting.
 """
 
 from __future__ import annotations
@@ -62,14 +61,13 @@ def measure(arch: str, repeats: int) -> list[dict]:
     """Return a row for each form of a model's stem."""
     import tensorflow as tf
 
-    from kerafer.models import create_model, fuse
+    from kerafer.models import create_model
 
     shape = (SIZE, SIZE, 3)
     models = {
         form: create_model(arch, 7, shape, **STEMS[form])
         for form in FORMS[arch]
     }
-    models["fused"] = fuse(models["full"])
     image = tf.random.uniform((1, *shape), 0, 255)
     predict = {
         form: tf.function(lambda m=model: m(image, training=False))

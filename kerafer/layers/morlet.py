@@ -50,14 +50,12 @@ class Morlet(keras.layers.Layer):
         axis: Axis of the channels. Default: -1.
         scale_initializer: Of `a`. Default: `"ones"`.
         shift_initializer: Of `b`. Default: `"zeros"`.
-        scale_regularizer, shift_regularizer, scale_constraint,
-        shift_constraint: Default: none.
         trainable_wavelet: Whether training changes `a` and `b`. If not, they
             are non-trainable weights, whatever `trainable` is set to later.
             Default: `True`.
         learning_rate_multiplier: How many times as fast Adam and optimizers
             like it change `a` and `b`: the weights are `a` and `b` divided by
-            it, which regularizers and constraints apply to. Default: 1.
+            it. Default: 1.
 
     Input shape:
         Any, with a defined number of channels.
@@ -86,10 +84,6 @@ class Morlet(keras.layers.Layer):
         axis: int = -1,
         scale_initializer: Any = "ones",
         shift_initializer: Any = "zeros",
-        scale_regularizer: Any = None,
-        shift_regularizer: Any = None,
-        scale_constraint: Any = None,
-        shift_constraint: Any = None,
         trainable_wavelet: bool = True,
         learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
@@ -106,10 +100,6 @@ class Morlet(keras.layers.Layer):
             self,
             scale_initializer=scale_initializer,
             shift_initializer=shift_initializer,
-            scale_regularizer=scale_regularizer,
-            shift_regularizer=shift_regularizer,
-            scale_constraint=scale_constraint,
-            shift_constraint=shift_constraint,
         )
         self.trainable_wavelet = boolean("trainable_wavelet", trainable_wavelet)
         self.supports_masking = True
@@ -139,8 +129,6 @@ class Morlet(keras.layers.Layer):
             initializer=first
             if self.learning_rate_multiplier == 1
             else divided,
-            regularizer=getattr(self, f"{name}_regularizer"),
-            constraint=getattr(self, f"{name}_constraint"),
             trainable=self.trainable_wavelet,
             autocast=False,
         )
@@ -221,10 +209,6 @@ class Morlet(keras.layers.Layer):
             "axis",
             "scale_initializer",
             "shift_initializer",
-            "scale_regularizer",
-            "shift_regularizer",
-            "scale_constraint",
-            "shift_constraint",
             "trainable_wavelet",
             "learning_rate_multiplier",
         )

@@ -9,13 +9,11 @@ from kerafer.models import ma_net as ma_net
 from kerafer.models import mlcl_net as mlcl_net
 from kerafer.models import res_emote_net as res_emote_net
 from kerafer.models import resnet18 as resnet18
-from kerafer.models.fuse import fuse
 from kerafer.models.load import load_model
 from kerafer.models.registry import create_model, list_models, register_model
 
 __all__ = [
     "create_model",
-    "fuse",
     "list_models",
     "load_model",
     "register_model",

@@ -46,7 +46,6 @@ def _diverse_heads(class_loss: ClassLoss) -> Objective:
 
 
 @register_model(
-    alias="ddmafn",
     objective=_diverse_heads,
     recommended_size=(112, 112),
     # Four halvings leave 2 x 2 positions for the heads.
@@ -66,7 +65,7 @@ def ddamfn(
 
     The article (Liu et al., 2025) prints "DDMAFN" and cites a
     super-resolution network of that name. It means the facial expression
-    network DDAMFN; `create_model` accepts both names.
+    network DDAMFN.
 
     Made for 112 x 112, with 4,105,999 parameters (colour images, 7 classes).
     The kernels of the heads and the last one are as large as their input, so

@@ -73,32 +73,21 @@ class ModelSpec:
 
 
 _SPECS: dict[str, ModelSpec] = {}
-_ALIASES: dict[str, str] = {}
 
 
-def add_model(spec: ModelSpec, alias: str | None = None) -> None:
+def add_model(spec: ModelSpec) -> None:
     """Make a model available under its name.
 
-    Args:
-        spec: The model.
-        alias: A second name for `create_model`, which `list_models` omits.
-            Default: none.
-
     Raises:
-        ValueError: If a name is taken.
+        ValueError: If the name is taken.
     """
-    for new in (spec.name, alias):
-        if new in _SPECS or new in _ALIASES:
-            raise ValueError(f"The model name {new!r} is already taken.")
+    if spec.name in _SPECS:
+        raise ValueError(f"The model name {spec.name!r} is already taken.")
     _SPECS[spec.name] = spec
-    if alias is not None:
-        _ALIASES[alias] = spec.name
 
 
 def register_model(
     builder: Builder | None = None,
-    *,
-    alias: str | None = None,
     **facts: Any,
 ) -> Builder | Callable[[Builder], Builder]:
     """Register a builder function under its own name.
@@ -106,7 +95,7 @@ def register_model(
     A decorator, with or without arguments:
 
         @register_model
-        @register_model(alias="ddmafn", objective=diverse_heads)
+        @register_model(objective=diverse_heads)
 
     The options of the model are the function's parameters after the first
     two, including those of `**options: Unpack[...]` of a `TypedDict`. Its
@@ -114,14 +103,13 @@ def register_model(
 
     Args:
         builder: As in `ModelSpec`.
-        alias: As in `add_model`. Default: none.
         **facts: Others of `ModelSpec`.
 
     Raises:
         ValueError: If a name is taken.
     """
     if builder is None:
-        return functools.partial(register_model, alias=alias, **facts)
+        return functools.partial(register_model, **facts)
     _, _, reference = (inspect.getdoc(builder) or "").partition(
         "\nReference:\n"
     )
@@ -132,7 +120,7 @@ def register_model(
         " ".join(reference.split()) or None,
         **facts,
     )
-    add_model(spec, alias)
+    add_model(spec)
     return builder
 
 
@@ -154,7 +142,7 @@ def create_model(
     `(batch, num_classes)`. It scales the values; it does not augment.
 
     Args:
-        name: One of `list_models()`, or an alias.
+        name: One of `list_models()`.
         num_classes: Outputs, 2 or more. Default: 7.
         input_shape: `(height, width, channels)` with 1 or 3 channels. Default:
             `(224, 224, 3)`.
@@ -209,7 +197,6 @@ def find_model(name: str, /, **options: Any) -> ModelSpec:
         UserError: If the name or an option is unknown, or a value is of
             another type than the option.
     """
-    name = _ALIASES.get(name, name) if isinstance(name, str) else str(name)
     if name not in _SPECS:
         hint = did_you_mean(name, _SPECS, cutoff=0.5)
         raise UserError(
