@@ -374,16 +374,6 @@ def test_eca_is_a_correlation_along_the_channels(size):
     )
 
 
-@pytest.mark.parametrize(
-    ("channels", "size"),
-    [(1, 1), (2, 1), (16, 3), (64, 3), (128, 5), (192, 5), (512, 5), (8192, 7)],
-)
-def test_ecas_kernel_grows_with_the_channels(channels, size):
-    layer = EfficientChannelAttention()
-    layer.build((None, 5, 5, channels))
-    assert layer.count_params() == size
-
-
 @pytest.mark.parametrize("use_norm", [False, True])
 def test_cbam_weighs_channels_and_then_places(use_norm):
     arguments = {"kernel_size": 5, "use_norm": use_norm, "momentum": 1.0}
@@ -448,17 +438,6 @@ def test_coordinate_attention_learns_from_the_batchs_statistics():
 
 
 @pytest.mark.parametrize(
-    ("channels", "reduced"), [(3, 8), (256, 8), (512, 16), (1024, 32)]
-)
-def test_coordinate_attention_keeps_eight_channels_at_least(channels, reduced):
-    layer = CoordinateAttention()
-    layer.build((None, 7, 7, channels))
-    trained = sum(w.numpy().size for w in layer.trainable_weights)
-    biases = reduced + 2 * channels
-    assert trained == 3 * channels * reduced + biases + 2 * reduced
-
-
-@pytest.mark.parametrize(
     "kind",
     [
         ChannelAttention,
@@ -494,15 +473,6 @@ def test_a_fixed_wavelet_stays_as_it_is(kind):
     # Weights pass between the two.
     layer.set_weights(free.get_weights())
     np.testing.assert_array_equal(layer(FEATURES), free(FEATURES))
-
-
-def test_configurations_from_before_fixed_wavelets_are_read():
-    config = WaveletChannelAttention(ratio=2).get_config()
-    del config["trainable_wavelet"]
-    assert WaveletChannelAttention.from_config(config).trainable_wavelet
-    config = Morlet().get_config()
-    del config["trainable_wavelet"]
-    assert Morlet.from_config(config).trainable_wavelet
 
 
 def test_averages_of_large_maps_survive_half_precision():
@@ -572,22 +542,6 @@ def test_a_wrong_argument_is_named_with_its_value(kind, arguments):
 def test_the_ratio_divides_the_channels(kind):
     with pytest.raises(ValueError, match=r"ratio=4, channels=10"):
         kind().build((None, 5, 5, 10))
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [MultiScaleConv2D(2), Morlet(), *(kind() for kind in ATTENTIONS)],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_undefined_channels_are_refused(layer):
-    with pytest.raises(ValueError, match="None"):
-        layer.build((None, 5, 5, None))
-
-
-@pytest.mark.parametrize("kind", ATTENTIONS)
-def test_attentions_are_for_images(kind):
-    with pytest.raises(ValueError, match="ndim=4"):
-        kind()(np.zeros((2, 8), "f"))
 
 
 BACKEND_PROGRAM = """

@@ -22,11 +22,10 @@ from scipy.special import softmax
 import kerafer
 from kerafer.layers import (
     ChannelSlice,
-    ConvolutionalBlockAttention,
     DualDirectionHead,
 )
 from kerafer.models.ddamfn import _apply_bottleneck
-from kerafer.models.ma_net import _apply_multi_scale_block, _apply_quadrant
+from kerafer.models.ma_net import _apply_multi_scale_block
 from kerafer.models.mlcl_net import (
     _apply_doubled_sum,
     _apply_down_block,
@@ -130,25 +129,6 @@ def test_ddamfns_kernels_are_as_large_as_its_last_map(large_ddamfn):
     assert trainable(larger) == trainable(large_ddamfn) + heads + pool
 
 
-def test_ddamfns_maps_are_oblong_where_the_picture_is():
-    model = kerafer.create_model("ddamfn", 3, (17, 40, 1))
-    assert model.get_layer("head_1").output.shape == (None, 2, 3, 512)
-    assert model.get_layer("pool").kernel_size == (2, 3)
-    assert model.output_shape == (None, 3)
-
-
-def test_ddamfns_loss_finds_the_heads(large_ddamfn):
-    heads = [large_ddamfn.get_layer(f"head_{index}") for index in (1, 2)]
-    assert all(isinstance(head, DualDirectionHead) for head in heads)
-    assert heads[0].input is heads[1].input
-    maximum = large_ddamfn.get_layer("head_maximum")
-    assert maximum.input == [head.output for head in heads]
-    product = large_ddamfn.get_layer("head_product")
-    assert product.input == [heads[0].input, maximum.output]
-    first, second = (np.array(head.reduce_kernel) for head in heads)
-    assert not np.allclose(first, second)
-
-
 def test_mlcl_nets_pyramid_is_that_of_the_published_segmentation():
     model = kerafer.create_model("mlcl_net", 7, (512, 512, 3))
     pyramid = model.get_layer("pyramid").output
@@ -171,11 +151,6 @@ def test_mlcl_net_builds_at_any_size(size, channels):
     for stage, divisor in ((1, 1), (2, 2), (3, 4)):
         merged = model.get_layer(f"mlcl_{stage}_merge").output.shape[1:3]
         assert merged == tuple(math.ceil(n / divisor) for n in shape[:2])
-
-
-def test_mlcl_net_builds_at_the_least_size():
-    model = kerafer.create_model("mlcl_net", 2, (5, 9, 1))
-    assert model.get_layer("mlcl_3_merge").output.shape[1:3] == (2, 3)
 
 
 @pytest.mark.parametrize("shape", [(48, 63, 1), (112, 96, 3)])
@@ -264,14 +239,6 @@ def test_channel_slice_takes_what_stands_between():
     np.testing.assert_array_equal(outputs, FEATURES[:, :, :, 7:])
 
 
-@pytest.mark.parametrize(
-    ("start", "stop"), [(3, 3), (-2, 3), (0, 1.0), (True, 3), (4, 9)]
-)
-def test_channel_slices_outside_the_channels_are_refused(start, stop):
-    with pytest.raises(ValueError, match=str(stop)):
-        ChannelSlice(start, stop)(FEATURES)
-
-
 def numpy_head(features, layer, of_the_batch=False):
     """Row by row and column by column, a sum for each channel."""
     rows = np.einsum("bijc,jc->bic", features, np.array(layer.row_pool_kernel))
@@ -328,15 +295,6 @@ def test_a_head_learns_from_the_batchs_statistics():
         )
 
 
-@pytest.mark.parametrize(("channels", "middle"), [(8, 8), (512, 16)])
-def test_a_heads_weights(channels, middle):
-    layer = DualDirectionHead()
-    layer.build((None, 7, 5, channels))
-    pools = (7 + 5) * channels + 4 * channels
-    expected = pools + 3 * channels * middle + 2 * channels + 3 * middle
-    assert trainable(layer) == expected
-
-
 def test_a_head_with_the_channels_first():
     last = DualDirectionHead(momentum=1.0)
     expected = np.array(last(FEATURES))
@@ -350,12 +308,6 @@ def test_a_head_with_the_channels_first():
     np.testing.assert_allclose(
         np.array(first(turned)).transpose(0, 2, 3, 1), expected, atol=1e-5
     )
-
-
-def test_a_head_needs_a_size():
-    for shape in ((None, 7, 8), (7, None, 8), (7, 7, None)):
-        with pytest.raises(ValueError, match="None"):
-            DualDirectionHead()(keras.Input(shape))
 
 
 @pytest.mark.parametrize("strides", [1, 2])
@@ -509,37 +461,6 @@ def test_the_prediction_mixes_two_branches(ma_net):
     assert pool.input is ma_net.get_layer("global_block_4_relu_2").output
 
 
-def test_attention_stands_before_the_addition(ma_net):
-    kinds = [type(layer) for layer in ma_net.layers]
-    assert kinds.count(ConvolutionalBlockAttention) == 4 * 4
-    for name in QUADRANTS:
-        before = ma_net.get_layer(name).output
-        for index, channels in enumerate((256, 256, 512, 512), start=1):
-            block = f"{name}_block_{index}"
-            attention = ma_net.get_layer(f"{block}_attention")
-            config = attention.get_config()
-            wanted = {
-                "ratio": 16,
-                "kernel_size": 7,
-                "use_bias": True,
-                "use_norm": True,
-            }
-            assert wanted.items() <= config.items()
-            norm = ma_net.get_layer(f"{block}_conv_2_norm")
-            assert attention.input is norm.output
-            shortcut = before
-            if index in (1, 3):
-                shortcut = ma_net.get_layer(f"{block}_shortcut_norm").output
-                assert ma_net.get_layer(f"{block}_shortcut").input is before
-            added = ma_net.get_layer(f"{block}_add").input
-            assert [id(x) for x in added] == [
-                id(attention.output),
-                id(shortcut),
-            ]
-            before = ma_net.get_layer(f"{block}_relu_2").output
-            assert before.shape == (None, 2, 2, channels)
-
-
 def test_quadrants_keep_their_place(ma_net):
     first = ma_net.get_layer("layer_2_block_2_relu_2").output
     branch = keras.Model(first, ma_net.get_layer("quadrants").output)
@@ -554,26 +475,6 @@ def test_quadrants_keep_their_place(ma_net):
         place = np.zeros((8, 8), bool)
         place[rows, columns] = True
         np.testing.assert_array_equal(moved, place[::2, ::2], name)
-
-
-def test_quadrants_of_an_odd_map_share_its_middle():
-    inputs = keras.Input((5, 4, 1))
-    model = keras.Model(
-        inputs,
-        [
-            _apply_quadrant(inputs, upper, left, f"{upper}_{left}")
-            for upper in (True, False)
-            for left in (True, False)
-        ],
-    )
-    given = np.arange(20.0).reshape(1, 5, 4, 1)
-    expected = [
-        given[:, rows, columns]
-        for rows in (slice(0, 3), slice(2, 5))
-        for columns in (slice(0, 2), slice(2, 4))
-    ]
-    for ours, theirs in zip(model(given), expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
