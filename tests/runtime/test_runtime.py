@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,13 +79,6 @@ def test_pictures_are_resized_as_in_training(recognizer):
     image = noise(31, 45)
     got = recognizer.probabilities([image])[0]
     np.testing.assert_allclose(got, expected(resize(image, (8, 8))), atol=1e-5)
-
-
-def test_a_batch_is_its_pictures_one_by_one(recognizer):
-    images = [noise(8 + i, 9, i) for i in range(4)]
-    together = recognizer.predict_crops(images)
-    assert together == [recognizer.predict_crops([x])[0] for x in images]
-    assert recognizer.predict_crops([]) == []
 
 
 def test_a_gray_model_sees_the_luminance(files):
@@ -226,12 +218,6 @@ def test_predict_takes_a_file_an_array_or_a_list(brought_along, tmp_path):
     assert kerafer.predict([]) == []
 
 
-def test_predict_with_a_model_of_one_s_own(files):
-    (face,) = kerafer.predict(noise(40, 40), files / "float.tflite")
-    assert face.box == (0, 0, 40, 40)
-    assert kerafer.predict(noise(90, 90), files / "float.tflite") == []
-
-
 def test_predict_refuses_what_is_no_picture(brought_along, tmp_path):
     with pytest.raises(UnreadableImageError, match="no such file"):
         kerafer.predict(tmp_path / "none.jpg")
@@ -303,13 +289,6 @@ def test_what_is_no_picture_without_doubt_is_refused(
         with pytest.raises(UserError, match="uint8 array, RGB") as caught:
             call(image)
         assert hint in str(caught.value)
-
-
-def test_real_tensors_are_refused(files):
-    tf = pytest.importorskip("tensorflow")
-    for tensor in (tf.zeros((8, 8, 3), tf.uint8), tf.zeros((2, 8, 8, 3))):
-        with pytest.raises(UserError, match=r"np\.asarray"):
-            kerafer.predict(tensor, files / "float.tflite")
 
 
 def test_a_picture_is_the_same_in_every_form(recognizer, tmp_path):
@@ -393,31 +372,7 @@ class Halves:
         return [Face((x, 0, width, height), 1.0) for x in (0, width)]
 
 
-def test_predict_may_be_called_by_several_threads(files):
-    picture = noise(30, 30)
-    model = files / "float.tflite"
-    alone = kerafer.predict(picture, model)
-    with ThreadPoolExecutor(6) as pool:
-        found = pool.map(lambda _: kerafer.predict(picture, model), range(24))
-        assert all(faces == alone for faces in found)
-
-
-def test_threads_below_one_are_refused(files):
-    with pytest.raises(UserError, match="threads"):
-        Recognizer(files / "float.tflite", threads=0)
-
-
 # === What it leaves alone ===
-
-
-def test_importing_loads_no_tensorflow():
-    run_python(
-        """
-        import sys
-        import kerafer.runtime
-        assert not {"tensorflow", "keras", "pandas"} & set(sys.modules)
-        """
-    )
 
 
 def test_predicting_loads_no_tensorflow(files):
@@ -436,33 +391,6 @@ def test_predicting_loads_no_tensorflow(files):
         files / "float.tflite",
     )
     assert answer == "green\n"
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux")
-def test_memory_stays_flat_over_ten_thousand_calls(files):
-    grown = run_python(
-        """
-        import sys
-        import numpy as np
-        from kerafer.runtime import Recognizer
-
-        def resident():
-            with open("/proc/self/statm") as stream:
-                return int(stream.read().split()[1]) * 4096
-
-        recognizer = Recognizer(sys.argv[1])
-        image = np.random.default_rng(0).integers(0, 256, (40, 30, 3))
-        image = image.astype(np.uint8)
-        for _ in range(1_000):
-            recognizer.predict_crops([image])
-        before = resident()
-        for _ in range(10_000):
-            recognizer.predict_crops([image])
-        print(resident() - before)
-        """,
-        files / "float.tflite",
-    )
-    assert int(grown) < 500_000
 
 
 # === Videos ===
@@ -504,27 +432,6 @@ def test_a_cut_ends_a_track(recognizer):
     assert tracker.update(noise(120, 200, seed=3)) == []
 
 
-def test_frames_of_another_size_begin_anew(recognizer):
-    tracker = FaceTracker(recognizer, Boxes([(20, 30, 40, 40)]), every=100)
-    (first,) = tracker.update(scene(20, 30))
-    (other,) = tracker.update(scene(20, 30)[:90])
-    assert (first.track, other.track) == (1, 2)
-
-
-@pytest.mark.parametrize(
-    "frame", [None, 3, np.zeros((8, 8, 3)), np.zeros((8, 8, 2), np.uint8)]
-)
-def test_a_frame_that_is_no_image(recognizer, frame):
-    tracker = FaceTracker(recognizer, Boxes([]))
-    with pytest.raises(UserError, match=r"An image is .* Received"):
-        tracker.update(frame)
-
-
-def test_a_detector_that_finds_nothing(files):
-    with pytest.raises(UserError, match="'mtcnn'"):
-        Recognizer(files / "float.tflite", detector="mtcnn")
-
-
 def test_smoothing_halves_after_its_half_life():
     smoothing = Smoothing(half_life=4)
     np.testing.assert_allclose(smoothing.update(np.array([1.0, 0.0])), [1, 0])
@@ -551,13 +458,6 @@ def test_tracked_probabilities_are_smoothed(recognizer):
     np.testing.assert_allclose(
         list(face.probabilities.values()), np.mean(ends, axis=0), atol=1e-4
     )
-
-
-def test_wrong_settings_of_a_tracker(recognizer):
-    with pytest.raises(UserError, match="every must be at least 1"):
-        FaceTracker(recognizer, Boxes([]), every=0)
-    with pytest.raises(UserError, match="half_life must be 0 or more"):
-        FaceTracker(recognizer, Boxes([]), half_life=-1)
 
 
 def test_what_opencv_reads_is_asked_for_by_name(recognizer):
@@ -590,20 +490,6 @@ def test_a_recognizer_is_of_the_model_that_comes_along(brought_along):
 # === Annotation ===
 
 
-def test_several_faces_are_numbered_and_one_is_not():
-    faces = [
-        FacePrediction((60 + x, 90, 80, 80), "red", {"red": 0.7, "green": 0.3})
-        for x in (0, 200)
-    ]
-    image = np.zeros((400, 500, 3), np.uint8)
-    one, two = annotate(image, faces[:1]), annotate(image, faces)
-    plate = slice(40, 90), slice(60, 160)
-    assert (one[plate] != two[plate]).any()
-    again = TrackedFace(7, *faces[0], 0.9)
-    assert (annotate(image, [again, faces[1]])[plate] != two[plate]).any()
-    assert (annotate(image, [again])[plate] == one[plate]).all()
-
-
 def test_below_one_half_the_caption_says_unsure():
     image = np.zeros((400, 500, 3), np.uint8)
     box = (60, 90, 80, 80)
@@ -618,15 +504,6 @@ def test_below_one_half_the_caption_says_unsure():
     assert sure_label("red", 0.49) == "unsure: red 49 %"
     assert sure_label("red", 0.5) == "red 50 %"
     assert sure_label("red", 0.996) == "red >99 %"
-
-
-def test_what_is_out_of_the_question_is_not_on_the_caption():
-    sure = {"red": 0.996, "green": 0.003, "blue": 0.001}
-    image = np.zeros((400, 500, 3), np.uint8)
-    box = (60, 90, 80, 80)
-    drawn = annotate(image, [FacePrediction(box, "red", sure)])
-    alone = annotate(image, [FacePrediction(box, "red", {"red": 0.996})])
-    np.testing.assert_array_equal(drawn, alone)
 
 
 def test_annotation_draws_on_a_copy(recognizer):

