@@ -36,11 +36,8 @@ class Variant:
 class Ablation:
     """A group of models that are compared with each other.
 
-    Args:
-        title: For the reader.
-        variants: The models.
-        table: Number of the article's table by the article's data set; empty
-            for a question that the article leaves open.
+    `table` is the number of the article's table by the article's data set. It
+    is empty for a question that the article leaves open.
     """
 
     title: str

@@ -110,9 +110,8 @@ def reproduce(
     if base is None:
         article = read_yaml(TrainingConfig, find_recipe("paper"))
         base = TrainingConfig(**article)
+    base = dataclasses.replace(with_face_margin(base), **settings)
     base = with_face_margin(base)
-    if settings:
-        base = with_face_margin(dataclasses.replace(base, **settings))
     if not tables and not figures and not questions:
         tables = [2, 3, 6, 7, 8] if base.dataset == "fesr" else [4, 5, 6, 7, 8]
         figures = default_figures(base.dataset)
@@ -183,7 +182,7 @@ def reproduce(
                 sections.append(Section(title, figure=file.name))
         page = markdown.render(
             "reproduction/templates/reproduction.md.j2",
-            title=f"The article's tables and figures: {base.dataset}",
+            dataset=base.dataset,
             sections=sections,
             named=_write_runs(plan, folder),
             command=command,

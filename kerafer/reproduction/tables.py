@@ -86,11 +86,8 @@ def run_table(trainings: list[Training]) -> pd.DataFrame:
     """List finished runs with their scores and how to repeat them.
 
     Returns:
-        One row per run: `run`, `arch`, `options`, `split`, `seed`,
-        `accuracy`, `precision`, `recall`, `f1` (macro; all 0 to 1),
-        `n_test_images`, `epochs`, `best_epoch`, `parameters`, `macs` (the
-        article's counting), `images_per_second`, `minutes`, `number_format`,
-        `command`, and the versions and the processor.
+        One row per run: its settings, scores (0 to 1, averages over classes),
+        costs by the article's counting, speed, command, versions and processor.
     """
     rows = []
     for training in trainings:
@@ -195,13 +192,10 @@ def paired_difference(
 
 def _difference(values: pd.Series, base: pd.Series) -> str:
     mean, low, high = paired_difference(values, base)
-    if math.isnan(low):
-        return f"{mean:+.2f}"
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+    interval = "" if math.isnan(low) else f" ({low:+.2f} to {high:+.2f})"
+    return f"{mean:+.2f}{interval}"
 
 
 def _mean_and_deviation(values: pd.Series) -> str:
-    deviation = values.std(ddof=1)
-    if math.isnan(deviation):
-        return f"{values.mean():.2f}"
-    return f"{values.mean():.2f} ± {deviation:.2f}"
+    deviation = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{deviation}"
