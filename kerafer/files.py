@@ -295,7 +295,11 @@ def keep_results(
 
 
 def _find_problem(folder: str | os.PathLike[str]) -> str | None:
-    """Return why a folder cannot be written to, without creating it."""
+    """Return why a folder cannot be written to, without creating it.
+
+    /proc and some network drives allow writing and then refuse it, so a
+    temporary folder is created in the nearest one that exists.
+    """
     if not os.fspath(folder):
         return "the name is empty"
     try:
@@ -307,6 +311,8 @@ def _find_problem(folder: str | os.PathLike[str]) -> str | None:
     nearest = next(x for x in (whole, *whole.parents) if os.path.exists(x))
     if not nearest.is_dir():
         return f"{nearest} is a file"
-    if not os.access(nearest, os.W_OK):
-        return f"no permission to write to {nearest}"
-    return None
+    try:
+        with tempfile.TemporaryDirectory(prefix=".kerafer-", dir=nearest):
+            return None
+    except OSError as error:
+        return f"cannot write to {nearest}: {error.strerror}"

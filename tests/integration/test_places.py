@@ -79,6 +79,12 @@ def test_what_is_no_folder_is_told_and_nothing_made(here, name):
     assert [path.name for path in here.iterdir()] == ["a-file"]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc")
+def test_a_folder_below_proc_is_refused():
+    with pytest.raises(UserError, match="/proc/x"):
+        output_folder("/proc/x")
+
+
 @pytest.mark.parametrize("name", ["", ".", "a-file/x.csv", "n" * 256, "nul\0"])
 def test_what_is_no_file_is_told_and_nothing_made(here, name):
     with pytest.raises(UserError, match="`clean`"):
