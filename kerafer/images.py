@@ -1,4 +1,4 @@
-"""Images from files that nobody has looked at before."""
+"""Decode untrusted images."""
 
 from __future__ import annotations
 
@@ -59,28 +59,29 @@ ImageLike: TypeAlias = (
 
 
 class UnreadableImageError(UserError):
-    """A file that no image can be taken from.
+    """An image that cannot be read.
 
     Args:
-        name: The file, or what stands for it.
-        reason: Why, a clause without a full stop.
+        name: The file.
+        reason: Why, without a full stop.
+        is_image: Whether only a package is missing to read it.
     """
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, is_image: bool = False) -> None:
         super().__init__(f"The image {name} cannot be read: {reason}.")
         self.name = name
         self.reason = reason
+        self.is_image = is_image
 
 
 def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
-    """Decode an image of any kind that a camera or a web page leaves behind.
+    """Decode an image to upright RGB.
 
-    Only the formats of `FORMATS` are opened, HEIC where `pillow-heif` is
-    installed, and only up to `MAX_PIXELS` (100 megapixels), which is looked up
-    in the header before anything is decoded. The EXIF rotation is applied.
-    Gray, palette and CMYK images become RGB; 16-bit gray is scaled to 8 bit;
-    transparent pixels are laid on white; of an animation or a multi-page file
-    the first image is taken.
+    Reads the formats in `FORMATS`, and HEIC if `pillow-heif` is installed, up
+    to `MAX_PIXELS` (100 megapixels), which is checked before decoding. Applies
+    the EXIF rotation, converts gray, palette and CMYK images to RGB, scales 16
+    bits to 8 and shows transparent pixels on white. Of an animation or a
+    multi-page file, it returns the first image.
 
     Args:
         source: A path, or the bytes of a file.
@@ -98,29 +99,25 @@ def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
 def read_reduced(
     source: str | os.PathLike | bytes, longest_side: int
 ) -> tuple[np.ndarray, int]:
-    """Decode an image that may be smaller than it is.
-
-    A JPEG is decoded at a half, a quarter or an eighth where that still has
-    `longest_side`, which takes as much less memory and time; other kinds at
-    their own size.
+    """Decode a large JPEG at a reduced size, to save memory and time.
 
     Args:
         source: As for `read_image`.
-        longest_side: That the result has at least, where the image has.
+        longest_side: A JPEG is decoded at a half, a quarter or an eighth of
+            its size if its longer side is then at least this. Others keep
+            their size.
 
     Returns:
-        uint8 RGB, and how many times as large the image is.
+        uint8 RGB, and the factor by which it was reduced.
 
     Raises:
         UnreadableImageError: As `read_image`.
     """
     with _opened(source) as image:
         width = image.width
-        if max(image.size) > longest_side:
-            scale = longest_side / max(image.size)
-            across, down = (
-                max(1, math.ceil(scale * side)) for side in image.size
-            )
+        scale = longest_side / max(image.size)
+        if scale < 1:
+            across, down = (math.ceil(scale * side) for side in image.size)
             image.draft(None, (across, down))
         # A side that is no multiple is rounded up.
         times = round(width / image.width)
@@ -128,11 +125,11 @@ def read_reduced(
 
 
 def read_first_image(source: str | os.PathLike) -> tuple[np.ndarray, bool]:
-    """Decode the first image of a file.
+    """Decode the first image of a file, as `read_image` does.
 
     Returns:
-        What `read_image` returns, and whether the file has further images,
-        apart from the previews that cameras append to a JPEG.
+        uint8 RGB, and whether the file has more images. The previews that
+        cameras append to a JPEG do not count.
 
     Raises:
         UnreadableImageError: As `read_image`.
@@ -147,7 +144,7 @@ def read_first_image(source: str | os.PathLike) -> tuple[np.ndarray, bool]:
 
 
 def as_image(source: ImageLike, bgr: bool = False) -> np.ndarray:
-    """Make an array of whatever shows an image without doubt.
+    """Convert an image in memory or in a file to an array.
 
     Args:
         source: A path, the bytes of a file, a file opened for reading bytes,
@@ -162,8 +159,8 @@ def as_image(source: ImageLike, bgr: bool = False) -> np.ndarray:
 
     Raises:
         UnreadableImageError: As `read_image`.
-        UserError: For anything else, such as floats, of which white is not
-            known, or a tensor.
+        UserError: For anything else, such as a tensor or floats, whose range
+            is unknown.
     """
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
@@ -226,16 +223,16 @@ def _three_channels(image: np.ndarray) -> np.ndarray:
 
 
 def is_image(path: str | os.PathLike) -> bool:
-    """Whether a file begins like an image that `read_image` may take."""
+    """Return whether a file begins like an image."""
     try:
         with _opened(path):
             return True
     except UnreadableImageError as error:
-        return isinstance(error, _NoHeifError)
+        return error.is_image
 
 
 def describe_kinds(paths: Iterable[str | os.PathLike]) -> str:
-    """How many files of which suffixes there are.
+    """Count files by suffix.
 
     Example:
 
@@ -246,19 +243,23 @@ def describe_kinds(paths: Iterable[str | os.PathLike]) -> str:
         os.path.splitext(path)[1].lower() or "without a suffix"
         for path in paths
     )
-    told = [f"{n:,} {suffix}" for suffix, n in suffixes.most_common(_KINDS)]
-    others = suffixes.total() - sum(n for _, n in suffixes.most_common(_KINDS))
+    most = suffixes.most_common(_KINDS)
+    told = [f"{n:,} {suffix}" for suffix, n in most]
+    others = suffixes.total() - sum(n for _, n in most)
     return ", ".join([*told, f"{others:,} others"] if others else told)
 
 
 def find_flaw(path: str | os.PathLike) -> str | None:
-    """What is wrong with a file: the reason, or `None` for a good image.
+    """Return why an image cannot be used, or `None` for a good image.
 
-    The whole file is decoded, large JPEGs at an eighth of their size, which is
-    several times faster and notices as much.
+    Large JPEGs are decoded small, which is several times faster. Only those
+    that look blank are decoded again at their size.
     """
     try:
-        if _looks_blank(path) and is_blank(_decode(path)):
+        with _opened(path) as image:
+            image.draft("L", _DRAFT_SIZE)
+            looks_blank = is_blank(_load(image))
+        if looks_blank and is_blank(_decode(path)):
             return "it is blank"
     except UnreadableImageError as error:
         return error.reason
@@ -266,10 +267,10 @@ def find_flaw(path: str | os.PathLike) -> str | None:
 
 
 def is_blank(image: np.ndarray) -> bool:
-    """Whether an image shows one colour only.
+    """Return whether an image shows a single colour.
 
-    A channel may range over 4 of 255 levels, which is what JPEG makes of an
-    even surface. KDEF as it is handed out has some black images.
+    A channel may range over 4 of 255 levels, because JPEG is not exact. KDEF
+    includes some black images.
     """
     height, width = image.shape[:2]
     pixels = image.reshape(height * width, -1)
@@ -277,11 +278,10 @@ def is_blank(image: np.ndarray) -> bool:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize to `(height, width)`, each axis for itself.
+    """Resize to `(height, width)`, without keeping the aspect ratio.
 
-    The sides are not kept in proportion and nothing is cut off or padded: the
-    article resizes its crops to a square in this way. An axis that shrinks is
-    averaged over areas, one that grows is interpolated linearly.
+    The article resizes its crops to a square in this way. An axis that shrinks
+    is averaged over areas, one that grows is interpolated linearly.
 
     Args:
         image: Array of shape `(height, width, 3)`.
@@ -298,7 +298,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def fit(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Make an image what a model takes.
+    """Resize an image to a model's input, and convert it to gray if needed.
 
     Args:
         image: uint8 RGB of shape `(height, width, 3)`.
@@ -322,16 +322,9 @@ def _decode(source: str | os.PathLike | bytes) -> np.ndarray:
         return _load(image)
 
 
-def _looks_blank(source: str | os.PathLike) -> bool:
-    """Decode all of a file, a JPEG small and gray, and compare its pixels."""
-    with _opened(source) as image:
-        image.draft("L", _DRAFT_SIZE)
-        return is_blank(_load(image))
-
-
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
-    """An image whose header was read, with all errors turned into ours."""
+    """Read the header, and raise every error as an UnreadableImageError."""
     with _told(_name(source)):
         _refuse_no_file(source)
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -342,13 +335,11 @@ def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
 
 @contextlib.contextmanager
 def _told(name: str) -> Iterator[None]:
-    """Turn all errors into ours."""
+    """Raise every error as an UnreadableImageError."""
     try:
         yield
-    except _NoHeifRefusedError as error:
-        raise _NoHeifError(name, str(error)) from None
     except _RefusedError as error:
-        raise UnreadableImageError(name, str(error)) from None
+        raise UnreadableImageError(name, *error.args) from None
     except Image.DecompressionBombError:
         raise UnreadableImageError(name, _TOO_LARGE) from None
     except Image.UnidentifiedImageError:
@@ -370,8 +361,8 @@ def _open(stream: str | os.PathLike | io.BytesIO) -> Image.Image:
         # Opened by its class: registering it would be for the whole process.
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise _NoHeifRefusedError(
-            "it is HEIC, which needs a package: pip install pillow-heif"
+        raise _RefusedError(
+            "it is HEIC, which needs a package: pip install pillow-heif", True
         ) from None
     return HeifImageFile(stream)
 
@@ -392,16 +383,8 @@ def _is_heif(stream: str | os.PathLike | io.BytesIO) -> bool:
     return head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS
 
 
-class _NoHeifError(UnreadableImageError):
-    """An image, but there is no package for it."""
-
-
 class _RefusedError(Exception):
-    """The reason why a file is not taken."""
-
-
-class _NoHeifRefusedError(_RefusedError):
-    """Because of its kind alone."""
+    """The arguments of an `UnreadableImageError` except the name."""
 
 
 def _refuse_no_file(source: str | os.PathLike | bytes) -> None:
@@ -450,7 +433,10 @@ def _warn_of_small_range(folder: str, name: str) -> None:
 
 def _pixels(image: Image.Image) -> np.ndarray:
     """RGB, or gray for an image that is gray, upright."""
-    image = _upright(_eight_bit(image))
+    image = _eight_bit(image)
+    # A damaged EXIF block says nothing about the pixels.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -458,13 +444,6 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.array(
         image if image.mode in ("L", "RGB") else image.convert("RGB")
     )
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    # A damaged EXIF block says nothing about the pixels.
-    with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
