@@ -1,4 +1,4 @@
-"""What the commands show on the screen, and the library tells a logger."""
+"""Print to the screen in commands, and to a logger in the library."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -140,16 +131,19 @@ def track(
         of_all = "" if total is None else f" of {total}"
         console.print(f"{description}: {count}{of_all}")
         return
+    # Slow to import, and help pages show no bar.
+    from rich import progress as bars
+
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with bars.Progress(*columns, console=console) as progress:
         task = progress.add_task(description, total=total)
         for item in items:
             yield item

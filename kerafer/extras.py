@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +93,10 @@ def install(extra: str) -> str:
 
 def _installed_from() -> dict[str, Any]:
     """Return what pip recorded about a direct installation (PEP 610)."""
+    # Slow to import, and only needed for an error.
+    import importlib.metadata
+    import json
+
     try:
         installed = importlib.metadata.distribution("kerafer")
         return json.loads(installed.read_text("direct_url.json") or "{}")
