@@ -25,20 +25,20 @@ _LOGGER = logging.getLogger("kerafer")
 
 
 class _Console(Console):
-    """Shows text as it is: names of files may have anything in them.
+    """Prints text without markup, because file names may contain any.
 
-    Where it is quiet, as for who uses the library, its lines go to the logger
-    `kerafer`, as information.
+    If quiet, as in the library, lines go to the logger `kerafer`, at level
+    INFO.
 
     Attributes:
-        flags: Those of the command that shows; settings that a text names
-            are told as these.
+        flags: Options of the running command. Settings in backticks are
+            printed as these.
     """
 
     flags: Collection[str] = ()
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Show, or hand to the logger."""
+        """Print, or log if quiet."""
         if not self.quiet:
             if not self.is_terminal and any(
                 isinstance(x, Table) for x in objects
@@ -55,14 +55,14 @@ class _Console(Console):
                 _LOGGER.info("%s", " ".join(words))
 
     def warn(self, text: str) -> None:
-        """Show what one should know, in the library too."""
+        """Print a warning, or log it if quiet."""
         if self.quiet:
             _LOGGER.warning("%s", shown(text))
         else:
             self.print(text, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Text without markup or control characters."""
+        """Return text without markup or control characters."""
         return super().render_str(shown(text), **options)
 
 
@@ -73,10 +73,9 @@ console = _Console(
 
 @contextlib.contextmanager
 def show_progress() -> Iterator[None]:
-    """Show what the library tells on standard error, in a `with` statement.
+    """Print progress and notes to standard error, as the commands do.
 
-    That is what its commands show: epochs, bars with the time left, notes.
-    Without it the library is silent, but for the logger `kerafer`.
+    Without it, the library only logs to `kerafer`.
 
     Example:
 
@@ -117,10 +116,9 @@ def silence() -> Iterator[None]:
 def track(
     items: Iterable[Item], description: str, total: int | None
 ) -> Iterator[Item]:
-    """Yield `items` while a bar shows how many came and the time left.
+    """Yield `items` while a bar shows their number and the time left.
 
-    Where standard error is no terminal nothing moves; one line at the end says
-    how many there were.
+    If standard error is not a terminal, print one line at the end.
     """
     description = shown(description)
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""The error that a user can act on."""
+"""Errors that users can act on, and the words of their messages."""
 
 import difflib
 import re
@@ -10,15 +10,15 @@ _HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave, told in the user's words.
+    """A mistake that the user can correct.
 
-    The message states the rule and then what came. The command line prints it
-    without a traceback and exits with code 2; in Python it is a `ValueError`.
+    The command line prints the message without a traceback and exits with code
+    2. In Python it is a `ValueError`.
     """
 
 
 class ConfigError(UserError):
-    """A setting that can't be as it was given.
+    """An invalid setting.
 
     The message names settings in backticks, as arguments are written in
     Python: `` `weight_decay` is at least 0 ``.
@@ -34,7 +34,7 @@ _SETTING = re.compile(r"`([a-z_0-9]+)`")
 
 
 def with_flags(text: str, flags: Collection[str]) -> str:
-    """Text in which settings in backticks are written as flags.
+    """Write settings in backticks as options of the command line.
 
     Args:
         text: Such as the message of a `ConfigError`.
@@ -49,15 +49,14 @@ def with_flags(text: str, flags: Collection[str]) -> str:
 
 
 def flag_of(setting: str) -> str:
-    """The flag of a setting: `--weight-decay` of `weight_decay`."""
+    """Return the option of a setting: `--weight-decay`."""
     return f"--{setting.replace('_', '-')}"
 
 
 def shown(text: str) -> str:
-    """Text that a terminal can only show, and not obey.
+    """Escape control characters, which a terminal would execute.
 
-    What is neither printable nor a line's end or a tab, such as the escape
-    that begins a terminal's commands, is written as Python would.
+    Line ends and tabs stay.
     """
     if text.isprintable():
         return text
@@ -82,7 +81,7 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
+    """Return the first name, and the number of others."""
     more = f" and {len(names) - 1:,} more" if names[1:] else ""
     return f"{names[0]}{more}"
 
@@ -94,6 +93,6 @@ def some_of(names: Sequence[str], most: int = 6) -> str:
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """What an error of another package says, or is, cut to a line."""
+    """Return the first line of an error, or its type if it has no text."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:most]

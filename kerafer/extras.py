@@ -35,12 +35,12 @@ _OPENCV = (
 
 
 class MissingExtraError(UserError, ImportError):
-    """A package is missing that an extra of this one brings."""
+    """A package of an optional extra is not installed."""
 
 
 @contextlib.contextmanager
 def extra_for(what: str) -> Iterator[None]:
-    """Tell which extra is missing where an import fails in the context.
+    """Name the missing extra if an import fails in the context.
 
     Args:
         what: Needs the import, the beginning of a sentence.

@@ -1,4 +1,4 @@
-"""Names of a package that arrive when they are first used."""
+"""Lazy imports."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 def lazy_names(
     package: str, homes: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """What a package has as `__getattr__`, `__dir__` and `__all__`.
+    """Return a package's `__getattr__`, `__dir__` and `__all__`.
 
     Args:
         package: Its name.
-        homes: The module of every name, with `:` and the name that it has
-            there where that is another.
+        homes: The module of each name. `module:other` if the name differs
+            there.
     """
     names = sorted(homes)
 

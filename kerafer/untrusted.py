@@ -1,7 +1,6 @@
-"""JSON and YAML that somebody else may have written.
+"""Read untrusted JSON and YAML.
 
-What is wrong with them, in whatever way, is a `ValueError`; how much they hold
-is bounded, and so is how deep.
+Size and depth are limited. Every problem is raised as a `ValueError`.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ def decode_text(content: bytes) -> str:
 
 
 def read_json(file: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
-        OSError: Where the file can't be read.
-        ValueError: Where it is no JSON object, or more than `MOST_BYTES`.
+        OSError: If the file cannot be read.
+        ValueError: If it is not a JSON object, or exceeds `MOST_BYTES`.
     """
     with open(file, "rb") as stream:
         content = stream.read(MOST_BYTES + 1)
@@ -56,13 +55,13 @@ def read_json(file: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text, without anchors and aliases.
+    """Parse YAML without aliases.
 
-    A few lines of them can stand for more than fits any memory.
+    A few lines of aliases can expand to more than fits in memory.
 
     Raises:
-        ValueError: Where it is no such YAML, nested more than 64 deep, or
-            longer than a megabyte.
+        ValueError: If the text is not such YAML, is nested more than 64 deep,
+            or is longer than a megabyte.
     """
     import yaml
 

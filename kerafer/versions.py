@@ -1,4 +1,4 @@
-"""What a number was measured with."""
+"""Versions of the software and the hardware, for reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str | int]:
-    """Versions of the software, and the processor with its cores."""
+    """Return the versions of packages, and the processor with its cores."""
     found: dict[str, str | int] = {"kerafer": kerafer.__version__}
     found["python"] = platform.python_version()
     for package in _PACKAGES:
@@ -36,7 +36,7 @@ def versions() -> dict[str, str | int]:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name as the system gives it."""
+    """Return the name of the processor."""
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(errors="replace").splitlines():
             if line.startswith("model name"):
