@@ -1,5 +1,6 @@
 """Where files go: the cache, and results."""
 
+import os
 import pwd
 
 import pytest
