@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
-from kerafer.errors import ConfigError, UserError
+from kerafer.console import console
+from kerafer.errors import ConfigError
 
 
 def cache_place(kind: str) -> Path | None:
@@ -27,23 +32,29 @@ def cache_place(kind: str) -> Path | None:
 def cache_folder(kind: str) -> Path:
     """Make and return a folder of the cache, which may be deleted at any time.
 
-    Raises:
-        UserError: If it cannot be written.
+    If the cache cannot be written, it is a temporary folder of this process,
+    with a warning.
     """
     place = cache_place(kind)
-    reason = "there is no home folder"
     if place is not None:
-        try:
+        with contextlib.suppress(OSError):
             place.mkdir(parents=True, exist_ok=True)
             if os.access(place, os.W_OK):
                 return place
-            reason = f"{place} is read-only"
-        except OSError as error:
-            reason = str(error)
-    raise UserError(
-        f"Cannot write the cache: {reason}.\n"
-        "Set XDG_CACHE_HOME=DIR to another folder."
+    folder = _temporary_cache() / kind
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _temporary_cache() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="kerafer-cache-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    console.warn(
+        "Cannot write the cache; nothing is kept for the next run. Set "
+        "XDG_CACHE_HOME=DIR to another folder."
     )
+    return folder
 
 
 def require_space(folder: Path, size: int) -> None:
