@@ -35,12 +35,12 @@ def nowhere(request, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(home[request.param]))
 
 
-def test_without_a_home_the_cache_is_a_temporary_folder(nowhere, capsys):
+def test_without_a_home_the_cache_is_a_temporary_folder(nowhere, caplog):
     cache._temporary_cache.cache_clear()
     folder = cache_folder("decoded")
     (folder / "file").write_bytes(b"kept")
     assert cache_folder("decoded") == folder
-    assert capsys.readouterr().err.count("XDG_CACHE_HOME") == 1
+    assert caplog.text.count("XDG_CACHE_HOME") == 1
 
 
 def test_the_demo_looks_for_litert_js_without_a_home(nowhere):
