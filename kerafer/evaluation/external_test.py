@@ -33,6 +33,7 @@ class ExternalTest:
         searched: Number of images in the folder; those that are not among
             `images` have no face.
         how: How they were prepared, such as `"used whole"`.
+        note: A remark on the images and their labels.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ExternalTest:
     subjects: np.ndarray | None
     searched: int
     how: str
+    note: str = ""
 
     @classmethod
     def load(
@@ -50,6 +52,7 @@ class ExternalTest:
         class_names: tuple[str, ...],
         shape: tuple[int, int, int],
         margin: float | None,
+        note: str = "",
     ) -> ExternalTest:
         """Read a folder of classes and crop the faces as prediction does.
 
@@ -60,6 +63,7 @@ class ExternalTest:
             shape: Height, width and channels that the model takes.
             margin: Added to a face's box on each side, as a fraction of its
                 longer side; `None` takes whole images.
+            note: A remark on the images and their labels. Default: none.
 
         Raises:
             UserError: If there is no image, no face, or another class.
@@ -90,6 +94,7 @@ class ExternalTest:
             else None,
             searched=len(dataset),
             how=how,
+            note=note,
         )
 
     def measure(
@@ -98,7 +103,7 @@ class ExternalTest:
         """Score a model's probabilities of `images`.
 
         Returns:
-            As `Scores.as_dict`, with `folder`, `how` and `searched`.
+            As `Scores.as_dict`, with `folder`, `how`, `searched` and `note`.
         """
         probabilities = checked_probabilities(
             probabilities, "the exported file"
@@ -108,6 +113,7 @@ class ExternalTest:
             "folder": self.name,
             "how": self.how,
             "searched": self.searched,
+            "note": self.note,
             **scores.as_dict(),
         }
 

@@ -67,6 +67,9 @@ class ExportConfig(Settings):
     external_test: str | None = None
     """Folder or .zip of other labeled images, <class>/*, that the model has
     not seen. The model card reports the scores."""
+    external_note: str | None = None
+    """Remark on the external test for the model card, such as how its images
+    were labeled."""
     subject_pattern: str | None = None
     """Regular expression whose first group is the subject in a file name of
     the external test."""

@@ -43,6 +43,8 @@ _WITHOUT_IMAGES = "savedmodel,float16"
 _MOST_WATCHED = 256
 # The first of these that an export has is the one that the card scores.
 _SCORED = ("int8", "float16", "float32", "dynamic", *FILES)
+# Of the answers above the thresholds of the model card.
+_TARGET_ACCURACY = 0.95
 
 
 class NothingExportedError(UserError):
@@ -368,6 +370,9 @@ def _scores(
     """Score the main file for the model card; `None` without labels."""
     from kerafer.evaluation import score
     from kerafer.evaluation.predictions import checked_probabilities
+    from kerafer.evaluation.scores import drawn_groups
+    from kerafer.evaluation.selective import select
+    from kerafer.evaluation.votes import score_votes
     from kerafer.export.compare import run_file
 
     reference = source.reference
@@ -381,7 +386,30 @@ def _scores(
         console.print(f"{name} on {source.external_test.name} ...")
         found = run_file(folder / name, source.external_test.images, threads)
         external = source.external_test.measure(found.probabilities, names)
-    scores = score(labels, probabilities, names, reference.subjects)
+    votes = selective = None
+    if source.tested is not None and source.tested.has_shares:
+        votes = score_votes(
+            source.tested.targets,
+            source.tested.majority,
+            labels=labels,
+            probabilities=probabilities,
+            class_names=names,
+            temperature=source.vote_temperature or 1.0,
+            votes=source.tested.votes,
+        )
+    if source.validation is not None:
+        images, truth = source.validation
+        found = run_file(folder / name, images, threads)
+        selective = select(
+            (truth, checked_probabilities(found.probabilities, name)),
+            (labels, probabilities),
+            names,
+            _TARGET_ACCURACY,
+            drawn_groups(reference.subjects),
+        )
+    scores = score(
+        labels, probabilities, names, reference.subjects, votes, selective
+    )
     return {
         "file": name,
         "test": scores.as_dict(),

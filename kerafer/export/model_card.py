@@ -29,6 +29,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         file_rows=[
             _file_row(name, file) for name, file in manifest["files"].items()
         ],
+        votes_scores=scores and scores["test"].get("votes"),
         test_section=test,
         external_section=external,
     )

@@ -56,6 +56,9 @@ class Source:
         external_test: Images of another kind to test on. Default: none.
         vote_temperature: Of a model trained on votes. Default: none.
         input_range: The values that the files take; `None` if unknown.
+        validation: Images, as the files take them, and labels on which
+            thresholds are fitted. Default: none.
+        tested: The data set of the test images. Default: none.
     """
 
     model: keras.Model
@@ -67,6 +70,8 @@ class Source:
     external_test: ExternalTest | None = None
     vote_temperature: float | None = None
     input_range: InputRange | None = None
+    validation: tuple[np.ndarray, np.ndarray] | None = None
+    tested: Dataset | None = None
 
     def golden_images(self) -> np.ndarray:
         """Draw synthetic faces as the files take them."""
@@ -105,6 +110,7 @@ def source_of_run(
             f"data set has other classes: {', '.join(data.class_names)}."
         )
     train, test = data.indices("train"), data.indices("test")
+    others = data.indices("validation")
     if not len(train) or len(test) < 2:
         raise UserError(
             f"The run's split has {len(train)} training and {len(test)} test "
@@ -120,6 +126,7 @@ def source_of_run(
             data.class_names,
             given.shape,
             margin,
+            config.external_note or "",
         )
     count = min(config.calibration, len(train))
     chosen = train[stratified_sample(data.labels[train], count, config.seed)]
@@ -164,6 +171,13 @@ def source_of_run(
         external_test=external,
         vote_temperature=ModelSource(best).vote_temperature,
         input_range=PIXELS,
+        validation=(
+            np.repeat(images[others], channels, axis=3),
+            data.labels[others],
+        )
+        if len(others)
+        else None,
+        tested=data.select(test),
     )
 
 
