@@ -15,6 +15,7 @@ from kerafer.runtime.predict_folder import (
 )
 from kerafer.runtime.results import (
     FacePrediction,
+    best_of,
     count_votes,
     is_unsure,
     show_votes,
@@ -44,7 +45,7 @@ def predict(*paths: str, given: Given | None = None) -> int:
     _summarize(done, not config.rows_only)
     temperature = done.recognizer.bundle.vote_temperature
     for number, face in enumerate(faces, 1):
-        shown = sure_label(face.label, face.probabilities[face.label])
+        shown = sure_label(face.label, face.probabilities)
         told = f"face {number}: {shown}"
         if temperature is not None:
             votes = count_votes(face.probabilities, temperature)
@@ -79,7 +80,7 @@ def _table(faces: list[FacePrediction], labels: tuple[str, ...]) -> Table:
     table.add_column("expression")
     for number, face in enumerate(faces, 1):
         x, y = face.box[:2]
-        sure = not is_unsure(face.probabilities[face.label])
+        sure = face.label and not is_unsure(best_of(face.probabilities)[1])
         title = f"face {number}" if sure else f"face {number}, unsure"
         table.add_column(f"{title}\nat {x}, {y}", justify="right")
     for label in labels:

@@ -172,6 +172,14 @@ class ModelSource:
         return None
 
     @property
+    def min_scores(self) -> dict[str, float] | None:
+        """Thresholds of an export's answers, by class, if it has any."""
+        found: Any = self.manifest
+        for name in ("scores", "test", "selective", "min_scores"):
+            found = found.get(name) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else None
+
+    @property
     def input_range(self) -> str | None:
         """The input range of an export; `None` if it is no export."""
         kind, found = self._input.get("kind"), self._input.get("range")

@@ -77,11 +77,11 @@ def _draw(
     order = sorted(face.probabilities.items(), key=lambda p: -p[1])
     others = [
         f"{name} {percent(share)} %"
-        for name, share in order
-        if name != face.label and share >= _LEAST
+        for name, share in order[1:]
+        if share >= _LEAST
     ]
     title = f"{number}: " if number else ""
-    title += sure_label(face.label, face.probabilities[face.label])
+    title += sure_label(face.label, face.probabilities)
     points = int(np.clip(across / 9, 13, max(13, height / 14)))
     caption = _caption(title, "  ".join(others[:_RUNNERS_UP]), points)
     above = y - caption.shape[0]

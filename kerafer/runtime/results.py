@@ -17,7 +17,8 @@ class Prediction(NamedTuple):
     """The expression on a face crop.
 
     Args:
-        label: The class of the highest probability.
+        label: The class of the highest probability; empty if that is below
+            the `min_score` of the recognizer.
         probabilities: Of every class, in the model's order.
     """
 
@@ -26,11 +27,27 @@ class Prediction(NamedTuple):
 
     @classmethod
     def of(
-        cls, labels: tuple[str, ...], probabilities: np.ndarray
+        cls,
+        labels: tuple[str, ...],
+        probabilities: np.ndarray,
+        min_scores: Mapping[str, float] | None = None,
     ) -> Prediction:
-        """Name the entries of an array of shape `(classes,)`."""
+        """Name the entries of an array of shape `(classes,)`.
+
+        Args:
+            labels: The class names.
+            probabilities: Of every class. Those of 8-bit models do not quite
+                sum to 1; they are divided by their sum for `min_scores`.
+            min_scores: By class, the lowest probability that is answered.
+                Default: every face is answered.
+        """
         named = dict(zip(labels, probabilities.tolist(), strict=True))
-        return cls(labels[int(probabilities.argmax())], named)
+        label = labels[int(probabilities.argmax())]
+        if min_scores and named[label] < min_scores[label] * sum(
+            named.values()
+        ):
+            label = ""
+        return cls(label, named)
 
 
 class FacePrediction(NamedTuple):
@@ -38,7 +55,8 @@ class FacePrediction(NamedTuple):
 
     Args:
         box: x, y, width and height of the face, pixels.
-        label: The class of the highest probability.
+        label: The class of the highest probability; empty if that is below
+            the `min_score` of the recognizer.
         probabilities: Of every class, in the model's order.
     """
 
@@ -81,10 +99,19 @@ def is_unsure(probability: float) -> bool:
     return probability < UNSURE_BELOW
 
 
-def sure_label(label: str, probability: float) -> str:
-    """Format a prediction: `happy 87 %`, below 50 % `unsure: happy 37 %`."""
-    text = f"{label} {percent(probability)} %"
-    return f"unsure: {text}" if is_unsure(probability) else text
+def best_of(probabilities: Mapping[str, float]) -> tuple[str, float]:
+    """Return the most probable class and its probability."""
+    return max(probabilities.items(), key=lambda item: item[1])
+
+
+def sure_label(label: str, probabilities: Mapping[str, float]) -> str:
+    """Format a prediction: `happy 87 %`.
+
+    Below 50 %, or without a label, it is `unsure: happy 37 %`.
+    """
+    name, probability = best_of(probabilities)
+    text = f"{name} {percent(probability)} %"
+    return text if label and not is_unsure(probability) else f"unsure: {text}"
 
 
 def count_votes(

@@ -139,7 +139,9 @@ class FaceTracker:
                 track.number,
                 box,
                 *Prediction.of(
-                    self._recognizer.labels, track.smoothing.update(row)
+                    self._recognizer.labels,
+                    track.smoothing.update(row),
+                    self._recognizer.min_scores,
                 ),
                 track.score,
             )

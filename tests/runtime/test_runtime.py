@@ -75,6 +75,32 @@ def test_the_label_is_the_class_of_the_highest_probability(recognizer, picture):
     assert recognizer.predict_crops([image])[0].label == picture
 
 
+@pytest.mark.parametrize("kind", ["one", "by class", "auto"])
+def test_faces_below_the_threshold_have_no_label(kind, files, tmp_path):
+    image = noise(8, 8)
+    probabilities = dict(zip(LABELS, expected(image), strict=True))
+    best = max(probabilities, key=probabilities.get)
+    for offset, label in ((-0.01, best), (0.01, "")):
+        threshold = float(probabilities[best]) + offset
+        by_class = dict.fromkeys(LABELS, 0.0) | {best: threshold}
+        folder = export(tmp_path, files, {})
+        if kind == "auto":
+            selective = {"selective": {"min_scores": by_class}}
+            text = json.dumps({"scores": {"test": selective}})
+            (folder / "manifest.json").write_text(text)
+        given = {"one": threshold, "by class": by_class}.get(kind, "auto")
+        recognizer = Recognizer(folder, min_score=given)
+        (found,) = recognizer.predict_crops([image])
+        assert found.label == label
+        assert list(found.probabilities) == list(LABELS)
+
+
+@pytest.mark.parametrize("given", ["auto", "sure", 1.5, -0.1, {"red": 0.5}])
+def test_an_unusable_threshold_is_refused(given, files):
+    with pytest.raises(UserError, match="min_score"):
+        Recognizer(files / "float.tflite", min_score=given)
+
+
 def test_pictures_are_resized_as_in_training(recognizer):
     image = noise(31, 45)
     got = recognizer.probabilities([image])[0]
@@ -501,9 +527,10 @@ def test_below_one_half_the_caption_says_unsure():
     # A wider plate has room for the word.
     assert yellow[0] > 1.3 * yellow[1]
     assert abs(int(yellow[1]) - int(yellow[2])) < 100
-    assert sure_label("red", 0.49) == "unsure: red 49 %"
-    assert sure_label("red", 0.5) == "red 50 %"
-    assert sure_label("red", 0.996) == "red >99 %"
+    assert sure_label("red", {"red": 0.49, "blue": 0.3}) == "unsure: red 49 %"
+    assert sure_label("red", {"red": 0.5, "blue": 0.3}) == "red 50 %"
+    assert sure_label("red", {"red": 0.996}) == "red >99 %"
+    assert sure_label("", {"blue": 0.1, "red": 0.8}) == "unsure: red 80 %"
 
 
 def test_annotation_draws_on_a_copy(recognizer):
