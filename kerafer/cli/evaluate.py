@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kerafer.evaluation.evaluation import Evaluation
 
 
-@with_options(without=("image_size", "channels"), given=DataConfig)
+@with_options(without=("channels",), given=DataConfig)
 def evaluate(
     given: Given | None = None,
     *,
@@ -27,6 +27,8 @@ def evaluate(
     subset: Literal["test", "validation", "train", "all"] | None = None,
     labels: str | None = None,
     input_range: str | None = None,
+    bgr: bool = False,
+    logits: bool = False,
     tta: bool = False,
     target_accuracy: float | None = None,
     out: str | None = None,
@@ -45,6 +47,8 @@ def evaluate(
             for a model without them.
         input_range: Input values of the model: 0..255, 0..1, -1..1 or
             mean/std. Default: that of the model file.
+        bgr: Give the model images in the order B, G, R.
+        logits: Apply softmax to the outputs of the model.
         tta: Average the probabilities of each image and its mirror image.
         target_accuracy: Find thresholds of the validation images above which
             predictions are right this often, such as 0.95.
@@ -62,6 +66,8 @@ def evaluate(
             against=against,
             labels=listed(labels),
             input_range=input_range,
+            bgr=bgr,
+            logits=logits,
             tta=tta,
             target_accuracy=target_accuracy,
             out=out,

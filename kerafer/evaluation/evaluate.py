@@ -47,6 +47,8 @@ def evaluate(
     against: str | os.PathLike[str] | keras.Model | Evaluation | None = None,
     labels: Sequence[str] | None = None,
     input_range: str | None = None,
+    bgr: bool = False,
+    logits: bool = False,
     tta: bool = False,
     target_accuracy: float | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -73,6 +75,10 @@ def evaluate(
             them.
         input_range: The values that the models take, if their files do not
             say: `"0..255"`, `"0..1"`, `"-1..1"` or mean/std.
+        bgr: Whether the models take images in the order B, G, R. Default:
+            `False`.
+        logits: Whether the models give logits; softmax is applied to them.
+            Default: `False`.
         tta: Whether to average the probabilities of each image and of its
             mirror image, for `against` too unless that is an evaluation.
             Default: `False`.
@@ -83,8 +89,8 @@ def evaluate(
         force: Whether to replace an earlier evaluation in `out`. Default:
             `False`.
         **settings: Fields of `DataConfig` over the run's, or over the
-            defaults, such as `data_dir` and `split`. The models decide on the
-            size and the channels of the images.
+            defaults, such as `data_dir` and `split`. `image_size` is for
+            models that take any size; others decide on it themselves.
 
     Raises:
         UserError: If the model or the images are missing, or do not fit.
@@ -118,7 +124,14 @@ def evaluate(
     from kerafer.evaluation.scores import drawn_groups
     from kerafer.evaluation.selective import select
 
-    opened = _open(source or model, labels, input_range)
+    options = {
+        "labels": labels,
+        "input_range": input_range,
+        "bgr": bgr,
+        "logits": logits,
+        "image_size": named.get("image_size"),
+    }
+    opened = _open(source or model, options)
     data = _load(_for_model(config, opened), split_file)
     everything = np.arange(len(data))
     rows = everything if subset == "all" else data.indices(subset)
@@ -179,7 +192,7 @@ def evaluate(
                 f"{subset} of {data.name}."
             )
     elif against is not None:
-        second = _open(other or against, labels, input_range)
+        second = _open(other or against, options)
         other_name = with_tta(second.name, tta)
         notes += _warnings(second, config, found)
         others = decode_as(data, _for_model(config, second)).pixels[rows]
@@ -189,13 +202,15 @@ def evaluate(
         comparison = compare(
             found.labels, found.predicted, theirs.predicted, groups
         )
-    options = {
+    words = {
         "model": model,
         "against": against,
         "labels": labels and ",".join(labels),
         "input-range": input_range,
         "subset": subset,
         "out": out,
+        "bgr": bgr or None,
+        "logits": logits or None,
         "tta": tta or None,
         "target-accuracy": target_accuracy and str(target_accuracy),
     }
@@ -219,7 +234,7 @@ def evaluate(
         notes=tuple(notes),
         against=other_name,
         comparison=comparison,
-        command=_command(options, named),
+        command=_command(words, named),
     )
     if out is not None:
         evaluation.write(out, force)
@@ -264,10 +279,8 @@ def _data_settings(
     return config, file if known else None
 
 
-def _open(
-    model: Any, labels: Sequence[str] | None, input_range: str | None
-) -> ModelBundle:
-    opened = ModelBundle.load(model, labels=labels, input_range=input_range)
+def _open(model: Any, options: Mapping[str, Any]) -> ModelBundle:
+    opened = ModelBundle.load(model, **options)
     height, width, _ = opened.input_shape
     if height != width:
         raise UserError(

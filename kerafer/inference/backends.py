@@ -18,7 +18,7 @@ from kerafer.inference.input_range import (
     METADATA_KEY,
     UNKNOWN,
 )
-from kerafer.inference.signature import TensorSpec
+from kerafer.inference.signature import TensorSpec, is_channels_first
 
 if TYPE_CHECKING:
     import keras
@@ -180,6 +180,13 @@ class OnnxBackend:
             ) from None
         self.inputs = [*map(_onnx_spec, self._session.get_inputs())]
         self.outputs = [*map(_onnx_spec, self._session.get_outputs())]
+        # PyTorch exports channels first.
+        self._transposes = is_channels_first(self.inputs[0].shape)
+        if self._transposes:
+            batch, channels, *sides = self.inputs[0].shape or ()
+            self.inputs[0] = self.inputs[0]._replace(
+                shape=[batch, *sides, channels]
+            )
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.input_range = metadata.get(METADATA_KEY)
 
@@ -187,6 +194,8 @@ class OnnxBackend:
         """Run images; see `Backend.run`."""
         given = self.inputs[0]
         images = images.astype(given.dtype)
+        if self._transposes:
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         one = given.shape is not None and given.shape[0] == 1
         batches = [image[None] for image in images] if one else [images]
         answers = [

@@ -17,7 +17,7 @@ from kerafer.inference.backends import Backend, KerasBackend, open_backend
 from kerafer.inference.input_range import CHOICES, PIXELS, UNKNOWN, InputRange
 from kerafer.inference.model_source import ModelSource, check_labels
 from kerafer.inference.probabilities import check_probabilities
-from kerafer.inference.signature import check_signature
+from kerafer.inference.signature import TensorSpec, check_signature
 from kerafer.model_files import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -55,14 +55,25 @@ class ModelBundle:
         name: str,
         labels: Sequence[str] | None = None,
         input_range: str | None = None,
+        bgr: bool = False,
+        logits: bool = False,
+        image_size: int | None = None,
     ) -> None:
         self.backend = backend
+        self._bgr = bgr
+        self._logits = logits
         self.source = source
         self.name = name
         shown = name if source is None else os.fspath(source.file)
-        self.input_shape = check_signature(
-            shown, backend.inputs, backend.outputs
-        )
+        inputs = backend.inputs
+        if image_size is not None:
+            inputs = [_with_sides(inputs[0], image_size), *inputs[1:]]
+        self.input_shape = check_signature(shown, inputs, backend.outputs)
+        if image_size not in (None, *self.input_shape[:2]):
+            raise ConfigError(
+                f"{shown} takes `image_size` {self.input_shape[0]}. Received: "
+                f"{image_size}."
+            )
         self.input_range = _input_range(backend, source, shown, input_range)
         shape = backend.outputs[0].shape or ()
         self._classes = int(shape[1] or 0)
@@ -82,6 +93,9 @@ class ModelBundle:
         *,
         labels: Sequence[str] | None = None,
         input_range: str | None = None,
+        bgr: bool = False,
+        logits: bool = False,
+        image_size: int | None = None,
         threads: int = 2,
         keras_only: bool = False,
     ) -> ModelBundle:
@@ -97,6 +111,12 @@ class ModelBundle:
                 `InputRange.parse` reads them, if neither the file's metadata
                 nor its export or run tells. Without it `.tflite` files of
                 floats are refused, and others get 0 to 255.
+            bgr: Whether the model takes images in the order B, G, R. Default:
+                `False`.
+            logits: Whether the model gives logits; softmax is applied to them.
+                Default: `False`.
+            image_size: Height and width of the images for a model that takes
+                any size. Default: that of the model.
             threads: For LiteRT and ONNX Runtime. Defaults to 2.
             keras_only: Whether to open the Keras model of a folder.
 
@@ -106,13 +126,14 @@ class ModelBundle:
         """
         model = DEFAULT_MODEL if model is None else model
         source: Any = model
+        options = (labels, input_range, bgr, logits, image_size)
         if hasattr(source, "predict_on_batch"):
             backend = KerasBackend(source)
-            return cls(backend, None, source.name, labels, input_range)
+            return cls(backend, None, source.name, *options)
         if not isinstance(source, ModelSource):
             source = ModelSource.find(source, keras_only)
         opened = open_backend(source.file, threads)
-        return cls(opened, source, source.name, labels, input_range)
+        return cls(opened, source, source.name, *options)
 
     @property
     def file(self) -> Path | None:
@@ -172,10 +193,24 @@ class ModelBundle:
         """
         if not len(images):
             return np.empty((0, self._classes), np.float32)
+        if self._bgr:
+            images = images[..., ::-1]
         with self._lock:
             (answers,) = self.backend.run(self.input_range.apply(images))
+        if self._logits:
+            powers = np.exp(answers - answers.max(axis=1, keepdims=True))
+            answers = powers / powers.sum(axis=1, keepdims=True)
         check_probabilities(answers, self._shown)
         return answers
+
+
+def _with_sides(spec: TensorSpec, size: int) -> TensorSpec:
+    """Fill in the height and width of an input that takes any size."""
+    shape = spec.shape
+    if shape is None or len(shape) != 4:
+        return spec
+    sides = [size if side in (None, -1) else side for side in shape[1:3]]
+    return spec._replace(shape=[shape[0], *sides, shape[3]])
 
 
 def _input_range(

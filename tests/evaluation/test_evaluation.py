@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import tiny_models
@@ -611,6 +612,39 @@ def test_a_model_in_memory_and_an_evaluation_in_memory(colours, run_folder):
         kerafer.evaluate(run_folder, subset="tests")
     with pytest.raises(TypeError, match="splits"):
         kerafer.evaluate(run_folder, splits="subject")
+
+
+def test_an_onnx_model_of_another_project(colours, tmp_path, capfd):
+    """Channels first, any size, BGR, mean and std, and logits."""
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    kernel = 6 * np.eye(3, dtype=np.float32)[::-1]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "kernel"], ["logits"]),
+    ]
+    value, kind = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "others",
+        [value("image", kind, ["n", 3, "h", "w"])],
+        [value("logits", kind, ["n", 3])],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    imports = [helper.make_opsetid("", 13)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    onnx.save(model, tmp_path / "others.onnx")
+    words = ["--model", tmp_path / "others.onnx", *data_flags(colours)]
+    words += ["--labels", ",".join(tiny_models.LABELS), "--image-size", 8]
+    words += ["--input-range", "0,0,0/255,255,255", "--bgr"]
+    assert evaluate(*words, "--out", tmp_path / "refused") == 2
+    assert "logits" in capfd.readouterr().err
+    assert evaluate(*words, "--logits", "--out", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    ours = table[[f"p_{one}" for one in NAMES]].to_numpy()
+    np.testing.assert_allclose(ours, truth(colours)[1], atol=1e-5)
+    report = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert "--bgr --logits" in report
 
 
 def test_tta_averages_a_model_of_the_left_half(colours):
