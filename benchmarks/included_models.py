@@ -89,7 +89,7 @@ def main() -> None:
         ("included_models_panel.csv", pd.concat(panels)),
         ("included_models_coverage.csv", pd.concat(coverages)),
     ):
-        write_table(parsed.out / file, found.round(4))
+        write_table(parsed.out / file, found.round(6))
     print(table.iloc[:, :9].round(3).to_string(index=False))
 
 
