@@ -105,7 +105,4 @@ def _show(found: Evaluation, folder: Path) -> None:
             f"p = {comparison.p_value:.2g}.",
             soft_wrap=True,
         )
-    console.print(
-        f"Saved {folder}: report.md, metrics.json, predictions.csv and figures",
-        soft_wrap=True,
-    )
+    console.print(f"Saved {folder}: report.md and its files", soft_wrap=True)
