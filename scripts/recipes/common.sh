@@ -37,6 +37,8 @@ export_run() {
   split_words "--formats $FORMATS $EXPORT_FLAGS"
   if [ -n "$3" ]; then
     words+=(--external-test "$3" --subject-pattern "$PERSON")
+    # Such as how the pictures were labeled.
+    [ -z "${OTHER_NOTE:-}" ] || words+=(--external-note "$OTHER_NOTE")
   fi
   "$KERAFER" export --model "$1/$2" --out "$EXPORTED/$2" --force "${words[@]}"
 }
