@@ -82,6 +82,10 @@ def find_keras_file(path: str | os.PathLike[str]) -> Path:
             f"{path} is an export without model.keras.\nUse the run that it "
             "was made from, or export again with keras in `formats`."
         )
+    if (path / "saved_model.pb").is_file():
+        raise UserError(
+            f"{path} is a SavedModel, which cannot be changed.\n{_RULE}"
+        )
     raise UserError(f"No Keras model found in {path}.\n{_RULE}")
 
 

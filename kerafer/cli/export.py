@@ -9,6 +9,7 @@ from typing import Literal
 from kerafer.cli.options import Given, Int, make_settings, with_options
 from kerafer.console import console
 from kerafer.engine import use_backend
+from kerafer.errors import ConfigError, UserError
 from kerafer.export.config import ExportConfig
 from kerafer.files import size
 from kerafer.settings import listed
@@ -57,6 +58,10 @@ def export(
     config = make_settings(ExportConfig, given)
     if out is None:
         out = str(Path("exported", model_name(model)))
+    settings = dataclasses.asdict(config)
+    if config.formats == ExportConfig.formats:
+        # The default depends on whether there are images.
+        settings["formats"] = None
     use_backend("tensorflow")
     try:
         manifest = export_model(
@@ -68,11 +73,15 @@ def export(
             image_size=image_size,
             data_dir=data_dir,
             force=force,
-            **dataclasses.asdict(config),
+            **settings,
         )
         files, left_out = manifest["files"], manifest["left_out"]
     except NothingExportedError as error:
         files, left_out = {}, error.left_out
+    except UserError as error:
+        # The flag for `class_names`.
+        text = str(error).replace("`class_names`", "`labels`")
+        raise ConfigError(text) from None
     if files:
         console.print(
             f"Saved {', '.join(files)} and MODEL_CARD.md in {out} "

@@ -64,8 +64,8 @@ def folder_images(
     if class_names is None:
         raise ConfigError(
             "The class names of the model are unknown, in the order of its "
-            "outputs. Set `labels` a,b,c, or write them to labels.txt beside "
-            "the model."
+            "outputs. Set `class_names` a,b,c, or write them to labels.txt "
+            "beside the model."
         )
     dataset = load("folder", folder)
     order = column_order(class_names, dataset.class_names, all_shown=False)

@@ -6,15 +6,15 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerafer.evaluation import classify
 from kerafer.export.config import ExportConfig
-from kerafer.export.tflite_file import TfliteFile
+from kerafer.export.tflite import TfliteFile
 from kerafer.files import size
-from kerafer.inference.backends import open_backend
+from kerafer.inference.backends import LiteRTBackend, open_backend
 from kerafer.inference.probabilities import is_probabilities
 
 # Largest error of exact formats, as a fraction of the largest output.
@@ -55,10 +55,14 @@ class Reference:
         """The first output, `(images, classes)`."""
         return self.outputs[self.names[0]]
 
-    @property
-    def scores(self) -> tuple[float | None, float | None]:
-        """Accuracy and macro F1 of the Keras model."""
-        return _scores(self, self.probabilities)
+    def score(
+        self, probabilities: np.ndarray
+    ) -> tuple[float | None, float | None]:
+        """Return accuracy and macro F1; `None` without labels."""
+        if self.labels is None or self.class_names is None:
+            return None, None
+        scores = classify(self.labels, probabilities, self.class_names)
+        return scores.accuracy, float(scores.macro["f1"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,8 +199,8 @@ def compare(path: Path, answers: Answers, reference: Reference) -> Comparison:
         answers: To the images of `reference`.
         reference: What to compare with.
     """
-    accuracy, macro_f1 = _scores(reference, answers.probabilities)
-    before, _ = reference.scores
+    accuracy, macro_f1 = reference.score(answers.probabilities)
+    before, _ = reference.score(reference.probabilities)
     outputs, differences = {}, []
     for (name, keras), ours in zip(
         reference.outputs.items(), answers.outputs, strict=True
@@ -212,15 +216,21 @@ def compare(path: Path, answers: Answers, reference: Reference) -> Comparison:
             float(off.mean() / max(np.ptp(keras), 1e-6)),
         )
     difference = np.concatenate(differences)
-    first = next(iter(outputs.values()))
-    known = is_probabilities(reference.probabilities)
-    comparison = Comparison(
+    first = outputs[reference.names[0]]
+    facts: dict[str, Any] = {}
+    if path.suffix == ".tflite":
+        file = TfliteFile(path.read_bytes())
+        facts["operators"] = file.operators
+        facts["float_tensors"] = len(file.float_tensors)
+    return Comparison(
         accuracy=accuracy,
         macro_f1=macro_f1,
         accuracy_lost=None
         if accuracy is None or before is None
         else 100.0 * (before - accuracy),
-        agreement=first.agreement if known else None,
+        agreement=first.agreement
+        if is_probabilities(reference.probabilities)
+        else None,
         mean_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
         part_of_range=max(output.largest for output in outputs.values()),
@@ -228,15 +238,36 @@ def compare(path: Path, answers: Answers, reference: Reference) -> Comparison:
         milliseconds=answers.milliseconds,
         bytes=size(path),
         n_images=len(reference.images),
+        **facts,
     )
-    if path.suffix != ".tflite":
-        return comparison
-    file = TfliteFile(path.read_bytes())
-    return dataclasses.replace(
-        comparison,
-        operators=file.operators,
-        float_tensors=len(file.float_tensors),
-    )
+
+
+def compare_kernels(
+    path: Path, images: np.ndarray, usual: np.ndarray
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Run a `.tflite` file with LiteRT's reference kernels.
+
+    They round to 8 bits in other places than XNNPACK, as other chips do.
+
+    Args:
+        path: The file.
+        images: As the file takes them.
+        usual: The first output of the usual kernels.
+
+    Returns:
+        The first output of the reference kernels, and how it differs.
+    """
+    backend = LiteRTBackend(path, reference_kernels=True)
+    found = backend.run(images)[0]
+    off = np.abs(found - usual)
+    return found, {
+        "n_images": len(images),
+        "same_class": int(np.sum(found.argmax(-1) == usual.argmax(-1)))
+        if usual.ndim == 2
+        else None,
+        "mean_difference": float(off.mean()),
+        "largest_difference": float(off.max()),
+    }
 
 
 def missed_gate(
@@ -262,18 +293,17 @@ def missed_gate(
             f"has {comparison.float_tensors} floating-point tensors; the gate "
             "`require_integer` allows none"
         )
-    allowed = {
-        "dynamic": config.max_drop_dynamic,
-        "int8": config.max_drop_int8,
-    }.get(kind)
-    outputs = dict(comparison.outputs)
-    if allowed is not None and comparison.accuracy_lost is not None:
+    gates = {"dynamic": "max_drop_dynamic"}
+    gates |= dict.fromkeys(("int8", "onnx-int8"), "max_drop_int8")
+    outputs, exact = dict(comparison.outputs), kind not in gates
+    if not exact and comparison.accuracy_lost is not None:
+        allowed = getattr(config, gates[kind])
         # Half a point must not fail by the last digit of a float.
         if comparison.accuracy_lost > allowed + 1e-9:
-            return _lost(kind, comparison, allowed)
+            return _lost(comparison, allowed, gates[kind])
         del outputs[next(iter(outputs))]
-    gate = config.min_agreement if allowed is None else _WITHOUT_LABELS
-    flag = " (`min_agreement`)" if allowed is None else ""
+    gate = config.min_agreement if exact else _WITHOUT_LABELS
+    flag = " (`min_agreement`)" if exact else ""
     for name, output in outputs.items():
         if output.agreement is not None and 100 * output.agreement < gate:
             return (
@@ -290,18 +320,18 @@ def missed_gate(
     return None
 
 
-def _lost(kind: str, comparison: Comparison, allowed: float) -> str:
+def _lost(comparison: Comparison, allowed: float, gate: str) -> str:
     lost, count = comparison.accuracy_lost or 0.0, comparison.n_images
-    told = f"loses {lost:.2f} points of accuracy"
+    text = f"loses {lost:.2f} points of accuracy"
     if count:
-        told += f" ({round(lost * count / 100):,} of {count:,} images)"
-    told += f"; the gate is {allowed:g} (`max_drop_{kind}`)"
+        text += f" ({round(lost * count / 100):,} of {count:,} images)"
+    text += f"; the gate is {allowed:g} (`{gate}`)"
     if count and 0 < allowed < 100 / count:
-        told += (
+        text += (
             f". One image of {count:,} is {100 / count:.2f} points: the test "
             "set is too small for this gate"
         )
-    return told
+    return text
 
 
 def _agreement(ours: np.ndarray, keras: np.ndarray) -> float | None:
@@ -312,12 +342,3 @@ def _agreement(ours: np.ndarray, keras: np.ndarray) -> float | None:
     # Logits, or numbers of which the largest stays near the largest.
     chosen = np.take_along_axis(keras, ours.argmax(1)[:, None], axis=1)[:, 0]
     return float(np.mean(keras.max(1) - chosen <= _TIE * np.ptp(keras)))
-
-
-def _scores(
-    reference: Reference, probabilities: np.ndarray
-) -> tuple[float | None, float | None]:
-    if reference.labels is None or reference.class_names is None:
-        return None, None
-    scores = classify(reference.labels, probabilities, reference.class_names)
-    return scores.accuracy, float(scores.macro["f1"])

@@ -21,6 +21,7 @@ FILES = {
     "dynamic": "dynamic.tflite",
     "int8": "int8.tflite",
     "onnx": "model.onnx",
+    "onnx-int8": "model_int8.onnx",
 }
 Percent = Annotated[float, Interval(ge=0, le=100)]
 Drop = Annotated[float, Le(100)]
@@ -41,9 +42,9 @@ class ExportConfig(Settings):
 
     formats: str = "savedmodel,float16,dynamic,int8"
     """Formats, separated by commas: keras, savedmodel, float32, float16,
-    dynamic, int8, onnx, or all."""
+    dynamic, int8, onnx, onnx-int8, or all."""
     calibration: Annotated[int, Ge(1)] = 200
-    """Number of training images that calibrate int8."""
+    """Number of training images that calibrate int8 and onnx-int8."""
     seed: Seed = 0
     """Random seed of the choice of these images."""
     threads: Threads = 2
@@ -59,7 +60,7 @@ class ExportConfig(Settings):
     max_drop_dynamic: Drop = 0.5
     """Maximum loss of accuracy of dynamic, in points."""
     max_drop_int8: Drop = 0.5
-    """Maximum loss of accuracy of int8, in points."""
+    """Maximum loss of accuracy of int8 and onnx-int8, in points."""
     require_integer: bool = False
     """Refuse an int8 file with floating-point tensors."""
     ignore_gates: bool = False

@@ -1,7 +1,7 @@
-"""TensorFlow's converter to LiteRT, in a process of its own.
+"""Convert graphs to LiteRT in a process of their own.
 
-The converter ends its process at some graphs, without a word, and writes pages
-to standard error at others. So it has one: what it takes along is one format.
+TensorFlow's converter crashes on some graphs, and writes pages to standard
+error on others. In a separate process it takes only one format along.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from kerafer.errors import UserError
 from kerafer.export.graph import FrozenGraph
 from kerafer.export.operators import describe_operators, has_loop
 
-QUANTIZED = ("int8",)
 _MOST_WORDS = 300
 # Bytes of a graph after which the process ends: it gives no memory back.
 _LARGE = 50_000_000
@@ -37,89 +35,80 @@ class Converter:
     Example:
 
         with Converter() as converter:
-            content = converter.convert(made, "float16")
+            content = converter.convert(graph, "float16")
     """
 
     def __init__(self) -> None:
-        # Its pipes are there.
         self._process: Any = None
 
     def __enter__(self) -> Converter:
         self._scratch = tempfile.TemporaryDirectory(prefix="kerafer-")
-        self._folder = Path(self._scratch.name)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._end()
         self._scratch.cleanup()
 
     def convert(
         self,
-        made: FrozenGraph,
+        graph: FrozenGraph,
         kind: str,
         images: np.ndarray | None = None,
         floats: bool = False,
     ) -> bytes:
-        """A `.tflite` file of a graph, as the converter makes it.
+        """Convert a graph to a `.tflite` file.
 
         Args:
-            made: Of one image.
+            graph: Of one image.
             kind: `"float32"`; `"float16"`, weights of 16 bits; `"dynamic"`,
                 weights of 8 bits; `"int8"`, weights and activations of 8
                 bits.
-            images: As the files take them; the ranges of the activations of
-                8 bits are those that they have.
-            floats: Whether the tensors at both ends of an 8-bit file stay
-                floats.
+            images: Calibrate the ranges of int8; as the files take them.
+            floats: Whether int8 files take and give floats.
 
         Raises:
-            UserError: Where the converter refuses the graph, or dies of it.
+            UserError: If the converter refuses the graph or crashes.
         """
-        graph = self._folder / "graph.pb"
-        graph.write_bytes(made.graph)
-        job: dict[str, Any] = {
-            "graph": str(graph),
-            "tensors": made.tensors,
+        folder = Path(self._scratch.name)
+        content, out = graph.graph, folder / "out.tflite"
+        (folder / "graph.pb").write_bytes(content)
+        job = {
+            "folder": str(folder),
+            "tensors": graph.tensors,
             "kind": kind,
             "floats": floats,
-            "out": str(self._folder / "out.tflite"),
-            "images": None,
         }
-        if kind in QUANTIZED:
-            job["images"] = str(self._folder / "images.npy")
-            np.save(job["images"], np.asarray(images))
+        if kind == "int8":
+            np.save(folder / "images.npy", np.asarray(images))
         reply = self._ask(job)
-        if len(made.graph) > _LARGE:
+        if len(content) > _LARGE:
             self._end()
         if reply is None:
-            raise UserError(_describe_end(made))
+            raise UserError(_describe_crash(graph))
         if reply:
             raise UserError(_describe_error(reply))
-        return Path(job["out"]).read_bytes()
+        return out.read_bytes()
 
     def _ask(self, job: dict[str, Any]) -> str | None:
-        """What the process says; `None` where it ends instead."""
+        """Return the converter's error, `""`, or `None` if it crashed."""
         if self._process is None:
+            # The process must find this package.
+            paths = [os.path.dirname(kerafer.__path__[0])]
+            paths += filter(None, [os.environ.get("PYTHONPATH")])
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__],
-                env=_environment(),
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
                 encoding="utf-8",
             )
-        try:
+        line = ""
+        with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-        except (OSError, ValueError):
-            line = ""
         if not line:
             self._end()
             return None
@@ -135,15 +124,22 @@ class Converter:
             process.stdout.close()
 
 
-def _environment() -> dict[str, str]:
-    """This environment, in which the process finds the package."""
-    folders = [os.path.dirname(kerafer.__path__[0])]
-    folders += filter(None, [os.environ.get("PYTHONPATH")])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+def calibration_inputs(images: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Yield calibration images as a model of floats takes them.
+
+    Args:
+        images: As the exported files take them. Two corner pixels of the
+            first uint8 image become 0 and 255: the input's range is that of
+            any image, not of these images.
+    """
+    for index, image in enumerate(images):
+        image = image[None].astype(np.float32)
+        if index == 0 and images.dtype == np.uint8:
+            image[0, 0, 0], image[0, 0, -1] = 0.0, 255.0
+        yield [image]
 
 
-def _describe_end(graph: FrozenGraph) -> str:
-    """Explain why the converter's process ended without an answer."""
+def _describe_crash(graph: FrozenGraph) -> str:
     if has_loop(graph.operators):
         return (
             "TensorFlow's converter cannot quantize a GRU, LSTM or other "
@@ -169,10 +165,8 @@ def _describe_error(error: str) -> str:
     return f"TensorFlow's converter does not take this model: {text}"
 
 
-# === In the process ===
-
-
 def _work() -> None:
+    """Answer jobs from standard input, one a line."""
     # What the converter prints must not stand among the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -186,40 +180,27 @@ def _work() -> None:
         replies.flush()
 
 
-def _convert(job: dict) -> None:
+def _convert(job: dict[str, Any]) -> None:
     import tensorflow as tf
 
+    from kerafer.export.graph import import_graph
+
+    folder, kind = Path(job["folder"]), job["kind"]
     graph = tf.compat.v1.GraphDef()
-    graph.ParseFromString(Path(job["graph"]).read_bytes())
-    whole = tf.compat.v1.wrap_function(
-        lambda: tf.graph_util.import_graph_def(graph, name=""), []
-    )
-    given, *answers = (
-        whole.graph.get_tensor_by_name(n) for n in job["tensors"]
-    )
-    function = whole.prune(given, answers)
+    graph.ParseFromString((folder / "graph.pb").read_bytes())
+    function = import_graph(graph, job["tensors"])
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    kind = job["kind"]
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if kind in QUANTIZED:
-        images = np.load(job["images"], allow_pickle=False)
-        converter.representative_dataset = lambda: _ranges(images)
+    if kind == "int8":
+        images = np.load(folder / "images.npy", allow_pickle=False)
+        converter.representative_dataset = lambda: calibration_inputs(images)
         if not job["floats"]:
             converter.inference_input_type = tf.uint8
             converter.inference_output_type = tf.uint8
-    Path(job["out"]).write_bytes(converter.convert())
-
-
-def _ranges(images: np.ndarray) -> Iterator[list[np.ndarray]]:
-    for index, image in enumerate(images):
-        image = image[None].astype(np.float32)
-        if index == 0 and images.dtype == np.uint8:
-            # The input's range is that of an image, not of these images.
-            image[0, 0, 0], image[0, 0, -1] = 0.0, 255.0
-        yield [image]
+    (folder / "out.tflite").write_bytes(converter.convert())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 MANIFEST, GOLDEN, LABELS = "manifest.json", "golden.npz", "labels.txt"
 _DEFAULT = "savedmodel,float16,dynamic,int8"
 _WITHOUT_IMAGES = "savedmodel,float16"
+_CALIBRATED = {"int8", "onnx-int8"}
 # Images on which wavelets are watched.
 _MOST_WATCHED = 256
 # The first of these that an export has is the one that the card scores.
@@ -93,9 +95,9 @@ def export_model(
             a `.keras` file; or the folder of a run or an export. Without
             `images`, a run's own images calibrate and test its files.
         out: The folder, new or empty.
-        formats: Any of keras, savedmodel, float32, float16, dynamic, int8 and
-            onnx. Default: savedmodel, float16, and, if there are images,
-            dynamic and int8.
+        formats: Any of keras, savedmodel, float32, float16, dynamic, int8,
+            onnx and onnx-int8. Default: savedmodel, float16, and, if there
+            are images, dynamic and int8.
         images: What the model was made for: uint8 of shape `(images, height,
             width, channels)`, or what `kerafer.images.as_image` takes, of
             any size; floats in the range of the training if `input` is
@@ -125,27 +127,18 @@ def export_model(
         UserError: For a model, images, labels or formats that do not fit.
         NothingExportedError: If no file could be written.
     """
-    run = None if images is not None else _find_run(model)
+    file = None
+    if isinstance(model, (str, os.PathLike)):
+        file = find_keras_file(model)
+    run = _find_run(file) if file is not None and images is None else None
+    has_images = run is not None or images is not None
     if formats is None:
-        has_images = images is not None or run is not None
         formats = _DEFAULT if has_images else _WITHOUT_IMAGES
     config = _config(formats, keep_gray, gates)
-    of_run = {
-        "`class_names` (`labels` on the command line)": class_names,
-        "`image_size`": image_size,
-    }
-    of_other = {
-        "`data_dir`": data_dir,
-        "`external_test`": config.external_test,
-    }
-    _refuse(of_run if run else of_other, run)
-    if input == "float32" and (run or isinstance(images, (str, os.PathLike))):
-        raise ConfigError(
-            "`input` float32 is for a model that takes other numbers than "
-            "pixels, with `images` as an array. Files of images are uint8."
-        )
-    if run and config.external_test:
-        _check_external(Path(config.external_test), run.config.data_dir)
+    if run:
+        _refuse_with_run(run, config, class_names, image_size, input)
+    else:
+        _check_without_run(config, images, input, data_dir)
     _check_folder(Path(out), force)
     # TensorFlow takes seconds to import; mistakes above come without it.
     load_tensorflow_backend("Exports")
@@ -155,16 +148,14 @@ def export_model(
         source_of_run,
     )
 
+    given = (images, labels, class_names, input, image_size)
     if run:
         source = source_of_run(run, config, data_dir)
+    elif file is not None:
+        source = source_of_file(file, model_name(model), config, *given)
     else:
-        given = (images, labels, class_names, input, image_size)
-        if isinstance(model, (str, os.PathLike)):
-            file = find_keras_file(model_path(model))
-            source = source_of_file(file, model_name(model), config, *given)
-        else:
-            name = getattr(model, "name", "")
-            source = source_of_model(model, name, config, *given)
+        name = getattr(model, "name", "")
+        source = source_of_model(model, name, config, *given)
     return write_export(source, Path(out), config)
 
 
@@ -190,32 +181,40 @@ def write_export(
     """
     from kerafer.export.compare import compare, missed_gate, run_file
     from kerafer.export.converter import Converter
-    from kerafer.export.formats import FormatWriter
-    from kerafer.export.source import check_calibration
+    from kerafer.export.formats import write_format
+    from kerafer.export.graph import freeze_graph
+    from kerafer.export.source import check_calibration, golden_images
 
     # The target of a link is replaced, not the link.
     out = out.resolve()
-    golden, names = source.golden_images(), source.reference.names
-    images, threads = source.reference.images, config.threads
-    files: dict[str, Any] = {}
-    left_out: dict[str, str] = {}
-    answers, tested = {}, {}
-    if "int8" in config.chosen and len(source.calibration):
+    golden = golden_images(source.given, source.input_range)
+    names, threads = source.reference.names, config.threads
+    if _CALIBRATED & set(config.chosen) and len(source.calibration):
         check_calibration(source.calibration)
     _warn_of_silent_wavelets(source)
+    files: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    answers: dict[str, np.ndarray] = {}
+    tested: dict[str, Answers] = {}
+    # One graph at a time: each holds all weights.
+    trace = functools.lru_cache(1)(
+        functools.partial(freeze_graph, source.model, source.given)
+    )
     own = contextlib.nullcontext(converter) if converter else Converter()
     with replace_folder(out) as folder, own as converter:
-        writer = FormatWriter(source, converter)
         for kind in config.chosen:
             path = folder / FILES[kind]
             console.print(f"{path.name} ...")
             try:
-                facts = writer.write(kind, path)
-                found = run_file(path, images, threads, names)
+                facts = write_format(kind, path, source, converter, trace)
+                found = run_file(path, source.reference.images, threads, names)
             # A converter may fail in any way; try the other formats.
             except Exception as error:
-                left_out[path.name] = f"cannot be made. {_reason(error)}"
-                console.print(f"  {_reason(error)}", style="bold red")
+                reason = str(error)
+                if not isinstance(error, UserError):
+                    reason = f"{type(error).__name__}: {first_line(error)}"
+                left_out[path.name] = f"cannot be made. {reason}"
+                console.print(f"  {reason}", style="bold red")
                 remove(path)
                 continue
             comparison = compare(path, found, source.reference)
@@ -226,7 +225,7 @@ def write_export(
                 remove(path)
                 continue
             tested[path.name] = found
-            answers[path.name] = run_file(path, golden, threads, names)
+            answers |= _golden_answers(path, golden, source, threads, facts)
             files[path.name] = {
                 "format": kind,
                 "sha256": digest(path),
@@ -250,13 +249,8 @@ def model_name(model: str | os.PathLike[str]) -> str:
     return file.resolve().parent.name if whole else file.stem
 
 
-def _find_run(
-    model: keras.Model | str | os.PathLike[str],
-) -> Run | None:
-    """The run that a path is the folder or the best model of."""
-    if not isinstance(model, (str, os.PathLike)):
-        return None
-    file = find_keras_file(model_path(model))
+def _find_run(file: Path) -> Run | None:
+    """Return the run whose best model a file is."""
     files = [file.parent / name for name in ("config.yaml", "split.csv")]
     missing = [x.name for x in files if not x.is_file()]
     if file.name != "best.keras" or len(missing) == len(files):
@@ -283,33 +277,72 @@ def _config(
     return ExportConfig(formats=formats, keep_gray=keep_gray, **gates)
 
 
-def _refuse(
-    settings: Mapping[str, object],
-    run: Run | None,
+def _refuse_with_run(
+    run: Run,
+    config: ExportConfig,
+    class_names: Sequence[str] | None,
+    image_size: int | tuple[int, int] | None,
+    input: str,
 ) -> None:
-    for name, value in settings.items():
-        if value and run:
-            raise ConfigError(
-                f"{name} is known from the run {run.path}. Leave it out."
-            )
+    """Refuse what a run knows itself."""
+    given = {"class_names": class_names, "image_size": image_size}
+    given["input"] = input != "uint8"
+    for name, value in given.items():
         if value:
             raise ConfigError(
-                f"{name} needs the folder of a run as the model, without "
-                "`images`."
+                f"`{name}` is known from the run {run.path}. Leave it out."
             )
-
-
-def _check_external(images: Path, data_dir: str | None) -> None:
-    """Refuse images of another kind than an external test needs."""
-    rule = "`external_test` must be a folder or .zip of images, <class>/*"
-    if not images.exists():
-        raise ConfigError(f"File not found: {images}. {rule}.")
-    if images.is_file() and images.suffix.lower() != ".zip":
-        raise ConfigError(f"{rule}. Received the file {images}.")
+    if not config.external_test:
+        return
+    images = Path(config.external_test)
+    _check_images(images, "`external_test`")
+    data_dir = run.config.data_dir
     if data_dir and Path(data_dir).resolve() == images.resolve():
         raise ConfigError(
-            f"{rule}, that the model has not seen. {images} is the data set of "
-            "the run, whose test images are scored anyway."
+            f"`external_test` must be images that the model has not seen. "
+            f"{images} is the data set of the run."
+        )
+
+
+def _check_without_run(
+    config: ExportConfig,
+    images: Any,
+    input: str,
+    data_dir: str | os.PathLike[str] | None,
+) -> None:
+    """Check what can be checked before TensorFlow loads."""
+    of_run = {"data_dir": data_dir, "external_test": config.external_test}
+    for name, value in of_run.items():
+        if value:
+            raise ConfigError(
+                f"`{name}` needs the folder of a run as the model, without "
+                "`images`."
+            )
+    if isinstance(images, (str, os.PathLike)):
+        _check_images(Path(images), "`images`")
+        if input == "float32":
+            raise ConfigError(
+                "`input` float32 is for a model that takes other numbers than "
+                "pixels, with `images` as an array. Files of images are uint8."
+            )
+    needs = sorted(_CALIBRATED & set(config.chosen))
+    if images is None and needs:
+        raise ConfigError(
+            f"{needs[0]} needs images to calibrate. Set `images`, or choose "
+            "other `formats`."
+        )
+
+
+def _check_images(path: Path, name: str) -> None:
+    if not path.exists():
+        raise ConfigError(
+            f"File not found: {path}. {name} must be a folder or .zip of "
+            "images."
+        )
+    if path.is_file() and path.suffix.lower() != ".zip":
+        raise ConfigError(
+            f"{name} must be a folder or .zip of images. Received the file "
+            f"{path}."
         )
 
 
@@ -324,12 +357,6 @@ def _check_folder(out: Path, force: bool) -> None:
             "contains other files."
         )
     keep_results([out / MANIFEST], force)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _warn_of_silent_wavelets(source: Source) -> None:
@@ -362,6 +389,25 @@ def _show(name: str, comparison: Comparison, missed: str | None) -> None:
     console.print(f"  {', '.join(words)}")
     if missed:
         console.print(f"  {name} {missed}", style="bold red")
+
+
+def _golden_answers(
+    path: Path,
+    golden: np.ndarray,
+    source: Source,
+    threads: int,
+    facts: dict[str, Any],
+) -> dict[str, np.ndarray]:
+    """Answer the golden images; int8 files also with reference kernels."""
+    from kerafer.export.compare import compare_kernels, run_file
+
+    names = source.reference.names
+    # The first of several outputs stands for all.
+    usual = run_file(path, golden, threads, names).probabilities
+    if path.name != FILES["int8"]:
+        return {path.name: usual}
+    found, facts["reference_kernels"] = compare_kernels(path, golden, usual)
+    return {path.name: usual, f"{path.name} reference": found}
 
 
 def _scores(
@@ -424,12 +470,23 @@ def _manifest(
     from kerafer.inference.probabilities import is_probabilities
 
     given, reference = source.given, source.reference
-    accuracy, macro_f1 = reference.scores
-    found = versions()
+    accuracy, macro_f1 = reference.score(reference.probabilities)
+    packages = versions()
     for package in ("ai-edge-litert", "onnx", "onnxruntime"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
+            packages[package] = importlib.metadata.version(package)
     votes = source.vote_temperature
+    note = (
+        "numbers in the range that the model was trained with; nothing is "
+        "scaled inside"
+    )
+    if given.kind == "uint8":
+        gray = "RGB is converted to gray inside (model.keras takes gray); "
+        note = gray if given.to_gray else ""
+        note += (
+            "scaling is inside; model.onnx takes these values in float32, "
+            "saved_model any number of images"
+        )
     return {
         "source": source.facts,
         "labels": list(reference.class_names or ()),
@@ -437,7 +494,7 @@ def _manifest(
             "shape": [1, *given.shape],
             "kind": given.kind,
             "range": str(source.input_range or UNKNOWN),
-            "note": _note(source),
+            "note": note,
             "face_margin": source.face_margin,
         },
         "outputs": list(reference.names),
@@ -456,51 +513,34 @@ def _manifest(
             "keras_macro_f1": macro_f1,
         },
         "threads": config.threads,
-        "versions": found,
+        "versions": packages,
         "files": files,
         "scores": None,
     }
-
-
-def _note(source: Source) -> str:
-    if source.given.kind == "float32":
-        return (
-            "numbers in the range that the model was trained with; nothing is "
-            "scaled inside"
-        )
-    gray = "RGB is converted to gray inside (model.keras takes gray); "
-    return (gray if source.given.to_gray else "") + (
-        "scaling is inside; model.onnx takes these values in float32, "
-        "saved_model any number of images"
-    )
 
 
 def _write_beside(
     folder: Path,
     source: Source,
     golden: np.ndarray,
-    answers: dict[str, Answers],
+    answers: dict[str, np.ndarray],
     manifest: dict[str, Any],
 ) -> None:
-    """Write what belongs to the files: golden answers, labels and the card."""
+    """Write golden answers, labels, the manifest and the card."""
     import numpy as np
 
     from kerafer.export.graph import predict_with_keras
     from kerafer.export.model_card import model_card
 
-    # The first of several outputs stands for all.
     expected = predict_with_keras(source.model, source.given, golden)
     arrays: dict[str, Any] = {
         "images": golden,
-        "keras": next(iter(expected.values())),
+        "keras": expected[source.reference.names[0]],
+        **answers,
     }
-    for name, given in answers.items():
-        arrays[name] = given.probabilities
     np.savez_compressed(folder / GOLDEN, **arrays)
     if manifest["labels"]:
         text = "\n".join(manifest["labels"]) + "\n"
         (folder / LABELS).write_text(text, encoding="utf-8")
-    text = json.dumps(manifest, indent=2) + "\n"
-    write_text(folder / MANIFEST, text)
-    card = model_card(manifest)
-    write_text(folder / "MODEL_CARD.md", card)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_text(folder / "MODEL_CARD.md", model_card(manifest))

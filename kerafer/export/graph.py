@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,16 +27,14 @@ INPUT = "image"
 OUTPUT = "probabilities"
 
 _BATCH = 32
-_COMPILED = "_XlaMustCompile"
 
 
 @dataclasses.dataclass(frozen=True)
 class FrozenGraph:
-    """A frozen graph.
+    """A graph whose weights are constants.
 
     Args:
-        function: Of the image alone; returns the outputs in order. Its
-            weights are constants.
+        function: From the image to the outputs in order.
         outputs: Their names.
     """
 
@@ -72,17 +71,16 @@ def freeze_graph(
     Args:
         model: Built, in float32.
         given: What the files take.
-        batch: Images at once; `None` is any number. Defaults to 1.
-        kind: The input tensor's, in place of `given.kind`.
+        batch: Number of images, or `None` for any number. Default: 1.
+        kind: Type of the input. Default: `given.kind`.
         integer: Whether wavelets are computed as ramps. Default: False.
 
     Raises:
-        UserError: Where the model can't be run on such an image.
+        UserError: If the model does not run on such an image.
     """
     names: list[str] = []
-    kind = kind or given.kind
-    spec = tf.TensorSpec((batch, *given.shape), kind, INPUT)
-    # In 8 bits a gray image is rounded anyway, and has no other way to be.
+    spec = tf.TensorSpec((batch, *given.shape), kind or given.kind, INPUT)
+    # An int8 file rounds a gray image anyway.
     rounds = given.kind == "uint8" and not integer
 
     def run(image: tf.Tensor) -> list[tf.Tensor]:
@@ -96,10 +94,28 @@ def freeze_graph(
         return [tf.identity(tf.cast(y, tf.float32)) for y in found.values()]
 
     traced = tf.function(run, autograph=False, input_signature=[spec])
-    with constants_for_export(model, integer), _must_run(model, given):
+    with (
+        constants_for_export(model, integer),
+        _must_run(model, given),
+        _inlined(),
+    ):
         concrete = traced.get_concrete_function()
-    frozen = _inlined(convert_variables_to_constants_v2(concrete))
-    return FrozenGraph(frozen, tuple(names))
+    frozen = convert_variables_to_constants_v2(concrete)
+    return FrozenGraph(_separate_bias(frozen), tuple(names))
+
+
+def import_graph(graph: Any, tensors: Sequence[str]) -> Any:
+    """Make a function of a graph.
+
+    Args:
+        graph: In TensorFlow's format.
+        tensors: Names of the input and of the outputs.
+    """
+    whole = tf.compat.v1.wrap_function(
+        lambda: tf.graph_util.import_graph_def(graph, name=""), []
+    )
+    given, *answers = map(whole.graph.get_tensor_by_name, tensors)
+    return whole.prune(given, answers)
 
 
 @contextlib.contextmanager
@@ -116,68 +132,53 @@ def _must_run(model: keras.Model, given: ImageInput) -> Iterator[None]:
         ) from error
 
 
-def _inlined(frozen: Any) -> Any:
-    """The same graph without functions that are marked for XLA.
+@contextlib.contextmanager
+def _inlined() -> Iterator[None]:
+    """Trace functions inside a model as part of its graph.
 
-    Keras' convolutions of groups are such ones. No converter folds a
-    normalization into them, and ONNX does not know them.
+    Keras marks convolutions of groups as functions for XLA. No converter
+    folds a normalization into them, and ONNX does not know them.
     """
-    graph = frozen.graph.as_graph_def()
-    functions = graph.library.function
-    nodes = [*graph.node, *(n for f in functions for n in f.node_def)]
-    marked = [x for x in (*nodes, *functions) if _COMPILED in x.attr]
-    if not marked:
-        return frozen
-    for body in (graph.node, *(f.node_def for f in functions)):
-        _add_plainly(body)
-    for one in marked:
-        del one.attr[_COMPILED]
-    # TensorFlow takes one function of a name, and has these already.
-    names = {f.signature.name: f"{f.signature.name}_plain" for f in functions}
-    for function in functions:
-        function.signature.name = names[function.signature.name]
-    for node in nodes:
-        node.op = names.get(node.op, node.op)
-        for value in node.attr.values():
-            for called in (value.func, *value.list.func):
-                if called.name:
-                    called.name = names.get(called.name, called.name)
-    graph.library.ClearField("gradient")
-    whole = tf.compat.v1.wrap_function(
-        lambda: tf.graph_util.import_graph_def(graph, name=""), []
-    )
-    find = whole.graph.get_tensor_by_name
-    pruned = whole.prune(
-        [find(t.name) for t in frozen.inputs],
-        [find(t.name) for t in frozen.outputs],
-    )
-    return convert_variables_to_constants_v2(pruned, aggressive_inlining=True)
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
-def _add_plainly(body: Sequence[Any]) -> None:
-    """Make a sum of each bias that is added to what a marked function gives.
+def _separate_bias(frozen: Any) -> Any:
+    """Add the biases of convolutions of groups by an addition of their own.
 
-    TensorFlow fuses the other with the convolution, and where it computes
+    TensorFlow fuses a BiasAdd with the convolution, and where it computes
     without oneDNN, as on processors without AVX-512, it then knows no groups.
     """
-    nodes = {node.name: node for node in body}
-    for node in body:
+    graph = frozen.graph.as_graph_def()
+    nodes = {node.name: node for node in graph.node}
+    changed = False
+    for node in graph.node:
         if node.op != "BiasAdd" or node.attr["data_format"].s == b"NCHW":
             continue
-        source = nodes.get(_producer(node))
-        while source is not None and source.op == "Identity":
-            source = nodes.get(_producer(source))
-        if source is not None and _COMPILED in source.attr:
+        layer = nodes.get(node.input[0].partition(":")[0])
+        if layer is not None and _has_groups(frozen.graph, layer):
             node.op = "AddV2"
             del node.attr["data_format"]
+            changed = True
+    if not changed:
+        return frozen
+    tensors = [t.name for t in (*frozen.inputs, *frozen.outputs)]
+    return import_graph(graph, tensors)
 
 
-def _producer(node: Any) -> str:
-    return node.input[0].partition(":")[0]
+def _has_groups(graph: Any, node: Any) -> bool:
+    if node.op != "Conv2D":
+        return False
+    images, kernel = graph.get_operation_by_name(node.name).inputs
+    return images.shape[-1] != kernel.shape[2]
 
 
 def named_outputs(model: keras.Model, answer: Any) -> dict[str, Any]:
-    """The outputs of a model by names that files can have.
+    """Give the outputs of a model names that files can have.
 
     Args:
         model: Tells the names of the outputs of a list.
@@ -214,18 +215,20 @@ def named_outputs(model: keras.Model, answer: Any) -> dict[str, Any]:
 def predict_with_keras(
     model: keras.Model, given: ImageInput, images: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """What the Keras model says, an array for each output, by its name.
+    """Predict with a Keras model.
 
     Args:
         model: The model.
         given: What the files take.
         images: As the files take them, `(images, *given.shape)`; one or more.
 
+    Returns:
+        An array for each output, by name.
+
     Raises:
-        UserError: Where the model can't be run on them.
+        UserError: If the model does not run on them.
     """
     found: dict[str, list[np.ndarray]] = {}
-    # In steps of one size: the last would trace the model anew.
     for start in range(0, len(images), _BATCH):
         batch = given.for_model(images[start : start + _BATCH])
         # Models of a class of their own may not know bytes.
@@ -237,25 +240,26 @@ def predict_with_keras(
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def save_graph(made: FrozenGraph, folder: str) -> None:
-    """Write a frozen graph as a SavedModel, which needs no other package.
+def save_graph(graph: FrozenGraph, folder: Path) -> None:
+    """Write a graph as a SavedModel, which needs no other package.
 
     Its signature `serving_default` maps `image` to the outputs by name.
 
     Args:
-        made: Of any batch.
-        folder: Is made.
+        graph: Of any batch.
+        folder: Is created.
     """
     module = tf.Module()
-    frozen, (given,) = made.function, made.function.inputs
+    frozen, (given,) = graph.function, graph.function.inputs
     spec = tf.TensorSpec(given.shape, given.dtype, INPUT)
 
     @tf.function(input_signature=[spec])
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(zip(made.outputs, frozen(image), strict=True))
+        answers = frozen(image)
+        return dict(zip(graph.outputs, answers, strict=True))
 
     module.serve = serve
-    # Gradients of a frozen graph nobody needs, and some can't be written.
+    # Some gradients of a frozen graph cannot be written.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     os.makedirs(folder, exist_ok=True)
     with native_path(folder) as path:

@@ -27,7 +27,7 @@ class ImageInput:
         shape: Height, width and channels.
         kind: `"uint8"`, images as they are stored, or `"float32"`, numbers in
             the range that the model was trained with.
-        to_gray: Whether RGB is made gray for a model that sees gray.
+        to_gray: Whether RGB is converted for a model of gray images.
     """
 
     shape: tuple[int, int, int]
@@ -35,7 +35,7 @@ class ImageInput:
     to_gray: bool
 
     def for_model(self, images: np.ndarray) -> np.ndarray:
-        """What the Keras model is given where the files are given `images`."""
+        """Convert images as the files take them to what the model takes."""
         if not self.to_gray:
             return images
         weights = np.array(LUMINANCE, np.float32)[:, None]
@@ -50,19 +50,18 @@ def image_input(
     keep_gray: bool = False,
     images: np.ndarray | None = None,
 ) -> ImageInput:
-    """Find out what a model takes.
+    """Find out what the files of a model take.
 
     Args:
         model: Built.
         kind: As in `ImageInput`.
-        image_size: Height and width where the model leaves them open.
-        keep_gray: Whether a gray model's files take gray images, too. RGB is
-            what most of those who hand images to a file have.
-        images: Tell the shape of a model that does not.
+        image_size: Height and width, for a model that takes any size.
+        keep_gray: Whether the files of a gray model take gray images, too.
+        images: Have the shape for a model that does not know it.
 
     Raises:
-        UserError: Where the model has several inputs, takes no images, or its
-            size is not known.
+        UserError: If the model has several inputs, takes no images, or its
+            size is unknown.
     """
     if kind not in ("uint8", "float32"):
         raise UserError(
@@ -87,8 +86,8 @@ def image_input(
             )
         sides.append(known or wanted)
     to_gray = shape[3] == 1 and not keep_gray
-    channels = 3 if to_gray else shape[3]
     height, width = sides
+    channels = 3 if to_gray else shape[3]
     return ImageInput((height, width, channels), kind, to_gray)
 
 
@@ -122,20 +121,17 @@ def model_shape(
             "model(keras.ops.zeros((1, 224, 224, 3)))."
         )
     if len(shape) != 4 or shape[3] not in (1, 3):
+        remedy = ""
+        if len(shape) == 5:
+            remedy = "\nExport the part that sees one frame."
+        if len(shape) == 4 and shape[3] == 4:
+            remedy = (
+                "\nFor RGBA, retrain with 3 channels, or compute the fourth "
+                "channel inside the model."
+            )
         raise UserError(
             f"{model.name} takes inputs of shape {shape}. An export needs a "
             "model of one gray or RGB image: (batch, height, width, 1 or 3)."
-            f"{_remedy(shape)}"
+            f"{remedy}"
         )
     return shape
-
-
-def _remedy(shape: tuple[int | None, ...]) -> str:
-    if len(shape) == 5:
-        return "\nExport the part that sees one frame, keras.Model(frame, ...)."
-    if len(shape) == 4 and shape[3] == 4:
-        return (
-            "\nFor RGBA drop the opacity: retrain with 3 channels, or compute "
-            "the fourth channel inside the model."
-        )
-    return ""

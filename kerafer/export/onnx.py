@@ -1,13 +1,18 @@
-"""ONNX files, by tf2onnx."""
+"""Write ONNX files with tf2onnx, and quantize them with ONNX Runtime."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kerafer.errors import UserError, first_line
+from kerafer.export.converter import calibration_inputs
 from kerafer.export.graph import INPUT, FrozenGraph
 from kerafer.export.operators import describe_operators
 from kerafer.extras import extra_for
@@ -15,10 +20,15 @@ from kerafer.inference.input_range import METADATA_KEY
 
 # TensorRT of JetPack 6 takes it.
 OPSET = 17
+# What TensorRT computes in 8 bits. The softmax at the end stays in floats.
+_QUANTIZED = (
+    *("Add", "AveragePool", "Concat", "Conv", "ConvTranspose", "Gemm"),
+    *("GlobalAveragePool", "MatMul", "MaxPool", "Mul", "ReduceMean"),
+)
 
 
 def onnx_bytes(made: FrozenGraph, input_range: str) -> bytes:
-    """Convert a graph, for onnxruntime, OpenVINO or TensorRT.
+    """Convert a graph, for ONNX Runtime, OpenVINO or TensorRT.
 
     Args:
         made: Of any batch, and of floats: TensorRT has no other input.
@@ -29,7 +39,7 @@ def onnx_bytes(made: FrozenGraph, input_range: str) -> bytes:
         to the outputs by their names.
 
     Raises:
-        UserError: Where tf2onnx is missing or does not know an operation.
+        UserError: If tf2onnx is missing or lacks an operator.
     """
     with extra_for("An .onnx file"):
         import onnx
@@ -64,10 +74,58 @@ def onnx_bytes(made: FrozenGraph, input_range: str) -> bytes:
     return model.SerializeToString()
 
 
-def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
-    """`1 - Erf`, which ONNX has in place of Erfc (in gelu)."""
-    import numpy as np
+def quantize_onnx(content: bytes, images: np.ndarray) -> bytes:
+    """Add nodes that quantize weights and activations to int8 (QDQ).
 
+    Ranges are symmetric, as TensorRT requires.
+
+    Args:
+        content: A file as from `onnx_bytes`.
+        images: Calibrate the activations; as the exported files take them.
+    """
+    import onnx
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._inputs = calibration_inputs(images)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self._inputs, None)
+            return None if image is None else {INPUT: image[0]}
+
+    with _silent(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.onnx")
+        model = onnx.load_from_string(content)
+        quantization.quantize_static(
+            model,
+            file,
+            Reader(),
+            op_types_to_quantize=list(_QUANTIZED),
+            nodes_to_exclude=_before_first_layer(model.graph),
+            per_channel=True,
+            extra_options={
+                "ActivationSymmetric": True,
+                "AddQDQPairToWeight": True,
+                "QuantizeBias": False,
+            },
+        )
+        return file.read_bytes()
+
+
+def _before_first_layer(graph: Any) -> list[str]:
+    """Name the nodes that scale pixels, whose range is not symmetric."""
+    scaled, names = {INPUT}, []
+    for node in graph.node:
+        is_layer = node.op_type in ("Conv", "Gemm", "MatMul")
+        if not is_layer and scaled & set(node.input):
+            scaled |= set(node.output)
+            names.append(node.name)
+    return names
+
+
+def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """Compute Erfc, of gelu, as `1 - Erf`, which ONNX has."""
     (given,), (answer,) = node.input, node.output
     shape, kind = context.get_shape(answer), context.get_dtype(answer)
     context.remove_node(name)
@@ -94,8 +152,8 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """tf2onnx logs each of its steps, and TensorFlow what is old of them."""
-    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    """Drop what the converters log about each of their steps."""
+    loggers = [logging.getLogger(x) for x in ("tf2onnx", "tensorflow", None)]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -14,6 +14,7 @@ import numpy as np
 from kerafer.class_names import tidy
 from kerafer.console import console
 from kerafer.datasets.image_folder import folder_images
+from kerafer.datasets.splits import stratified_sample
 from kerafer.datasets.synthetic.dataset import draw_golden_images
 from kerafer.errors import UserError
 from kerafer.evaluation.external_test import ExternalTest
@@ -48,14 +49,13 @@ class Source:
         facts: `architecture`, `run`, `sha256` of the model's file, `data`,
             `licence`, `derived_from`, `faces`, `split`, `notes` and `limits`,
             for the manifest.
-        calibration: Training images as the files take them; empty if only
-            formats of floats are wanted.
+        calibration: Images as the files take them; may be empty.
         reference: Test images with the model's outputs.
+        input_range: The values that the files take; `None` if unknown.
         face_margin: Added to a face's box on each side, as a fraction of its
             longer side; `None` for whole images.
-        external_test: Images of another kind to test on. Default: none.
         vote_temperature: Of a model trained on votes. Default: none.
-        input_range: The values that the files take; `None` if unknown.
+        external_test: Images of another kind to test on. Default: none.
         validation: Images, as the files take them, and labels on which
             thresholds are fitted. Default: none.
         tested: The data set of the test images. Default: none.
@@ -66,16 +66,12 @@ class Source:
     facts: dict[str, Any]
     calibration: np.ndarray
     reference: Reference
-    face_margin: float | None
-    external_test: ExternalTest | None = None
+    input_range: InputRange | None
+    face_margin: float | None = None
     vote_temperature: float | None = None
-    input_range: InputRange | None = None
+    external_test: ExternalTest | None = None
     validation: tuple[np.ndarray, np.ndarray] | None = None
     tested: Dataset | None = None
-
-    def golden_images(self) -> np.ndarray:
-        """Draw synthetic faces as the files take them."""
-        return golden_images(self.given, self.input_range)
 
 
 def source_of_run(
@@ -96,7 +92,6 @@ def source_of_run(
     from kerafer.datasets.decoded import decode_as
     from kerafer.datasets.loading import load_data
     from kerafer.datasets.specs import face_margin, find_spec
-    from kerafer.datasets.splits import stratified_sample
 
     training, best = run.config, run.path / "best.keras"
     if data_dir:
@@ -133,7 +128,6 @@ def source_of_run(
     channels = given.shape[2] // images.shape[3]
     tested = np.repeat(images[test], channels, axis=3)
     began = [training.init_from] if training.init_from else []
-    cropped = training.face_crop != "none"
     return Source(
         model,
         given,
@@ -150,9 +144,9 @@ def source_of_run(
                     for name in training.teachers
                 ),
             ],
-            "faces": "cropped to the face found by MTCNN"
-            if cropped
-            else "as in the data set, not cropped",
+            "faces": "as in the data set, not cropped"
+            if training.face_crop == "none"
+            else "cropped to the face found by MTCNN",
             "split": f"that of the run, seed {training.seed}: {_parts(data)}",
             "notes": list(data.notes),
             "limits": list(find_spec(data.name).limits),
@@ -167,10 +161,10 @@ def source_of_run(
             if data.has_subjects
             else None,
         ),
-        face_margin=margin,
-        external_test=external,
-        vote_temperature=ModelSource(best).vote_temperature,
         input_range=PIXELS,
+        face_margin=margin,
+        vote_temperature=ModelSource(best).vote_temperature,
+        external_test=external,
         validation=(
             np.repeat(images[others], channels, axis=3),
             data.labels[others],
@@ -215,19 +209,10 @@ def source_of_file(
     facts = found.manifest.get("source")
     if file.name != "model.keras" or not isinstance(facts, dict):
         facts = {}
-    source = source_of_model(
-        model,
-        name,
-        config,
-        images,
-        labels=labels,
-        class_names=class_names,
-        kind=kind,
-        image_size=image_size,
-        facts={**facts, "sha256": digest(file)},
-    )
+    facts = {**facts, "sha256": digest(file)}
+    given = (images, labels, class_names, kind, image_size)
     return dataclasses.replace(
-        source,
+        source_of_model(model, name, config, *given, facts=facts),
         face_margin=found.crop_margin,
         vote_temperature=found.vote_temperature,
     )
@@ -265,10 +250,9 @@ def source_of_model(
             images = _as_array(images, kind, image_size)
         given = image_input(model, kind, image_size, config.keep_gray, images)
         images = None if images is None else _fit(images, given)
-    stated = config.input_range
     taken = PIXELS if kind == "uint8" else None
-    if taken is None and stated is not None:
-        taken = InputRange.parse(stated)
+    if taken is None and config.input_range is not None:
+        taken = InputRange.parse(config.input_range)
     calibration, tested, truth = _divide(images, labels, given, taken, config)
     outputs = predict_with_keras(model, given, tested)
     names = None if class_names is None else tuple(map(tidy, class_names))
@@ -276,6 +260,9 @@ def source_of_model(
     _check_names(first, names, truth)
     if truth is not None and names is None:
         names = tuple(f"class {n}" for n in range(first.shape[1]))
+    split = (
+        "images given to the export, some to calibrate and the others to test"
+    )
     unknown = {
         "architecture": model.name,
         "run": name,
@@ -284,10 +271,9 @@ def source_of_model(
         "licence": "unknown",
         "derived_from": [],
         "faces": "unknown",
-        "split": "images given to the export, some to calibrate and the others "
-        "to test"
-        if images is not None
-        else "none: synthetic faces and random images",
+        "split": "none: synthetic faces and random images"
+        if images is None
+        else split,
         "notes": [],
         "limits": ["The training data was not stated in the export."],
     }
@@ -305,7 +291,6 @@ def source_of_model(
         facts={**unknown, **known},
         calibration=calibration,
         reference=Reference(tested, outputs, truth, names),
-        face_margin=None,
         input_range=taken,
     )
 
@@ -361,6 +346,7 @@ def golden_images(
 
 
 def _checked_model(model: keras.Model) -> keras.Model:
+    """Return a model in float32 that can be exported."""
     if not isinstance(model, keras.Model):
         raise UserError(
             f"Cannot export a {type(model).__name__}. Give a keras.Model, a "
@@ -373,12 +359,10 @@ def _checked_model(model: keras.Model) -> keras.Model:
         )
     if getattr(model, "inputs", None):
         model_shape(model)
-    quantized = [
-        layer.name
+    if any(
+        getattr(layer, "quantization_mode", None)
         for layer in model._flatten_layers()
-        if getattr(layer, "quantization_mode", None)
-    ]
-    if quantized:
+    ):
         raise UserError(
             f"{model.name} was quantized with `quantize`. Export the model "
             "without it: the format int8 quantizes."
@@ -394,10 +378,9 @@ def _with_two_classes(
     model: keras.Model, class_names: Sequence[str] | None
 ) -> keras.Model:
     """Give a model of one sigmoid unit the probabilities of two classes."""
-    if class_names is None or len(class_names) != 2:
-        return model
     shape = getattr(model, "output_shape", None)
-    if not isinstance(shape, tuple) or shape[1:] != (1,):
+    is_unit = isinstance(shape, tuple) and shape[1:] == (1,)
+    if class_names is None or len(class_names) != 2 or not is_unit:
         return model
     image = keras.Input(model.input_shape[1:], name="image")
     second = model(image)
@@ -414,23 +397,39 @@ def _divide(
     taken: InputRange | None,
     config: ExportConfig,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Images that calibrate, images that test, and the labels of these."""
-    from kerafer.datasets.splits import stratified_sample
-
+    """Return images that calibrate, images that test, and their labels."""
     if images is None:
         if labels is not None:
             raise UserError("`labels` were given without `images`.")
-        tested = _made_up(given, taken)
+        tested = _synthetic(given, taken)
         return tested[:0], tested, None
-    truth = _checked_labels(labels, len(images))
+    truth = None
+    order = np.zeros(len(images), int)
+    if labels is not None:
+        truth = order = np.asarray(labels)
+        if truth.shape != (len(images),) or truth.dtype.kind not in "iu":
+            raise UserError(
+                f"`labels` must be {len(images)} class indices, one for each "
+                f"image. Received: {truth.dtype} of shape {truth.shape}."
+            )
     count = max(1, min(config.calibration, len(images) // 2))
-    order = np.zeros(len(images), int) if truth is None else truth
     chosen = stratified_sample(order, count, config.seed)
     rest = np.setdiff1d(np.arange(len(images)), chosen)
     # A single image has both roles.
     rest = rest if len(rest) else chosen
-    truth = None if truth is None else truth[rest]
-    return images[chosen], images[rest], truth
+    return images[chosen], images[rest], None if truth is None else truth[rest]
+
+
+def _synthetic(given: ImageInput, taken: InputRange | None) -> np.ndarray:
+    """Draw synthetic faces, and images of noise."""
+    generator = np.random.default_rng(0)
+    shape = (_RANDOM_IMAGES, *given.shape)
+    noise: np.ndarray
+    if given.kind == "uint8":
+        noise = generator.integers(0, 256, shape, np.uint8)
+    else:
+        noise = generator.uniform(-1, 1, shape).astype(np.float32)
+    return np.concatenate([golden_images(given, taken), noise])
 
 
 def _as_array(
@@ -447,15 +446,11 @@ def _as_array(
         read = [as_image(image) for image in images]
         size = size or read[0].shape[:2]
         found = np.stack([resize(image, size) for image in read])
-    if found.dtype != np.uint8 and kind == "uint8":
+    if (found.dtype == np.uint8) != (kind == "uint8"):
         raise UserError(
-            f"`images` are {found.dtype}, but input is 'uint8'. For a model "
-            "that takes floats, set input='float32'."
-        )
-    if found.dtype == np.uint8 and kind == "float32":
-        raise UserError(
-            "`images` are uint8, but input is 'float32'. Give floats in the "
-            "range of the training."
+            f"`images` are {found.dtype}, but input is {kind!r}. Set input to "
+            "'uint8' for pixels of 0 to 255, or to 'float32' for floats in "
+            "the range of the training."
         )
     if kind == "float32":
         found = found.astype(np.float32, copy=False)
@@ -465,6 +460,7 @@ def _as_array(
 
 
 def _fit(images: np.ndarray, given: ImageInput) -> np.ndarray:
+    """Resize images, and give them the channels that the files take."""
     height, width, channels = given.shape
     if images.shape[1:3] != (height, width):
         images = np.stack([resize(image, (height, width)) for image in images])
@@ -482,37 +478,12 @@ def _fit(images: np.ndarray, given: ImageInput) -> np.ndarray:
     return rgb.for_model(images).astype(images.dtype)
 
 
-def _made_up(given: ImageInput, taken: InputRange | None) -> np.ndarray:
-    """Synthetic faces and noise."""
-    generator = np.random.default_rng(0)
-    shape = (_RANDOM_IMAGES, *given.shape)
-    noise: np.ndarray
-    if given.kind == "uint8":
-        noise = generator.integers(0, 256, shape, np.uint8)
-    else:
-        noise = generator.uniform(-1, 1, shape).astype(np.float32)
-    return np.concatenate([golden_images(given, taken), noise])
-
-
-def _checked_labels(
-    labels: Sequence[int] | np.ndarray | None, count: int
-) -> np.ndarray | None:
-    if labels is None:
-        return None
-    found = np.asarray(labels)
-    if found.shape != (count,) or found.dtype.kind not in "iu":
-        raise UserError(
-            f"`labels` must be {count} class indices, one for each image. "
-            f"Received: {found.dtype} of shape {found.shape}."
-        )
-    return found.astype(np.int64)
-
-
 def _check_names(
     outputs: np.ndarray,
     names: tuple[str, ...] | None,
     labels: np.ndarray | None,
 ) -> None:
+    """Check class names and labels against the model's first output."""
     if names is None and labels is None:
         return
     if not is_probabilities(outputs):
@@ -528,9 +499,7 @@ def _check_names(
             f"The model has {classes} classes and needs as many different "
             f"class names. Received: {', '.join(names)}."
         )
-    if labels is not None and not (
-        (labels >= 0).all() and (labels < classes).all()
-    ):
+    if labels is not None and (labels.min() < 0 or labels.max() >= classes):
         raise UserError(
             f"`labels` must be 0 to {classes - 1}. Received: {labels.min()} to "
             f"{labels.max()}."

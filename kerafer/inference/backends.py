@@ -83,17 +83,23 @@ class LiteRTBackend:
     Args:
         file: The file.
         threads: Of the interpreter. Defaults to 2.
+        reference_kernels: Whether LiteRT's slow reference kernels run in place
+            of XNNPACK. Defaults to False.
 
     Raises:
         UserError: If the file is damaged.
     """
 
-    def __init__(self, file: Path, threads: int = 2) -> None:
+    def __init__(
+        self, file: Path, threads: int = 2, reference_kernels: bool = False
+    ) -> None:
         self._file = file
         content = _read(file)
         if content[4:8] != b"TFL3":
             raise UserError(f"{file} is damaged or not a .tflite file.")
-        self._interpreter = _interpreter(file, content, threads)
+        self._interpreter = _interpreter(
+            file, content, threads, reference_kernels
+        )
         inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
         self.inputs = [_litert_spec(one, "shape_signature") for one in inputs]
@@ -312,11 +318,13 @@ def _read(file: Path) -> bytes:
         raise UserError(f"Cannot read {file}: {error.strerror}.") from None
 
 
-def _interpreter(file: Path, content: bytes, threads: int) -> Any:
+def _interpreter(
+    file: Path, content: bytes, threads: int, reference_kernels: bool
+) -> Any:
     if threads < 1:
         raise UserError(f"threads must be at least 1. Received: {threads}.")
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise UserError(
             f".tflite files need a package that is missing ({error}):\n"
@@ -325,7 +333,11 @@ def _interpreter(file: Path, content: bytes, threads: int) -> Any:
     try:
         with _without_remarks():
             interpreter = Interpreter(
-                model_content=content, num_threads=threads
+                model_content=content,
+                num_threads=threads,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+                if reference_kernels
+                else OpResolverType.AUTO,
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

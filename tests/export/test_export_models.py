@@ -34,6 +34,8 @@ from kerafer.layers import (
 SIZE = 32
 EXACT = ("saved_model", "float32.tflite", "model.onnx")
 EIGHT = ("int8.tflite",)
+# onnx-int8 takes long.
+FORMATS = "keras,savedmodel,float32,float16,dynamic,int8,onnx"
 
 
 def images(count=40, channels=3, seed=0):
@@ -393,7 +395,7 @@ def converter():
 
 def exported(model, folder, converter, given_images=None, formats=None):
     """The manifest, and why files were left out."""
-    config = ExportConfig(formats=formats or ",".join(FILES), min_agreement=0)
+    config = ExportConfig(formats=formats or FORMATS, min_agreement=0)
     found = images() if given_images is None else given_images
     source = source_of_model(model, "m", config, found)
     manifest = write_export(source, folder, config, converter)
@@ -529,7 +531,7 @@ def test_a_model_of_floats_is_told_and_takes_floats(tmp_path):
     floats = images().astype(np.float32) / 127.5 - 1
     out = tmp_path / "out"
     manifest = kerafer.export_model(
-        model, out, "all", images=floats, input="float32"
+        model, out, FORMATS, images=floats, input="float32"
     )
     assert not manifest["left_out"]
     assert manifest["input"]["kind"] == "float32"
@@ -813,8 +815,9 @@ def write(folder, names=("",)):
 
 def test_any_file_is_exported_under_its_name(here, capfd):
     words = ("--model", "my.keras", "--formats", "float32,int8")
-    assert main(["export", *words]) == 3
+    assert main(["export", *words]) == 2
     assert "--images" in capfd.readouterr().err
+    assert main(["export", *words[:2], "--formats", "float32"]) == 0
     assert {p.name for p in (here / "exported" / "my").iterdir()} == {
         *("float32.tflite", "manifest.json", "MODEL_CARD.md", "golden.npz"),
     }
@@ -828,6 +831,31 @@ def test_any_file_is_exported_under_its_name(here, capfd):
     again = ("--model", "exported/my", "--out", "again")
     assert main(["export", *again, "--formats", "onnx"]) == 2
     assert "model.keras" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--images", "nowhere"), "--images"),
+        (("--images", "my.keras"), "--images"),
+        (("--formats", "onnx-int8"), "--images"),
+        (("--out", "my.keras"), "--out"),
+        (("--model", "saved"), "SavedModel"),
+    ],
+)
+def test_mistakes_are_told_before_tensorflow_loads(
+    here, capfd, monkeypatch, words, told
+):
+    def load(reason):
+        raise AssertionError("TensorFlow was loaded.")
+
+    monkeypatch.setattr("kerafer.export.export.load_tensorflow_backend", load)
+    (here / "saved").mkdir()
+    (here / "saved" / "saved_model.pb").touch()
+    assert main(["export", "--model", "my.keras", *words]) == 2
+    said = capfd.readouterr().err
+    assert told in said
+    assert len(said.splitlines()) <= 3
 
 
 def test_images_of_classes_are_labelled(here, capfd):
