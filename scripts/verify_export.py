@@ -1,11 +1,13 @@
 """Check exported .tflite files on the machine that is to run them.
 
-python verify_export.py exported/<name>
+    python verify_export.py exported/<name>
 
 Runs every .tflite file of the folder on the images of its golden.npz and
-compares the answers with those of the machine that exported it. Needs NumPy
-and LiteRT (ai-edge-litert, or tflite-runtime) and nothing else; this file may
-be copied to the device alone. Exits 1 where a file differs.
+compares the answers with those of the machine that exported it, of the same
+kernels: int8 files are run by LiteRT's usual kernels (XNNPACK where it has
+them) and by its reference kernels, which round in other places. Needs NumPy and
+LiteRT (ai-edge-litert, or tflite-runtime) only; this file may be copied to the
+device alone. Exits 1 if a file differs.
 """
 
 import argparse
@@ -14,12 +16,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-# Largest difference of a probability, or part of a larger number, that another
-# processor may bring: its own order of summing, half precision for float16
-# files, and a few steps of 1/256 where the answer itself has 8 bits.
+# Largest difference of a probability, or part of a larger number, that the same
+# kernels may have on another processor: its order of summing, half precision
+# for float16 files, and a few steps of 1/256 where the answer has 8 bits.
 TOLERANCES = {
     "float32": 1e-4,
     "float16": 1e-2,
@@ -28,24 +31,34 @@ TOLERANCES = {
 }
 
 
-def interpreter_class() -> type:
-    """LiteRT's interpreter, whatever the package is called here."""
+def open_interpreter(file: Path, threads: int, reference: bool) -> Any:
+    """Open a file with the usual kernels or with the reference kernels."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert import interpreter as litert
     except ImportError:
         try:
-            from tflite_runtime.interpreter import Interpreter
+            from tflite_runtime import interpreter as litert
         except ImportError:
             sys.exit("LiteRT is missing: pip install ai-edge-litert")
-    return Interpreter
-
-
-def answers(
-    file: Path, images: np.ndarray, threads: int
-) -> tuple[np.ndarray, float]:
-    """The first output for every image, and the median ms of one."""
-    interpreter = interpreter_class()(str(file), num_threads=threads)
+    options = {}
+    if reference:
+        kind = litert.OpResolverType.BUILTIN_REF
+        options["experimental_op_resolver_type"] = kind
+    interpreter = litert.Interpreter(str(file), num_threads=threads, **options)
     interpreter.allocate_tensors()
+    return interpreter
+
+
+def kernels(interpreter: Any, reference: bool) -> str:
+    """Name the kernels that run, as far as LiteRT tells."""
+    if reference:
+        return "reference"
+    names = [one["op_name"] for one in interpreter._get_ops_details()]
+    return "XNNPACK" if "DELEGATE" in names else "built-in"
+
+
+def run(interpreter: Any, images: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the first output for every image, and the median ms of one."""
     (source,) = interpreter.get_input_details()
     target = interpreter.get_output_details()[0]
     scale, zero = target["quantization"]
@@ -89,33 +102,43 @@ def main() -> int:
         )
         return 2
     golden = np.load(golden_file)
-    manifest = parsed.folder / "manifest.json"
-    told = {}
-    if manifest.is_file():
-        told = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    manifest = {}
+    if (parsed.folder / "manifest.json").is_file():
+        text = (parsed.folder / "manifest.json").read_text(encoding="utf-8")
+        manifest = json.loads(text)["files"]
     failed = 0
-    print(f"{'file':18}{'largest difference':>20}{'same class':>12}{'ms':>9}")
+    print(
+        f"{'file':16}{'kernels':>10}{'mean':>10}{'largest':>9}"
+        f"{'same class':>12}{'ms':>9}"
+    )
     for file in files:
         if file.name not in golden:
-            print(f"{file.name:18}golden.npz has no answers for it  FAILED")
+            print(f"{file.name:16} golden.npz has no answers for it  FAILED")
             failed += 1
             continue
-        found, milliseconds = answers(file, golden["images"], parsed.threads)
-        expected = golden[file.name]
-        # Of probabilities, or of numbers of any size.
-        largest = max(1.0, float(np.abs(expected).max()))
-        difference = float(np.abs(found - expected).max()) / largest
-        same = int((found.argmax(1) == expected.argmax(1)).sum())
-        good = difference <= TOLERANCES.get(file.stem, 1e-4)
-        entry = told.get(file.name)
+        entry = manifest.get(file.name)
         if entry and entry["sha256"] != _sha256(file):
             print(f"{file.name} is not the file of manifest.json")
-            good = False
-        failed += not good
-        print(
-            f"{file.name:18}{difference:20.3g}{same:9} /{len(expected)}"
-            f"{milliseconds:9.2f}  {'ok' if good else 'FAILED'}"
-        )
+            failed += 1
+        for reference in (False, True):
+            name = file.name + " reference" * reference
+            if name not in golden:
+                continue
+            interpreter = open_interpreter(file, parsed.threads, reference)
+            found, milliseconds = run(interpreter, golden["images"])
+            expected = golden[name]
+            # Of probabilities, or of numbers of any size.
+            largest = max(1.0, float(np.abs(expected).max()))
+            off = np.abs(found - expected) / largest
+            same = int((found.argmax(-1) == expected.argmax(-1)).sum())
+            good = off.max() <= TOLERANCES.get(file.stem, 1e-4)
+            failed += not good
+            print(
+                f"{file.name:16}{kernels(interpreter, reference):>10}"
+                f"{off.mean():10.2g}{off.max():9.2g}"
+                f"{same:7} /{len(expected):3}{milliseconds:9.2f}  "
+                f"{'ok' if good else 'FAILED'}"
+            )
     return 1 if failed else 0
 
 
