@@ -142,9 +142,13 @@ check-aarch64: $(VENV)/.installed
 
 # Compiles int8 models for Arm Ethos-U NPUs: every operator must run there.
 INCLUDED := $(wildcard kerafer/shipped/*_ferplus)
-check-npu: build/vela/.installed
-	build/vela/bin/python scripts/check_npu.py $(INCLUDED) $(wildcard $(EXPORT)) \
+UNTRAINED := build/untrained/wca_mcnn
+check-npu: build/vela/.installed $(UNTRAINED)/manifest.json
+	build/vela/bin/python scripts/check_npu.py $(INCLUDED) $(UNTRAINED) $(wildcard $(EXPORT)) \
 	  --out docs/results/ethos_u.csv
+
+$(UNTRAINED)/manifest.json: $(VENV)/.installed
+	$(BIN)/python scripts/export_untrained.py wca_mcnn 48 $(UNTRAINED)
 
 build/vela/.installed:
 	$(PYTHON) -m venv build/vela

@@ -3,8 +3,9 @@
     make check-npu EXPORT=exported/my_model
 
 Needs the package ethos-u-vela, which has an environment of its own. Vela
-estimates latency and memory; nothing is measured on a device. Exit code: 0 if
-every operator runs on the NPU, else 1.
+estimates latency and memory, which are also written to the end of each
+MODEL_CARD.md; nothing is measured on a device. Exit code: 0 if every operator
+runs on the NPU, else 1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import tempfile
 from pathlib import Path
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
+HEADING = "## Estimates for Arm Ethos-U"
+SHOWN = ("accelerator", "cpu_operators", "latency_ms", "sram_kib", "flash_kib")
 COLUMNS = (
     *("model", "accelerator", "cpu_operators", "npu_operators"),
     *("latency_ms", "sram_kib", "flash_kib", "vela"),
@@ -66,6 +69,23 @@ def compile_for(file: Path, accelerator: str) -> dict[str, str]:
     }
 
 
+def write_on_card(card: Path, rows: list[dict[str, str]]) -> None:
+    """Replace the section of estimates at the end of a model card."""
+    lines = [
+        HEADING,
+        "",
+        f"By Arm's compiler Vela {rows[0]['vela']}, with its default "
+        "configuration of each NPU. Nothing was measured on a device.",
+        "",
+        "| NPU | operators on its CPU | latency, ms | SRAM, KiB | flash, KiB |",
+        "|---|---:|---:|---:|---:|",
+        *(f"| {' | '.join(row[name] for name in SHOWN)} |" for row in rows),
+    ]
+    text = card.read_text(encoding="utf-8").partition(HEADING)[0].rstrip()
+    whole = "\n".join([text, "", *lines, ""])
+    card.write_text(whole, encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("exports", nargs="+", type=Path, metavar="EXPORT")
@@ -79,6 +99,9 @@ def main() -> int:
         for accelerator in ACCELERATORS:
             rows.append(compile_for(file, accelerator))
             print(", ".join(f"{k} {v}" for k, v in rows[-1].items()))
+        card = export / "MODEL_CARD.md"
+        if card.is_file():
+            write_on_card(card, rows[-len(ACCELERATORS) :])
     if parsed.out is not None:
         with parsed.out.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")

@@ -420,6 +420,35 @@ def test_every_format_answers_as_keras(name, converter, tmp_path):
             assert (facts["float_tensors"] > 0) == (name in PARTLY_FLOAT)
 
 
+def test_onnx_int8_quantizes_every_layer_and_has_no_cosine(tmp_path):
+    import onnx
+    import onnxruntime
+
+    keras.utils.set_random_seed(1)
+    body = chain(conv(), WaveletChannelAttention(2), conv(4), kl.ReLU())
+    model = shaken(functional(body))
+    found = images(60)
+    kerafer.export_model(model, tmp_path / "out", "onnx-int8", images=found)
+    content = (tmp_path / "out" / "model_int8.onnx").read_bytes()
+    graph = onnx.load_from_string(content).graph
+    nodes = {name: node for node in graph.node for name in node.output}
+    layers = [x for x in graph.node if x.op_type in ("Conv", "Gemm", "MatMul")]
+    assert len(layers) >= 5
+    for layer in layers:
+        for name in layer.input[:2]:
+            assert nodes[name].op_type == "DequantizeLinear"
+    assert not {"Cos", "Exp"} & {node.op_type for node in graph.node}
+    # TensorRT takes zero points of 0 only.
+    zeros = {x.input[2] for x in graph.node if x.op_type == "QuantizeLinear"}
+    for tensor in graph.initializer:
+        if tensor.name in zeros:
+            assert not onnx.numpy_helper.to_array(tensor).any()
+    session = onnxruntime.InferenceSession(content)
+    (answers,) = session.run(None, {"image": found.astype(np.float32)})
+    expected = model.predict(found, verbose=0)
+    assert np.abs(answers - expected).mean() < 0.03
+
+
 # === Layers with arguments drawn at random ===
 
 
