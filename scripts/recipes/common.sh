@@ -2,7 +2,7 @@
 
 # After the flags of every training, such as --epochs 1 to try the script.
 : "${EXTRA:=}"
-: "${FORMATS:=keras,float16,int8,integer}"
+: "${FORMATS:=keras,float16,int8}"
 : "${EXPORTED:=exported}"
 # Such as --ignore-gates, to try the script with next to no training.
 : "${EXPORT_FLAGS:=}"
