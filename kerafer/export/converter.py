@@ -6,22 +6,16 @@ error on others. In a separate process it takes only one format along.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from loky import ProcessPoolExecutor
+from loky.process_executor import BrokenProcessPool
 
-import kerafer
 from kerafer.errors import UserError
-from kerafer.export.graph import FrozenGraph
+from kerafer.export.graph import FrozenGraph, import_graph
 from kerafer.export.operators import describe_operators, has_loop
 
 _MOST_WORDS = 300
@@ -39,15 +33,13 @@ class Converter:
     """
 
     def __init__(self) -> None:
-        self._process: Any = None
+        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Converter:
-        self._scratch = tempfile.TemporaryDirectory(prefix="kerafer-")
         return self
 
     def __exit__(self, *error: object) -> None:
         self._end()
-        self._scratch.cleanup()
 
     def convert(
         self,
@@ -69,59 +61,25 @@ class Converter:
         Raises:
             UserError: If the converter refuses the graph or crashes.
         """
-        folder = Path(self._scratch.name)
-        content, out = graph.graph, folder / "out.tflite"
-        (folder / "graph.pb").write_bytes(content)
-        job = {
-            "folder": str(folder),
-            "tensors": graph.tensors,
-            "kind": kind,
-            "floats": floats,
-        }
-        if kind == "int8":
-            np.save(folder / "images.npy", np.asarray(images))
-        reply = self._ask(job)
+        content = graph.graph
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, initializer=_silence)
+        job = (content, graph.tensors, kind, images, floats)
+        try:
+            file, error = self._pool.submit(_convert, *job).result()
+        except BrokenProcessPool:
+            self._end()
+            raise UserError(_describe_crash(graph)) from None
         if len(content) > _LARGE:
             self._end()
-        if reply is None:
-            raise UserError(_describe_crash(graph))
-        if reply:
-            raise UserError(_describe_error(reply))
-        return out.read_bytes()
-
-    def _ask(self, job: dict[str, Any]) -> str | None:
-        """Return the converter's error, `""`, or `None` if it crashed."""
-        if self._process is None:
-            # The process must find this package.
-            paths = [os.path.dirname(kerafer.__path__[0])]
-            paths += filter(None, [os.environ.get("PYTHONPATH")])
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
-            )
-        line = ""
-        with contextlib.suppress(OSError, ValueError):
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        if not line:
-            self._end()
-            return None
-        return json.loads(line)
+        if error:
+            raise UserError(_describe_error(error))
+        return file
 
     def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-            process.kill()
-            process.wait()
-            process.stdout.close()
+        if self._pool is not None:
+            self._pool.shutdown(kill_workers=True)
+            self._pool = None
 
 
 def calibration_inputs(images: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -165,43 +123,38 @@ def _describe_error(error: str) -> str:
     return f"TensorFlow's converter does not take this model: {text}"
 
 
-def _work() -> None:
-    """Answer jobs from standard input, one a line."""
-    # What the converter prints must not stand among the replies.
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        try:
-            _convert(json.loads(line))
-            reply = ""
-        except Exception as error:
-            reply = str(error) or type(error).__name__
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
+def _silence() -> None:
+    """Drop what the converter prints."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
 
 
-def _convert(job: dict[str, Any]) -> None:
+def _convert(
+    content: bytes,
+    tensors: Sequence[str],
+    kind: str,
+    images: np.ndarray,
+    floats: bool,
+) -> tuple[bytes, str]:
+    """Return a `.tflite` file, or the converter's error."""
     import tensorflow as tf
 
-    from kerafer.export.graph import import_graph
-
-    folder, kind = Path(job["folder"]), job["kind"]
     graph = tf.compat.v1.GraphDef()
-    graph.ParseFromString((folder / "graph.pb").read_bytes())
-    function = import_graph(graph, job["tensors"])
+    graph.ParseFromString(content)
+    function = import_graph(graph, tensors)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if kind == "int8":
-        images = np.load(folder / "images.npy", allow_pickle=False)
         converter.representative_dataset = lambda: calibration_inputs(images)
-        if not job["floats"]:
+        if not floats:
             converter.inference_input_type = tf.uint8
             converter.inference_output_type = tf.uint8
-    (folder / "out.tflite").write_bytes(converter.convert())
-
-
-if __name__ == "__main__":
-    _work()
+    try:
+        return converter.convert(), ""
+    # Its errors are of many types, and not all can be sent.
+    except Exception as error:
+        return b"", str(error) or type(error).__name__

@@ -18,6 +18,8 @@ from kerafer.errors import UserError
 from kerafer.export.config import FILES, ExportConfig
 from kerafer.export.converter import Converter
 from kerafer.export.export import NothingExportedError, write_export
+from kerafer.export.graph import freeze_graph
+from kerafer.export.image_input import image_input
 from kerafer.export.source import source_of_model
 from kerafer.images import resize
 from kerafer.layers import (
@@ -655,21 +657,16 @@ def test_a_model_of_half_precision_is_exported_in_single(policy, tmp_path):
     assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
 
 
-def test_a_converter_that_dies_takes_one_format_along(tmp_path, monkeypatch):
-    ask = Converter._ask
+def test_a_converter_that_crashes_converts_the_next_graph():
+    def traced(model, kind):
+        return freeze_graph(model, image_input(model, "uint8"), 1, kind)
 
-    def dying(self, job):
-        if job["kind"] == "dynamic":
-            ask(self, {**job, "graph": "none"})
-            self._process.kill()
-        return ask(self, job)
-
-    monkeypatch.setattr(Converter, "_ask", dying)
-    manifest = kerafer.export_model(
-        sequential(), tmp_path / "out", "float32,dynamic,float16"
-    )
-    assert set(manifest["files"]) == {"float32.tflite", "float16.tflite"}
-    assert "crashed" in manifest["left_out"]["dynamic.tflite"]
+    with Converter() as converter:
+        loop = traced(functional(rows(kl.GRU(4))), "float32")
+        with pytest.raises(UserError, match="unroll"):
+            converter.convert(loop, "int8", images())
+        content = converter.convert(traced(sequential(), "uint8"), "float32")
+    assert content[4:8] == b"TFL3"
 
 
 def test_one_sigmoid_unit_is_exported_as_two_classes(tmp_path):
