@@ -239,22 +239,10 @@ def three_outputs():
 MODELS = {
     "sequential": sequential,
     "x + y and ops.relu": lambda: functional(residual),
-    "layer normalization": lambda: functional(
-        chain(conv(), kl.LayerNormalization())
-    ),
-    "separable": lambda: functional(chain(kl.SeparableConv2D(8, 3), kl.ReLU())),
-    "nested": nested,
     "two outputs": two_outputs,
-    "named outputs": lambda: two_outputs(named=True),
     "gelu": lambda: functional(chain(conv(activation="gelu"))),
-    "tanh": lambda: functional(chain(conv(activation="tanh"))),
-    "swish": lambda: functional(chain(conv(activation="swish"))),
     "subclassed": subclassed,
     "morlet": lambda: functional(chain(conv(), Morlet())),
-    "two wavelets": lambda: functional(
-        chain(conv(), Morlet(), conv(), Morlet(wavelet="mexh"))
-    ),
-    "wavelet before pooling": lambda: functional(flat_wavelet),
     "multi-scale and wavelets": lambda: functional(
         chain(
             MultiScaleConv2D(4, strides=2, activation="relu"),
@@ -262,15 +250,6 @@ MODELS = {
             WaveletChannelAttention(ratio=2, normalize=True),
         )
     ),
-    "softmax over rows": lambda: functional(
-        chain(conv(4), kl.Softmax(axis=1), kl.GlobalMaxPooling2D()), head=False
-    ),
-    "raw branch": lambda: functional(wide_branch, scaled=False),
-    "no byte is 0": lambda: functional(
-        chain(kl.Rescaling(1 / 255, 0.5), conv(padding="same"), kl.ReLU()),
-        scaled=False,
-    ),
-    "resizing": lambda: functional(chain(kl.Resizing(24, 20), conv())),
     "random flip": lambda: functional(chain(kl.RandomFlip(), conv())),
     "groups": lambda: functional(chain(conv(), conv(groups=4), kl.ReLU())),
     "attention": lambda: functional(self_attention),
@@ -288,6 +267,27 @@ MODELS = {
     ),
 }
 SLOW = {
+    "layer normalization": lambda: functional(
+        chain(conv(), kl.LayerNormalization())
+    ),
+    "separable": lambda: functional(chain(kl.SeparableConv2D(8, 3), kl.ReLU())),
+    "nested": nested,
+    "named outputs": lambda: two_outputs(named=True),
+    "tanh": lambda: functional(chain(conv(activation="tanh"))),
+    "swish": lambda: functional(chain(conv(activation="swish"))),
+    "two wavelets": lambda: functional(
+        chain(conv(), Morlet(), conv(), Morlet(wavelet="mexh"))
+    ),
+    "wavelet before pooling": lambda: functional(flat_wavelet),
+    "softmax over rows": lambda: functional(
+        chain(conv(4), kl.Softmax(axis=1), kl.GlobalMaxPooling2D()), head=False
+    ),
+    "raw branch": lambda: functional(wide_branch, scaled=False),
+    "no byte is 0": lambda: functional(
+        chain(kl.Rescaling(1 / 255, 0.5), conv(padding="same"), kl.ReLU()),
+        scaled=False,
+    ),
+    "resizing": lambda: functional(chain(kl.Resizing(24, 20), conv())),
     "elu": lambda: functional(chain(conv(activation="elu"))),
     "hard swish": lambda: functional(chain(conv(activation="hard_swish"))),
     "leaky": lambda: functional(chain(conv(), kl.LeakyReLU())),
