@@ -28,7 +28,6 @@ from kerafer.evaluation import (
     reliability,
     surest_mistakes,
 )
-from kerafer.evaluation.bootstrap import resampled_sums
 from kerafer.evaluation.predictions import (
     checked_probabilities,
     predict_with_flips,
@@ -96,15 +95,6 @@ def test_a_class_that_is_not_there_is_in_no_average():
     assert scores.as_dict()["per_class"]["c"]["support"] == 0
 
 
-def test_rounded_probabilities_of_a_quantised_model_have_a_log_loss():
-    labels = np.array([0, 1])
-    rounded = np.array([[200, 50, 0], [0, 255, 0]]) / 256
-    scores = classify(labels, rounded, ("a", "b", "c"))
-    assert scores.log_loss == pytest.approx(-math.log(200 / 250) / 2)
-    never = classify(np.array([2, 1]), rounded, ("a", "b", "c"))
-    assert never.log_loss == pytest.approx(-math.log(2**-52) / 2)
-
-
 def test_answers_that_are_no_probabilities_have_scores_but_no_log_loss():
     labels, logits = np.array([0, 1]), np.array([[3.0, -1.0], [-2.0, 5.0]])
     scores = classify(labels, logits, ("a", "b"))
@@ -130,13 +120,6 @@ def test_calibration_error_is_that_worked_out_by_hand():
     assert np.isnan(table["accuracy"][0])
 
 
-def test_a_bin_has_its_upper_edge():
-    table = reliability(np.array([0]), np.array([[0.5, 0.5]]), bins=2)
-    assert table["n_images"].tolist() == [1, 0]
-    table = reliability(np.array([0]), np.array([[1.0, 0.0]]), bins=2)
-    assert table["n_images"].tolist() == [0, 1]
-
-
 def test_calibrated_answers_have_a_small_error_and_sharpened_a_large_one():
     generator = np.random.default_rng(1)
     probabilities = generator.dirichlet(np.ones(3), 20000)
@@ -149,15 +132,6 @@ def test_calibrated_answers_have_a_small_error_and_sharpened_a_large_one():
     error = expected_calibration_error(labels, sharp)
     assert error > 0.15
     assert error >= off - 1e-9
-
-
-def test_intervals_are_those_of_the_normal_approximation():
-    labels = np.zeros(3000, int)
-    predicted = (np.arange(3000) >= 2100).astype(int)
-    found = bootstrap_intervals(labels, predicted, 2)["accuracy"]
-    reach = 1.96 * math.sqrt(0.7 * 0.3 / 3000)
-    assert found.low == pytest.approx(0.7 - reach, abs=0.0015)
-    assert found.high == pytest.approx(0.7 + reach, abs=0.0015)
 
 
 @pytest.mark.parametrize(
@@ -201,14 +175,6 @@ def test_intervals_over_people_are_wider_where_people_differ():
     )
 
 
-def test_people_with_more_pictures_bring_all_of_them():
-    groups = np.array(["a", "a", "a", "b"])
-    sums = resampled_sums(np.ones((4, 1)), groups, resamples=4000)[:, 0]
-    parts = [(sums == total).mean() for total in (2, 4, 6)]
-    assert sum(parts) == 1
-    np.testing.assert_allclose(parts, [0.25, 0.5, 0.25], atol=0.03)
-
-
 def models_with(both, first, second, none):
     """Labels and two models' answers with so many images of each kind."""
     counts = (both, first, second, none)
@@ -245,14 +211,6 @@ def test_a_difference_on_one_person_is_not_taken_for_more_than_chance():
     assert found.interval.low == 0
     assert not found.is_significant
     assert "may be chance" in found.verdict("a", "b", "people")
-
-
-def test_a_model_is_no_better_than_itself():
-    labels, one, _ = models_with(20, 10, 0, 5)
-    found = compare(labels, one, one)
-    assert found.p_value == 1
-    assert found.interval == (0, 0)
-    assert "equally many" in found.verdict("a", "b", "images")
 
 
 def test_surest_mistakes_come_first():
@@ -507,17 +465,6 @@ def test_a_model_without_its_run_is_scored_on_all_images(
     moved = ("--model", run_folder, "--data-dir", colours)
     assert evaluate(*moved, "--out", tmp_path / "own") == 0
     assert read(tmp_path / "own" / "metrics.json")["n_images"] == 72
-
-
-def test_a_split_drawn_for_a_bare_file_is_told(
-    models, colours, run_folder, tmp_path, capfd
-):
-    words = ("--model", models / "tiny.keras", *data_flags(colours)[:-2])
-    assert evaluate(*words, "--out", tmp_path / "one") == 0
-    assert "may have seen these images" in capfd.readouterr().err
-    file = run_folder / "split.csv"
-    assert evaluate(*words, "--split", file, "--out", tmp_path / "two") == 0
-    assert "may have seen these images" not in capfd.readouterr().err
 
 
 def test_two_models_are_compared_on_the_same_images(

@@ -304,11 +304,6 @@ def test_the_card_of_a_model_of_whole_images_says_so(exported):
     assert Recognizer(exported).uses_full_image
 
 
-def test_a_link_stays_and_its_folder_is_written(exported, run):
-    assert (run.parent / "link").is_symlink()
-    assert (run.parent / "link" / "manifest.json").is_file()
-
-
 def test_the_keras_file_of_an_export_is_the_run_s_model(exported, run):
     images = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3))
     images = images.astype("uint8")
@@ -318,15 +313,6 @@ def test_the_keras_file_of_an_export_is_the_run_s_model(exported, run):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     facts = manifest_of(exported)["files"]["model.keras"]
     assert facts["agreement"] == 1 and facts["largest_difference"] < 1e-6
-
-
-def test_without_an_external_test_the_card_names_the_option(run, tmp_path):
-    alone = tmp_path / "alone"
-    assert export(run, alone, "--formats", "float16") == 0
-    scores = manifest_of(alone)["scores"]
-    assert scores["file"] == "float16.tflite"
-    assert scores["external_test"] is None
-    assert "--external-test DIR" in (alone / "MODEL_CARD.md").read_text()
 
 
 class LeftHalf:
@@ -369,17 +355,6 @@ def test_faces_are_cut_out_as_prediction_does(
     assert found.labels.tolist() == [CLASSES.index(name) for name in names]
 
 
-def test_pictures_without_a_face_are_told(exported):
-    from kerafer.export.model_card import model_card
-
-    manifest = manifest_of(exported)
-    other = manifest["scores"]["external_test"]
-    other |= {"searched": 54, "accuracy": 2 / 3}
-    card = model_card(manifest)
-    assert "On 27 no face was found" in card
-    assert "counted as mistakes, the accuracy is 33.3%" in card
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -412,20 +387,6 @@ def test_other_pictures_may_show_fewer_classes(run, tmp_path):
     other = manifest["scores"]["external_test"]
     found = [other["classes"][name]["n_images"] for name in CLASSES]
     assert found == [4, 0, 4]
-
-
-def test_models_that_were_learnt_from_are_named(run, tmp_path):
-    copy = tmp_path / "taught"
-    shutil.copytree(run, copy)
-    config = yaml.safe_load((copy / "config.yaml").read_text())
-    config |= {"init_from": "/far/away/first", "teacher": "runs/a,/b/second"}
-    (copy / "config.yaml").write_text(yaml.safe_dump(config))
-    assert export(copy, tmp_path / "out", "--formats", "float32") == 0
-    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
-    assert (
-        "initialized from `first`, distilled from `a`, distilled from" in card
-    )
-    assert "/far/away" not in card
 
 
 # === What is made of it ===

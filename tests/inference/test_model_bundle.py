@@ -16,7 +16,6 @@ from kerafer.cli import main
 from kerafer.errors import UserError
 from kerafer.files import digest
 from kerafer.inference import InputRange, ModelBundle, ModelSource
-from kerafer.inference.tflite_metadata import read_input_range
 
 IMAGES = np.stack([noise(8, 8, seed) for seed in range(3)])
 WANTED = np.stack([expected(image) for image in IMAGES])
@@ -250,12 +249,6 @@ def test_a_range_is_applied_as_it_is_written(text):
     assert str(taken) == text
 
 
-@pytest.mark.parametrize("text", ["", "0..2", "1/0", "1,2/3", "nan/1", "x/y"])
-def test_a_range_that_is_none_is_refused(text):
-    with pytest.raises(UserError, match=r"0\.\.255"):
-        InputRange.parse(text)
-
-
 @pytest.mark.parametrize("text", RANGES)
 @pytest.mark.parametrize("suffix", [".keras", ".tflite"])
 def test_a_stated_range_gives_the_right_answers(text, suffix, tmp_path):
@@ -296,14 +289,6 @@ def float_exports(tmp_path_factory):
 FORMATS = ["model.keras", "saved_model", "float16.tflite", "model.onnx"]
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_an_export_knows_its_range(name, float_exports, tmp_path):
-    bundle = ModelBundle.load(float_exports / "stated" / name)
-    np.testing.assert_allclose(bundle.predict(IMAGES), WANTED, atol=1e-3)
-    with pytest.raises(UserError, match="range"):
-        ModelBundle.load(float_exports / "unstated" / name)
-
-
 @pytest.mark.parametrize("name", FORMATS[1:])
 def test_an_export_knows_its_range_away_from_its_manifest(
     name, float_exports, tmp_path
@@ -326,18 +311,6 @@ def test_a_known_range_is_kept(float_exports, caplog):
         found = ModelBundle.load(file, input_range="0..1").input_range
         assert found == known
         assert "0..1 is ignored" in caplog.text
-
-
-def test_a_damaged_range_is_unknown(float_exports):
-    whole = (float_exports / "stated" / "float16.tflite").read_bytes()
-    assert read_input_range(whole) == "-1..1"
-    generator = np.random.default_rng(0)
-    place = whole.index(b"M001")
-    for _ in range(300):
-        content = bytearray(whole)
-        for at in generator.integers(place - 4, place + 300, 5):
-            content[at] = generator.integers(256)
-        read_input_range(bytes(content))
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain", "train"])

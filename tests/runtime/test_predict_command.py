@@ -258,15 +258,6 @@ def test_without_a_model_the_package_s_own_predicts(brought_along, capsys):
     assert "images taken whole" in shown and "red" in shown
 
 
-def test_a_package_without_its_model_says_so(brought_along, capsys):
-    (brought_along / "float16.tflite").unlink()
-    picture("photo.jpg", red=250)
-    assert run("photo.jpg") == 2
-    said = capsys.readouterr().err
-    assert "No model found" in said
-    assert not Path("predictions").exists()
-
-
 @pytest.mark.parametrize("margin", [0.0, None])
 def test_the_manifest_says_whether_faces_are_searched(here, model, margin):
     """Unless the user does."""
@@ -475,17 +466,6 @@ def test_mistakes_end_with_a_sentence(here, model, capfd, words, told):
     said = capfd.readouterr().err
     assert re.search(told, said.replace("\n", " "))
     assert "Traceback" not in said and len(said.splitlines()) <= 5
-
-
-def test_models_that_are_none(brought_along, model, capsys):
-    picture("a.png", red=200)
-    Path("cut.tflite").write_bytes(model.read_bytes()[:300])
-    Path("text.keras").write_text("no model")
-    for words in (("--model", "x"), *(("--model", m) for m in BAD)):
-        assert run("a.png", *words) == 2
-        said = capsys.readouterr().err
-        assert "model" in said and len(said.splitlines()) <= 5
-    assert not Path("predictions").exists()
 
 
 BAD = ("cut.tflite", "text.keras", "a.png", ".")
