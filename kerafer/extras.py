@@ -12,7 +12,7 @@ from kerafer.errors import UserError, first_line
 _TRAIN = (
     *("charset_normalizer", "jinja2"),
     *("flatbuffers", "keras", "matplotlib", "mtcnn", "pandas"),
-    *("scipy", "sklearn", "tensorflow"),
+    *("loky", "scipy", "sklearn", "tensorflow"),
 )
 # Of each package the extra, both as Python and as setup.cfg have them.
 EXTRAS = {

@@ -6,7 +6,7 @@ import collections
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -55,6 +55,7 @@ def read_folder(root: Path, subject_pattern: str | None = None) -> Dataset:
         folders = scan.class_folders(root)
         _check_nesting(root, [folder for _, folder in folders])
         labels = {folder: tidy(folder.name) for _, folder in folders}
+        _check_twins({folder.name for folder in labels})
         manifest, skipped = scan.list_tree(root, folders, labels)
         class_names = sorted(set(labels.values()))
     if manifest.empty:
@@ -115,15 +116,19 @@ def _check_nesting(root: Path, folders: Sequence[Path]) -> None:
     )
 
 
-def _check_classes(names: Sequence[str], manifest: pd.DataFrame) -> None:
+def _check_twins(names: Iterable[str]) -> None:
     folded: dict[str, str] = {}
-    for name in names:
-        twin = folded.setdefault(name.casefold(), name)
+    for name in sorted(names):
+        twin = folded.setdefault(tidy(name).casefold(), name)
         if twin != name:
             raise UserError(
-                "The names of classes must differ in more than capitals. "
-                f"Received: {twin!r} and {name!r}."
+                "The names of classes must differ in more than capitals and "
+                f"spaces. Received: {twin!r} and {name!r}."
             )
+
+
+def _check_classes(names: Sequence[str], manifest: pd.DataFrame) -> None:
+    _check_twins(names)
     if len(names) == 1:
         raise UserError(
             f"A data set needs at least two classes. Received: {names[0]} only."

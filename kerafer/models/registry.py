@@ -197,6 +197,7 @@ def find_model(name: str, /, **options: Any) -> ModelSpec:
         UserError: If the name or an option is unknown, or a value is of
             another type than the option.
     """
+    name = name if isinstance(name, str) else str(name)
     if name not in _SPECS:
         hint = did_you_mean(name, _SPECS, cutoff=0.5)
         raise UserError(

@@ -9,6 +9,7 @@ from kerafer.runtime.tracker import FaceTracker, _overlap
 
 class _Recognizer:
     labels = ("a", "b")
+    min_scores = None
 
     def crop_probabilities(self, frame, boxes):
         return np.full((len(boxes), 2), 0.5, np.float32)

@@ -310,7 +310,14 @@ def test_a_calibrated_run_answers_the_same_with_other_confidence(tmp_path):
     assert f"{temperature:.3f}" in (calibrated.path / "report.md").read_text()
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        "mixed_bfloat16",
+        # Convolutions in float16 take minutes on a processor.
+        pytest.param("mixed_float16", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_has_a_model_of_single_precision(precision, tmp_path):
     run = kerafer.train(config(epochs=1, precision=precision), tmp_path / "run")
     # Loaded by Keras alone, which takes the file as it is.

@@ -56,7 +56,7 @@ def test_ma_nets_two_branches_are_weighed_six_to_four():
 def test_ddamfns_heads_are_pushed_apart():
     _, given, labels = probabilities()
     maps = GENERATOR.normal(size=(2, 6, 4, 4, 5)).astype("float32")
-    objective = make_objective(configuration(arch="ddmafn"))
+    objective = make_objective(configuration(arch="ddamfn"))
     assert objective.layers == ("head_1", "head_2")
     outputs = dict(zip(objective.layers, maps, strict=True))
     outputs["probabilities"] = given
