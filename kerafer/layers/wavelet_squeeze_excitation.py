@@ -20,9 +20,10 @@ class WaveletSqueezeExcitation(WaveletChannelAttention):
 
     Args:
         ratio: Divides the channels. Default: 4.
-        **kwargs: `wavelet`, `center_frequency`, `per_channel` and
-            `trainable_wavelet` of `WaveletChannelAttention`, and those of
-            `Gate`.
+        **kwargs: `wavelet`, `center_frequency`, `per_channel`,
+            `trainable_wavelet`, `normalize`, `adapt` and
+            `learning_rate_multiplier` of `WaveletChannelAttention`, and those
+            of `Gate`.
 
     Input shape:
         `(batch, height, width, channels)` for `"channels_last"`.
@@ -52,6 +53,9 @@ class WaveletSqueezeExcitation(WaveletChannelAttention):
         center_frequency: float = 1.75,
         per_channel: bool = True,
         trainable_wavelet: bool = True,
+        normalize: bool = False,
+        adapt: bool = False,
+        learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -60,6 +64,9 @@ class WaveletSqueezeExcitation(WaveletChannelAttention):
             center_frequency=center_frequency,
             per_channel=per_channel,
             trainable_wavelet=trainable_wavelet,
+            normalize=normalize,
+            adapt=adapt,
+            learning_rate_multiplier=learning_rate_multiplier,
             **kwargs,
         )
 

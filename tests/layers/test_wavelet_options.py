@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import kerafer
 from kerafer.layers import Morlet, WaveletChannelAttention, adapt_wavelets
 from kerafer.layers.ramps import constants_for_export
 
@@ -143,3 +144,10 @@ def test_options_are_saved(tmp_path):
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         WaveletChannelAttention(**options)
+
+
+def test_models_with_wse_have_the_options():
+    model = kerafer.create_model("wse_mcnn", 3, (48, 48, 1), normalize=True)
+    layer = model.get_layer("attention")
+    assert len(layer.norms) == 1
+    assert type(layer).from_config(layer.get_config()).normalize
