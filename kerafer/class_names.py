@@ -21,6 +21,11 @@ _WORDS = (
     "bored boring boredom",
     "upset upsetting",
 )
+_SAME = {
+    word.removesuffix("s"): words.partition(" ")[0]
+    for words in _WORDS
+    for word in words.split()
+}
 
 
 def tidy(name: str) -> str:
@@ -29,10 +34,10 @@ def tidy(name: str) -> str:
 
 
 def same_word(name: str) -> str:
-    """Return a key that is equal for all names of a class.
+    """Return a key that all names of an expression share.
 
-    Case, blanks and punctuation do not matter, nor the form of an expression:
-    `"disgust"` or `"disgusted"`. Other names are only tidied and folded.
+    Case, blanks, punctuation and the form of the word do not matter:
+    `"Disgust"` or `"disgusted"`. Other names are tidied and casefolded.
     """
     folded = tidy(name).casefold()
     letters = "".join(filter(str.isalpha, folded))
@@ -49,15 +54,9 @@ def is_expression(name: str) -> bool:
 def match_classes(
     ours: Sequence[str], theirs: Sequence[str]
 ) -> list[int | None]:
-    """Find the classes of one list in another.
+    """Return for each name in `theirs` its index in `ours`, or `None`.
 
-    Equal names are matched before names that mean the same.
-
-    Args:
-        ours, theirs: Names, each once.
-
-    Returns:
-        For each of `theirs` its index in `ours`, or `None`.
+    Equal names are matched before names that mean the same expression.
     """
     found: list[int | None] = [None] * len(theirs)
     for key in (str, tidy, str.casefold, same_word):
@@ -72,28 +71,18 @@ def match_classes(
     return found
 
 
-_SAME = {
-    word.removesuffix("s"): words.partition(" ")[0]
-    for words in _WORDS
-    for word in words.split()
-}
-
-
 def column_order(
     model_names: Sequence[str],
     class_names: Sequence[str],
     all_shown: bool = True,
 ) -> np.ndarray:
-    """Find a model's output for each class of a data set.
+    """Return the index of the model's output for each class of a data set.
 
     Args:
-        model_names: The classes in the order of the model's outputs.
-        class_names: Those of the data set.
+        model_names: Classes in the order of the model's outputs.
+        class_names: Classes of the data set.
         all_shown: Whether the data set must have every class of the model.
-            Defaults to `True`.
-
-    Returns:
-        The index of the output for every class of the data set.
+            Default: `True`.
 
     Raises:
         UserError: If the classes do not match.

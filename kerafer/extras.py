@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kerafer.errors import UserError, first_line
 
@@ -14,7 +13,7 @@ _TRAIN = (
     *("flatbuffers", "keras", "matplotlib", "mtcnn", "pandas"),
     *("loky", "scipy", "sklearn", "tensorflow"),
 )
-# Of each package the extra, both as Python and as setup.cfg have them.
+# The extra of setup.cfg that installs each package.
 EXTRAS = {
     **dict.fromkeys(_TRAIN, "train"),
     "jax": "jax",
@@ -43,11 +42,10 @@ def extra_for(what: str) -> Iterator[None]:
     """Name the missing extra if an import fails in the context.
 
     Args:
-        what: Needs the import, the beginning of a sentence.
+        what: What needs the package, the first words of the error.
 
     Raises:
-        MissingExtraError: In place of the ImportError of a package that an
-            extra brings. Others pass.
+        MissingExtraError: If a package of an extra is missing.
         UserError: If OpenCV is installed but cannot be loaded.
     """
     try:
@@ -63,7 +61,7 @@ def extra_for(what: str) -> Iterator[None]:
         if package not in EXTRAS:
             raise
         raise MissingExtraError(
-            f"{what} needs {package}, which is missing here "
+            f"{what} needs {package}, which is not installed "
             f"({first_line(error)}):\n{install(EXTRAS[package])}"
         ) from error
 
@@ -71,34 +69,10 @@ def extra_for(what: str) -> Iterator[None]:
 def install(extra: str) -> str:
     """Return the indented command that installs an extra.
 
-    kerafer is not published, so a bare `kerafer[train]` could be anybody's
-    package. It is only suggested if kerafer itself came from an index.
+    kerafer is not published: `pip install kerafer` could install another
+    project of this name, so the command uses the source code.
     """
-    checkout = Path(__file__).resolve().parents[1]
-    origin = _installed_from()
-    url = origin.get("url", "")
-    if (checkout / "setup.cfg").is_file():
-        editable = origin.get("dir_info", {}).get("editable", False)
-        flag = "-e " if editable else ""
-        return f"    pip install {flag}'.[{extra}]'    (in {checkout})"
-    if "dir_info" in origin:
-        folder = url.removeprefix("file://")
-        return f"    pip install '.[{extra}]'    (in {folder})"
-    if "vcs_info" in origin:
-        url = f"{origin['vcs_info'].get('vcs', 'git')}+{url}"
-    if url:
-        return f"    pip install 'kerafer[{extra}] @ {url}'"
-    return f"    pip install 'kerafer[{extra}]'"
-
-
-def _installed_from() -> dict[str, Any]:
-    """Return what pip recorded about a direct installation (PEP 610)."""
-    # Slow to import, and only needed for an error.
-    import importlib.metadata
-    import json
-
-    try:
-        installed = importlib.metadata.distribution("kerafer")
-        return json.loads(installed.read_text("direct_url.json") or "{}")
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return {}
+    source = Path(__file__).resolve().parents[1]
+    known = (source / "setup.cfg").is_file()
+    where = source if known else "kerafer's source folder"
+    return f"    pip install '.[{extra}]'    (in {where})"

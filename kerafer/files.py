@@ -14,24 +14,21 @@ from pathlib import Path
 
 from kerafer.errors import ConfigError, UserError, some
 
-# Bytes, of a file's name and of the suffixes that a temporary name keeps.
-_LONGEST_NAME = 255
+# Characters of the suffixes that a temporary name keeps.
 _LONGEST_SUFFIXES = 40
 
 
 @contextlib.contextmanager
 def atomic_write(file: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path, and rename it to `file` if no error occurs.
+    """Yield a temporary path, and rename it to `file` if no error occurs.
 
-    The path has the suffixes of `file`, because some writers look at them. A
-    missing folder is created.
+    The path has the suffixes of `file`, because some writers depend on them.
+    Missing folders are created.
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    suffixes = "".join(file.suffixes[-2:])
-    if len(os.fsencode(suffixes)) > _LONGEST_SUFFIXES:
-        suffixes = ""
-    # Not the file's own name, which may be as long as a name can be.
+    # Without the file's name, which may be as long as a name can be.
+    suffixes = "".join(file.suffixes[-2:])[-_LONGEST_SUFFIXES:]
     part = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{suffixes}")
     try:
         yield part
@@ -58,7 +55,7 @@ def sync(file: Path) -> None:
 
 @contextlib.contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
-    """Give a new folder, and put it in place of `folder` if no error occurs.
+    """Yield a new folder that replaces `folder` if no error occurs.
 
     Only one process at a time can replace a folder. If one is killed between
     the two renames, the next call restores the old folder.
@@ -91,14 +88,14 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(file: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Hold a lock as long as the context lasts.
+    """Hold a lock within the context.
 
-    The lock ends with the process, however that ends. There is no lock in a
-    read-only folder and on file systems that do not support locks.
+    The lock ends with the process, even if it is killed. Read-only folders
+    and file systems without locks are not locked.
 
     Args:
-        file: The lock file, in an existing folder.
-        what: What is locked, for the message, such as `"Run runs/one"`.
+        file: Lock file, in an existing folder.
+        what: What is locked, for the error: `"Run runs/one"`.
 
     Raises:
         UserError: If another process holds the lock.
@@ -127,15 +124,14 @@ def locked(file: str | os.PathLike[str], what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def native_path(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Give the path of a file or folder as native libraries can open it.
+    """Yield a path that native libraries can open.
 
     OpenCV, LiteRT and TensorFlow require UTF-8; OpenCV crashes on other
-    names. FFmpeg takes a relative name with a colon for an address. The path
-    is therefore absolute, and a name that is not UTF-8 gets a link in a
-    private folder as long as the context lasts, for reading and writing.
+    names. FFmpeg takes a relative name with a colon for an address. So the
+    path is absolute, and a temporary link replaces a name that is not UTF-8.
 
     Args:
-        path: What to open. A folder to write to must exist.
+        path: File or folder. A folder to write to must exist.
     """
     whole = os.path.abspath(path)
     # Python decodes bytes that are not UTF-8 to surrogates, and all names by
@@ -184,42 +180,40 @@ def is_full(error: OSError) -> bool:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raise an error if a folder's disk has less free space than needed.
-
-    For writers that crash on a full disk, and before long work.
-
-    Args:
-        folder: Exists.
-        needed: Bytes.
-
-    Raises:
-        OSError: If there is less.
-    """
+    """Raise an `OSError` if the disk of a folder has too few free bytes."""
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def output_folder(
     given: str | os.PathLike[str] | None,
-    default: str | os.PathLike[str] | None = None,
+    default: str | os.PathLike[str] = "",
     name: str = "`out`",
 ) -> Path:
     """Check the folder for results before the work begins.
 
     Args:
-        given: The user's choice, or `None`.
-        default: Used for `None`.
-        name: The setting, for the message. Default: `out`.
+        given: The user's choice.
+        default: Folder if `given` is `None`.
+        name: Name of the setting, for the error.
 
     Returns:
         The folder, which need not exist.
 
     Raises:
-        UserError: If it cannot be a folder that is written to.
+        UserError: If no files can be written to it.
     """
     folder = default if given is None else given
-    folder = "" if folder is None else folder
-    problem = _find_problem(folder)
+    problem = None
+    if not os.fspath(folder):
+        problem = "the name is empty"
+    else:
+        whole = Path(os.path.abspath(folder))
+        nearest = next(x for x in (whole, *whole.parents) if os.path.exists(x))
+        if not nearest.is_dir():
+            problem = f"{nearest} is a file"
+        elif not os.access(nearest, os.W_OK):
+            problem = f"no permission to write to {nearest}"
     if problem:
         raise UserError(
             f"{name} is not a folder that can be written: "
@@ -231,45 +225,22 @@ def output_folder(
 def results_folder(
     given: str | os.PathLike[str] | None, default: str, force: bool
 ) -> Path:
-    """Check the folder for results, which may exist.
+    """Choose the folder for results.
 
     Args:
-        given: The user's choice, or `None` for the first of `<default>`,
+        given: The user's choice. `None` selects the first of `<default>`,
             `<default>-2`, ... that does not exist.
         default: See `given`.
         force: Use `<default>` even if it exists.
 
     Raises:
-        UserError: See `output_folder`.
+        UserError: If no files can be written to it.
     """
     folder, number = Path(default), 2
     while not force and folder.exists():
         folder = Path(f"{default}-{number}")
         number += 1
     return output_folder(given, folder)
-
-
-def output_file(given: str | os.PathLike[str], name: str = "`out`") -> Path:
-    """Check the file for a result before the work begins.
-
-    Args:
-        given: The user's choice. An existing file will be replaced.
-        name: The setting, for the message. Default: `out`.
-
-    Raises:
-        UserError: If it cannot be a file that is written to.
-    """
-    file = Path(given)
-    if os.path.isdir(given) or not file.name:
-        problem: str | None = "it is a folder, or has no name"
-    else:
-        problem = _find_problem(file.parent if os.path.isfile(file) else given)
-    if problem:
-        raise UserError(
-            f"{name} is not a file that can be written: "
-            f"{os.fspath(given)!r} ({problem}). Choose another file."
-        )
-    return file
 
 
 def keep_results(
@@ -280,39 +251,15 @@ def keep_results(
     Args:
         files: The files that will be written.
         force: Allow it.
-        name: The setting of their folder, for the message. Default: `out`.
+        name: Name of the setting of their folder, for the error.
 
     Raises:
         ConfigError: If one of them exists.
     """
-    # A name that is too long is an error of `Path.exists`.
+    # Unlike `Path.exists`, this accepts names that are too long.
     existing = [] if force else [str(x) for x in files if os.path.exists(x)]
     if existing:
         raise ConfigError(
             f"{some(existing)} exists. Use `force` to overwrite it, or choose "
             f"another {name}."
         )
-
-
-def _find_problem(folder: str | os.PathLike[str]) -> str | None:
-    """Return why a folder cannot be written to, without creating it.
-
-    /proc and some network drives allow writing and then refuse it, so a
-    temporary folder is created in the nearest one that exists.
-    """
-    if not os.fspath(folder):
-        return "the name is empty"
-    try:
-        whole = Path(os.path.realpath(folder))
-    except ValueError as error:
-        return str(error)
-    if any(len(os.fsencode(x)) > _LONGEST_NAME for x in whole.parts):
-        return "the name is too long"
-    nearest = next(x for x in (whole, *whole.parents) if os.path.exists(x))
-    if not nearest.is_dir():
-        return f"{nearest} is a file"
-    try:
-        with tempfile.TemporaryDirectory(prefix=".kerafer-", dir=nearest):
-            return None
-    except OSError as error:
-        return f"cannot write to {nearest}: {error.strerror}"

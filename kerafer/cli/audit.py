@@ -9,7 +9,7 @@ from kerafer.cli.options import Given, Int, make_settings, with_options
 from kerafer.console import console
 from kerafer.datasets.config import DataConfig
 from kerafer.errors import UserError
-from kerafer.files import keep_results, output_file, output_folder
+from kerafer.files import keep_results, output_folder
 from kerafer.settings import as_flags
 
 
@@ -52,7 +52,7 @@ def audit(
     folder = output_folder(out, Path("audits") / config.dataset)
     keep_results([folder / "audit.md"], force)
     if clean:
-        output_file(clean, "`clean`")
+        output_folder(Path(clean).parent, name="`clean`")
     from kerafer.datasets import write_split
     from kerafer.datasets.audit import audit, write_audit
     from kerafer.datasets.loading import load_data

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
-from kerafer.cli.options import FigureFormat, Given, with_options
+from kerafer.cli.options import Given, with_options
 from kerafer.console import console
 from kerafer.datasets.config import DataConfig
-from kerafer.figures import figures_as
 from kerafer.files import results_folder
 from kerafer.settings import listed
 
@@ -33,7 +32,6 @@ def evaluate(
     target_accuracy: float | None = None,
     out: str | None = None,
     force: bool = False,
-    figure_format: FigureFormat = "png",
 ) -> None:
     """Score a model on images, or compare two models.
 
@@ -55,30 +53,28 @@ def evaluate(
         out: Folder of the results. Default:
             evaluations/<model>-<dataset>-<subset>.
         force: Overwrite an earlier evaluation in the folder.
-        figure_format: Format of figures, in addition to png.
     """
     from kerafer.evaluation.evaluate import evaluate
 
-    with figures_as(figure_format):
-        found = evaluate(
-            model,
-            subset=subset,
-            against=against,
-            labels=listed(labels),
-            input_range=input_range,
-            bgr=bgr,
-            logits=logits,
-            tta=tta,
-            target_accuracy=target_accuracy,
-            out=out,
-            force=force,
-            **(given or {}),
-        )
-        folder = Path(out or "")
-        if out is None:
-            name = f"evaluations/{found.folder_name}"
-            folder = results_folder(None, name, force)
-            found.write(folder, force)
+    found = evaluate(
+        model,
+        subset=subset,
+        against=against,
+        labels=listed(labels),
+        input_range=input_range,
+        bgr=bgr,
+        logits=logits,
+        tta=tta,
+        target_accuracy=target_accuracy,
+        out=out,
+        force=force,
+        **(given or {}),
+    )
+    folder = Path(out or "")
+    if out is None:
+        name = f"evaluations/{found.folder_name}"
+        folder = results_folder(None, name, force)
+        found.write(folder, force)
     _show(found, folder)
 
 

@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from kerafer.cli.options import FigureFormat
 from kerafer.console import console
 from kerafer.engine import use_backend
 from kerafer.errors import UserError, some
-from kerafer.figures import figures_as
 from kerafer.settings import listed
 
 
@@ -24,7 +22,6 @@ def explain(
     images: str | None = None,
     out: str | None = None,
     force: bool = False,
-    figure_format: FigureFormat = "png",
 ) -> None:
     """Show where a model looks and what its wavelets learned.
 
@@ -45,7 +42,6 @@ def explain(
         out: Folder of the results. Default: explained, or explained-2, ... if
             it exists.
         force: Overwrite results in the folder.
-        figure_format: Format of figures, in addition to png.
     """
     from kerafer.explain import explain as explain_images
 
@@ -55,20 +51,19 @@ def explain(
     if paths and images:
         raise UserError("--images is for wavelets. Name no other images.")
     use_backend("tensorflow")
-    with figures_as(figure_format):
-        if not paths:
-            _explain_wavelets(models, images, out, force)
-            return
-        explained = explain_images(
-            models,
-            paths,
-            class_name=class_name,
-            detector=detector,
-            labels=listed(labels),
-            input_range=input_range,
-            out=out,
-            force=force,
-        )
+    if not paths:
+        _explain_wavelets(models, images, out, force)
+        return
+    explained = explain_images(
+        models,
+        paths,
+        class_name=class_name,
+        detector=detector,
+        labels=listed(labels),
+        input_range=input_range,
+        out=out,
+        force=force,
+    )
     for reason, files in explained.skipped.items():
         console.print(f"{len(files):,} {reason}: {some(files)}", soft_wrap=True)
     sheets = explained.sheets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
 from cyclopts import Group, Parameter, Token
 from docstring_parser import parse_from_object
@@ -17,7 +17,6 @@ Config = TypeVar("Config", bound=Settings)
 Command = TypeVar("Command", bound=Callable[..., Any])
 # The settings that the user has given, by name.
 Given = dict[str, Any]
-FigureFormat = Literal["png", "pdf", "svg"]
 _typed_dict: Any = TypedDict
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 from rich.table import Table
 
 from kerafer.cli.options import (
-    FigureFormat,
     Given,
     Int,
     make_settings,
@@ -16,7 +15,6 @@ from kerafer.cli.options import (
 )
 from kerafer.console import console
 from kerafer.errors import UserError
-from kerafer.figures import figures_as
 from kerafer.settings import listed
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
@@ -37,7 +35,6 @@ def reproduce(
     executor: Literal["here", "ray"] = "here",
     out: str | None = None,
     force: bool = False,
-    figure_format: FigureFormat = "png",
 ) -> None:
     """Reproduce the tables and figures of the article.
 
@@ -54,24 +51,22 @@ def reproduce(
         out: Folder of the report and the runs. Default:
             reproduction/<dataset>.
         force: Overwrite the report of another command. Runs are kept.
-        figure_format: Format of figures, in addition to png.
     """
     from kerafer.reproduction.reproduce import reproduce
 
     # The defaults here are the article's.
     config = make_settings(TrainingConfig, given, find_recipe("paper"))
-    with figures_as(figure_format):
-        found = reproduce(
-            config,
-            tables=_numbers("--tables", tables),
-            figures=_numbers("--figures", figures),
-            questions=listed(questions) or [],
-            models=listed(models) or [],
-            runs=runs,
-            executor=executor,
-            out=out,
-            force=force,
-        )
+    found = reproduce(
+        config,
+        tables=_numbers("--tables", tables),
+        figures=_numbers("--figures", figures),
+        questions=listed(questions) or [],
+        models=listed(models) or [],
+        runs=runs,
+        executor=executor,
+        out=out,
+        force=force,
+    )
     for section in found.sections:
         if section.table is not None:
             shown = section.table.drop(columns=_WIDE, errors="ignore")

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import fields
-from typing import Any
-
 from kerafer.cli.options import (
-    FigureFormat,
     Given,
     Int,
     make_settings,
@@ -16,11 +11,9 @@ from kerafer.cli.options import (
 from kerafer.console import console
 from kerafer.engine import let_gpu_memory_grow
 from kerafer.errors import UserError, flag_of
-from kerafer.figures import figures_as
 from kerafer.training.config import TrainingConfig
 from kerafer.training.distributed import DeviceConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.training.run import Run
 
 
 @with_options(given=TrainingConfig, place=DeviceConfig)
@@ -32,7 +25,6 @@ def train(
     folds: Int | None = None,
     out: str | None = None,
     resume: str | None = None,
-    figure_format: FigureFormat = "png",
 ) -> None:
     """Train a model on a data set and test it.
 
@@ -43,7 +35,6 @@ def train(
             of the subjects as test set.
         out: Folder of the run. Default: runs/<arch>-<dataset>-<time>.
         resume: Continue this interrupted run with its own settings.
-        figure_format: Format of figures, in addition to png.
     """
     from kerafer.training.cross_validation import cross_validate
     from kerafer.training.run_report import show_run
@@ -59,38 +50,23 @@ def train(
     let_gpu_memory_grow()
     if not devices.is_first:
         console.quiet = True
-    with figures_as(figure_format):
-        if resume is not None:
-            others = {"config": config, "out": out, "folds": folds}
-            _refuse(resume, given | {k: v for k, v in others.items() if v})
-            run = train(resume=resume, devices=devices)
-        else:
-            settings = make_settings(
-                TrainingConfig, given, config and find_recipe(config)
+    if resume is not None:
+        others = {"config": config, "out": out, "folds": folds}
+        given |= {name: value for name, value in others.items() if value}
+        if given:
+            raise UserError(
+                "--resume continues a run with its own settings and cannot be "
+                f"combined with {', '.join(map(flag_of, sorted(given)))}.\n"
+                f"To train its model further: --init-from {resume}"
             )
-            if folds is not None:
-                cross_validate(settings, folds, out, devices)
-                return
-            run = train(settings, out, devices=devices)
+        run = train(resume=resume, devices=devices)
+    else:
+        settings = make_settings(
+            TrainingConfig, given, config and find_recipe(config)
+        )
+        if folds is not None:
+            cross_validate(settings, folds, out, devices)
+            return
+        run = train(settings, out, devices=devices)
     if devices.is_first:
         show_run(run)
-
-
-def _refuse(resume: str, others: dict[str, Any]) -> None:
-    """Refuse other settings for a run that is resumed."""
-    run = Run.open(resume)
-    if not others:
-        return
-    names = {field.name for field in fields(TrainingConfig)} | {"out", "folds"}
-    words = [
-        word
-        for name, value in others.items()
-        if name in names
-        for word in (flag_of(name), *([] if value is True else [str(value)]))
-    ]
-    raise UserError(
-        "--resume continues a run with its own settings, so it cannot be "
-        f"combined with {', '.join(map(flag_of, sorted(others)))}.\n"
-        "To train its model further with other settings:\n"
-        f"    {run.train_further(*map(shlex.quote, words))}"
-    )

@@ -24,18 +24,16 @@ from kerafer.evaluation.plots import (
 from kerafer.evaluation.predictions import Predictions
 from kerafer.evaluation.report import scores_section
 from kerafer.evaluation.scores import Scores
-from kerafer.figures import FIGURE_FORMATS
 from kerafer.files import keep_results, output_folder, write_text
 from kerafer.markdown import decimal_range, percent, percent_range
 from kerafer.tables import write_table
 from kerafer.versions import versions
 
-_FIGURES = ("confusion", "reliability", "mistakes")
 # All files that `Evaluation.write` may write.
 FILES = (
     *("report.md", "metrics.json", "predictions.csv", "comparison.json"),
     *("confusion.csv", "confusion_percent.csv"),
-    *(f"{name}.{kind}" for name in _FIGURES for kind in FIGURE_FORMATS),
+    *("confusion.png", "reliability.png", "mistakes.png"),
 )
 
 

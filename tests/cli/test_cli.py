@@ -1,23 +1,18 @@
 """The command line: options, help, errors and exit codes."""
 
-import importlib.metadata
-import json
 import re
-import shlex
 import time
 from pathlib import Path
 
 import pytest
 from harness import run_python
 
-from kerafer import extras
 from kerafer.cli import COMMANDS, main, make_app
 from kerafer.cli.options import make_settings
 from kerafer.errors import ConfigError
 from kerafer.settings import read_yaml
 from kerafer.training.config import TrainingConfig
 from kerafer.training.recipes import find_recipe
-from kerafer.training.run import Run
 
 
 def parse(*words):
@@ -82,6 +77,7 @@ def test_an_unknown_word_suggests_one_of_the_same_meaning(words, meant, capsys):
         ("train --config strong --optimizer adam", "--weight-decay 0.05 comes"),
         ("train --arch kerafer_edge --options width=abc", "width=abc"),
         ("train --num-processes 2 --process-id 0", "--coordinator"),
+        ("train --resume x --epochs 9 --deterministic", "--epochs"),
         ("evaluate", "--model"),
         ("evaluate --model x --subset dev", "validation"),
         ("predict", "--camera"),
@@ -177,26 +173,6 @@ def test_paths_and_repeated_options_reach_the_command(monkeypatch):
     assert found["given"] == {"out": "x"}
 
 
-def test_resume_with_settings_suggests_a_new_run(tmp_path, capsys):
-    run = Run.new(TrainingConfig(epochs=2, patience=7), tmp_path / "a")
-    with run.begin():
-        pass
-    words = ["train", "--resume", str(run.path), "--epochs", "9"]
-    assert main([*words, "--deterministic"]) == 2
-    told = capsys.readouterr().err
-    command = shlex.split(told.strip().splitlines()[-1])
-    assert command[:2] == ["kerafer", "train"]
-    # The command uses the settings of the run, but for those given.
-    found = parse(*command[1:])
-    assert found["given"] == {
-        "init_from": str(run.path),
-        "epochs": 9,
-        "deterministic": True,
-    }
-    config = make_settings(TrainingConfig, found["given"], found["config"])
-    assert (config.epochs, config.patience) == (9, 7)
-
-
 def test_an_error_after_ctrl_c_is_an_interruption(monkeypatch, capsys):
     def run(**_):
         try:
@@ -207,46 +183,6 @@ def test_an_error_after_ctrl_c_is_an_interruption(monkeypatch, capsys):
     monkeypatch.setattr("kerafer.cli.demo.demo", run)
     assert main(["demo"]) == 130
     assert capsys.readouterr().err == "kerafer demo: interrupted\n"
-
-
-@pytest.mark.parametrize(
-    ("origin", "told"),
-    [
-        (
-            {"url": "file:///src/kerafer", "dir_info": {}},
-            "pip install '.[train]'    (in /src/kerafer)",
-        ),
-        (
-            {"url": "https://x.org/k", "vcs_info": {"vcs": "git"}},
-            "pip install 'kerafer[train] @ git+https://x.org/k'",
-        ),
-        (
-            {"url": "file:///tmp/kerafer.whl", "archive_info": {}},
-            "pip install 'kerafer[train] @ file:///tmp/kerafer.whl'",
-        ),
-        (None, "pip install 'kerafer[train]'"),
-    ],
-)
-def test_an_extra_is_installed_from_where_kerafer_came(
-    origin, told, tmp_path, monkeypatch
-):
-    class Installed:
-        def read_text(self, name):
-            return origin and json.dumps(origin)
-
-    monkeypatch.setattr(
-        importlib.metadata, "distribution", lambda name: Installed()
-    )
-    file = tmp_path / "kerafer" / "extras.py"
-    monkeypatch.setattr(extras, "__file__", str(file))
-    assert extras.install("train").strip() == told
-    # Run from a checkout, installed or not, the checkout has the extra.
-    (tmp_path / "setup.cfg").write_text("")
-    assert extras.install("onnx").strip() == (
-        f"pip install '.[onnx]'    (in {tmp_path})"
-    )
-    origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
-    assert extras.install("onnx").startswith("    pip install -e '.[onnx]'")
 
 
 def test_docs_name_what_the_defaults_add_to_the_article_s_protocol():

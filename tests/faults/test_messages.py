@@ -108,7 +108,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     "text",
     [
         "a: &a [1]\nb: [*a, *a]",
-        "[" * 1000,
+        "[" * 1_000,
         "? [1]\n: 2",
         "2001-99-99",
         "x" * 1_000_001,

@@ -1,6 +1,5 @@
-"""Where files go: the cache, and results."""
+"""Folders of caches and results."""
 
-import os
 import pwd
 
 import pytest
@@ -10,7 +9,7 @@ from kerafer.datasets import cache
 from kerafer.datasets.cache import cache_folder, cache_place
 from kerafer.demo.litert_js import find_litert_js
 from kerafer.errors import UserError
-from kerafer.files import output_file, output_folder
+from kerafer.files import output_folder
 
 
 @pytest.fixture(params=["no home", "a file", "below a file", "no such place"])
@@ -35,7 +34,7 @@ def nowhere(request, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(home[request.param]))
 
 
-def test_without_a_home_the_cache_is_a_temporary_folder(nowhere, caplog):
+def test_without_a_home_folder_the_cache_is_a_temporary_folder(nowhere, caplog):
     cache._temporary_cache.cache_clear()
     folder = cache_folder("decoded")
     (folder / "file").write_bytes(b"kept")
@@ -57,15 +56,7 @@ def test_the_cache_has_one_place(monkeypatch, tmp_path):
     assert cache_place("x") == tmp_path / "me" / ".cache" / "kerafer" / "x"
 
 
-# === Results ===
-
-NOT_FOLDERS = [
-    "",
-    "a-file",
-    "a-file/x",
-    "n" * 300,
-    "new/" + "n" * 300,
-]
+NOT_FOLDERS = ["", "a-file", "a-file/x"]
 
 
 @pytest.fixture
@@ -77,33 +68,17 @@ def here(tmp_path, monkeypatch):
     return place
 
 
-@pytest.mark.parametrize("name", [*NOT_FOLDERS, "nul\0"])
-def test_what_is_no_folder_is_told_and_nothing_made(here, name):
+@pytest.mark.parametrize("name", NOT_FOLDERS)
+def test_invalid_output_folder_is_refused_and_not_created(here, name):
     with pytest.raises(UserError, match="`out`"):
         output_folder(name)
     assert [path.name for path in here.iterdir()] == ["a-file"]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc")
-def test_a_folder_below_proc_is_refused():
-    with pytest.raises(UserError, match="/proc/x"):
-        output_folder("/proc/x")
-
-
-@pytest.mark.parametrize("name", ["", ".", "a-file/x.csv", "n" * 256, "nul\0"])
-def test_what_is_no_file_is_told_and_nothing_made(here, name):
-    with pytest.raises(UserError, match="`clean`"):
-        output_file(name, "`clean`")
-    assert [path.name for path in here.iterdir()] == ["a-file"]
-
-
-def test_a_folder_that_can_be_written_is_left_as_it_was(here):
+def test_checking_an_output_folder_creates_nothing(here):
     assert str(output_folder("one/two/three")) == "one/two/three"
     assert str(output_folder(None, ".")) == "."
-    assert str(output_file("one/table.csv")) == "one/table.csv"
-    assert str(output_file("a-file")) == "a-file"
     assert [path.name for path in here.iterdir()] == ["a-file"]
-    assert (here / "a-file").read_text(encoding="utf-8") == "mine"
 
 
 SMALL = ["--dataset", "synthetic", "--subjects", "3", "--image-size", "32"]
@@ -123,9 +98,11 @@ SMALL = ["--dataset", "synthetic", "--subjects", "3", "--image-size", "32"]
     ],
     ids=lambda words: "-".join(words[:1] + words[7:8]),
 )
-def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
+def test_commands_check_the_output_folder_before_they_work(
+    here, monkeypatch, capsys, words, name
+):
     def too_late(*_, **__):
-        pytest.fail("The work began before --out was looked at.")
+        pytest.fail("The work began before --out was checked.")
 
     monkeypatch.setattr("kerafer.datasets.loading.load", too_late)
     monkeypatch.setattr("kerafer.datasets.synthetic.write_kdef_tree", too_late)
@@ -136,7 +113,9 @@ def test_commands_look_before_they_work(here, monkeypatch, capsys, words, name):
     assert [path.name for path in here.iterdir()] == ["a-file"]
 
 
-def test_an_export_looks_before_it_works(here, trained_run, capsys):
+def test_export_checks_the_output_folder_before_it_works(
+    here, trained_run, capsys
+):
     for name in NOT_FOLDERS:
         words = ["export", "--model", str(trained_run), "--out", name]
         assert main(words) == 2
